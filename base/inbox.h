@@ -1,0 +1,18 @@
+// Messages from another thread to the loop: the only mutex in the tree. Any thread posts; the loop
+// detaches the whole list under the lock, unlocks, then hands over the messages in order. A posted
+// message belongs to the inbox until it is handed over, then to the receiver.
+#pragma once
+#include "base/list.h"
+#include "base/loop.h"
+
+struct inbox;
+struct inbox_message {
+    struct link link; // first member of what is posted
+};
+
+typedef void inbox_fn(struct inbox_message *message, void *arg);
+
+struct inbox *inbox_create(struct loop *loop, inbox_fn *receive, void *arg);
+void inbox_post(struct inbox *inbox, struct inbox_message *message); // any thread
+// Messages not yet handed over go to `drop`. No thread may post any more.
+void inbox_free(struct inbox *inbox, inbox_fn *drop);
