@@ -1,0 +1,26 @@
+// Our ephemeral record under <root>/pods: "<pod id>.<10 digits>", the first create carrying the
+// payload (without seq when it is not known yet), completed by a set. Keeps pod id and sequence
+// number over reconnects: the first suffix ever obtained is the seq, for the pod's life. After any
+// doubt (connection loss during the create, a restart) the children are listed: ours by this
+// session is kept, ours by another session (a ghost of ourselves) is deleted and replaced, never
+// waited for. A pod id held by a living other sidecar (its node keeps coming back: two times) is
+// ERR_EXISTS: a cloned state directory. Loop thread; owned by the coordinator; one per session.
+#pragma once
+#include "sidecar/cluster/record.h"
+#include "sidecar/zk/zk.h"
+
+struct registration;
+struct registration_events {
+    void (*on_registered)(const char *path, int64_t seq, void *arg);
+    void (*on_failed)(const struct err *err,
+                      void *arg); // it goes on trying on ERR_RETRY by itself; this is final
+};
+
+// facts are copied; seq -1: none yet.
+struct registration *registration_create(struct loop *loop, struct zk *zk, const char *root,
+                                         const char *pod_id, const struct record_facts *facts,
+                                         int64_t seq, const struct registration_events *events,
+                                         void *arg);
+// Deletes the node (good order); done on the loop, also when it failed.
+void registration_withdraw(struct registration *r, void (*done)(void *arg), void *arg);
+void registration_free(struct registration *r); // touches nothing in ZooKeeper; takes NULL
