@@ -1,0 +1,40 @@
+// Where this pod runs: facts of the node. The door and the table (bindings.c); one file a binding.
+// A binding is named by the user or else the first whose probe says yes is taken, in the table's
+// order; the reason is logged. Also finds one's own container, reliably (self.c): candidates from
+// mountinfo, cgroup and host name, each inspected, then proven with a nonce file that only our own
+// root file system can hold. Knows nothing of pods or specs. Loop thread.
+#pragma once
+#include "base/json.h"
+#include "base/loop.h"
+#include "docker-api/docker.h"
+
+struct binding_wish { // what the user said; borrowed for the call's life
+    const char *name; // of a binding, or NULL
+    char *const *env; // environ
+    int port;         // control port
+    bool local;       // ochopod_local: 127.0.0.1, whatever there is
+};
+
+struct binding_facts {   // strings never NULL
+    const char *binding; // its name in the table
+    char *fwk;           // as Ochopod registers it: "marathon (debug)" in local mode, "compose"
+    char *cluster, *namespace_; // "" when the binding has no opinion
+    char *application, *task, *node;
+    char *ip, *public_;
+    char *zk;                      // "" when it knows none
+    json_t *ports;                 // label -> int, always with the control port
+    struct docker_container *self; // our own container, NULL outside
+};
+void binding_facts_free(struct binding_facts *facts); // takes NULL
+
+typedef void binding_fn(struct binding_facts *facts, const struct err *err,
+                        void *arg); // facts: the receiver frees
+struct binding_search;
+// docker may be away: what needs no engine is answered without it; what does waits for it at most
+// wait_ms (then ERR_RETRY). Never inside the call.
+struct binding_search *bindings_find(struct loop *loop, struct docker *docker,
+                                     const struct binding_wish *wish, int64_t wait_ms,
+                                     binding_fn *fn, void *arg);
+void bindings_cancel(struct binding_search **slot);
+bool bindings_known(const char *name);
+const char *bindings_names(void); // "local, compose", for messages

@@ -1,0 +1,37 @@
+// What a pod must remember over a crash: the state directory. One small JSON file ("pod.json"),
+// read at start, written whole, beside, fsynced and renamed at each change that must hold before we
+// go on (a raised epoch, off, dead). Short and rare, so it is done on the loop thread. A lock file
+// keeps a second sidecar from the same directory. A file that does not parse is moved aside
+// ("pod.json.broken"), said so, and the pod is like a new one. Never holds a secret.
+#pragma once
+#include "base/err.h"
+#include "base/json.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct state {
+    char *dir;
+    char *pod_id;       // uuid4, made once
+    int64_t seq;        // -1: never registered
+    char *tree;         // of epoch; "" none
+    int64_t epoch;      // highest accepted in check
+    int64_t round;      // highest of that epoch
+    bool off;           // an operator's off holds until on
+    bool dead;          // done, killed: until an operator's on
+    bool started;       // the workload ran once: data may exist
+    bool joined;        // an `on` has succeeded
+    bool initialized;   // hook initialize has run
+    int64_t generation; // of the configuration in force
+    char *hash;         // cluster hash of the configuration in force; "" none
+    json_t *applied;    // rendering in force: digest per file, environment, command, dependencies
+                        // hash; NULL none
+    char *container;    // full id of the workload, "" none
+    char *started_at;   // of the workload as last seen running: same start, nothing to do
+    int lock_fd;
+};
+
+// ERR_USER: the directory cannot be used (says why); ERR_EXISTS: another sidecar holds it.
+int state_open(const char *dir, struct state **ret, struct err *err) must_check;
+int state_save(struct state *state, struct err *err) must_check;
+void state_set(char **field, const char *value); // frees the old one; NULL is ""
+void state_close(struct state *state);           // takes NULL
