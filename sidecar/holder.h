@@ -6,12 +6,9 @@
 // OCHOPOD_EXEC=<id> in their environment (an engine exec outlives its caller). Reaps. Parses
 // nothing else.
 #pragma once
-#include "base/err.h"
-#include "base/loop.h"
-
 // Exit status. tether: name of the abstract socket without the leading NUL.
 int holder_main(const char *tether);
 
-// The sidecar's side: asks the holder of `tether` to end the exec `id`; fire and forget, logged
-// when it fails.
-void holder_end_exec(struct loop *loop, const char *tether, const char *id);
+// The sidecar's side: asks the holder of `tether` to end the exec `id` (36 characters of a uuid).
+// Never blocks; what fails is logged.
+void holder_end_exec(const char *tether, const char *id);

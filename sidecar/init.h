@@ -7,9 +7,14 @@
 #pragma once
 #include "base/err.h"
 
-// Runs worker(tether_fd, arg) in a child; returns the exit status of the sidecar. tether_fd: end of
+// What a restarted worker gets instead of a descriptor: init holds the tether of this pod already.
+enum { INIT_TETHER_HELD = -2 };
+
+// Runs worker(tether_fd, arg) in a child, with the signals it forwards (TERM INT HUP QUIT USR1
+// USR2) blocked until the worker listens; returns the exit status of the sidecar. tether_fd: end of
 // a socketpair for init_give_tether.
 int init_run(int (*worker)(int tether_fd, void *arg), void *arg);
 
-// In the worker: binds the abstract socket `name`, hands it to init. Already bound by ours: fine.
+// In the worker: binds the abstract socket `name` and hands it to init, which owns it from then on.
+// ERR_EXISTS: another sidecar with this pod's identity runs in the same network namespace.
 int init_give_tether(int tether_fd, const char *name, struct err *err) must_check;

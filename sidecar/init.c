@@ -1,0 +1,283 @@
+#include "sidecar/init.h"
+#include "base/log.h"
+#include "base/own.h"
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum {
+    TETHERED_MAX = 8, // one holder is usual; one more while the old one's end is not noticed yet
+    SETTLED_MS = 10000,
+    BACKOFF_MIN_MS = 500,
+    BACKOFF_MAX_MS = 10000,
+};
+
+// Statuses a restart would not change.
+static const int final_status[] = {0, 2, 78};
+
+struct init {
+    int (*worker)(int tether_fd, void *arg);
+    void *arg;
+    pid_t pid; // of the worker, 0 while none runs
+    int64_t started, restart_at;
+    int64_t backoff;
+    int signals;
+    int ours, theirs; // the socketpair over which the tether is handed up
+    int tether;       // the listening socket, -1 until the worker has given it
+    int tethered[TETHERED_MAX];
+    size_t tethered_len;
+    bool stopping;
+};
+
+static int64_t now_ms(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_BOOTTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void watched_signals(sigset_t *set) {
+    static const int list[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+    sigemptyset(set);
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        sigaddset(set, list[i]);
+}
+
+static void close_all(struct init *in) {
+    close(in->signals);
+    close(in->ours);
+    if (in->tether >= 0)
+        close(in->tether);
+    for (size_t i = 0; i < in->tethered_len; i++)
+        close(in->tethered[i]);
+}
+
+// The worker starts with our signals blocked: what is sent before it listens waits for it.
+static void start_worker(struct init *in) {
+    in->started = now_ms();
+    in->restart_at = 0;
+    pid_t parent = getpid();
+    in->pid = fork();
+    if (in->pid < 0) {
+        log_err("init cannot fork the worker: %s", strerror(errno));
+        in->pid = 0;
+        in->restart_at = in->started + BACKOFF_MAX_MS;
+        return;
+    }
+    if (in->pid)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    bool held = in->tether >= 0;
+    int theirs = in->theirs;
+    close_all(in);
+    exit(in->worker(held ? INIT_TETHER_HELD : theirs, in->arg));
+}
+
+static bool is_final(int status) {
+    for (size_t i = 0; i < sizeof final_status / sizeof *final_status; i++)
+        if (status == final_status[i])
+            return true;
+    return false;
+}
+
+// Answers the sidecar's exit status, or -1: go on.
+static int worker_ended(struct init *in, int wait_status) {
+    int64_t lived = now_ms() - in->started;
+    int status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
+    in->pid = 0;
+    if (in->stopping || (WIFEXITED(wait_status) && is_final(status)))
+        return status;
+    if (lived >= SETTLED_MS)
+        in->backoff = 0;
+    log_warn("init worker=ended status=%d restart_in_ms=%lld (the workload runs on)", status,
+             (long long)in->backoff);
+    in->restart_at = now_ms() + in->backoff;
+    in->backoff = in->backoff ? in->backoff * 2 : BACKOFF_MIN_MS;
+    if (in->backoff > BACKOFF_MAX_MS)
+        in->backoff = BACKOFF_MAX_MS;
+    return -1;
+}
+
+static int reap(struct init *in) {
+    int result = -1;
+    for (;;) {
+        int status;
+        pid_t pid = waitpid(-1, &status, WNOHANG);
+        if (pid <= 0)
+            return result;
+        if (pid == in->pid)
+            result = worker_ended(in, status);
+    }
+}
+
+static int signalled(struct init *in) {
+    struct signalfd_siginfo info;
+    if (read(in->signals, &info, sizeof info) != sizeof info)
+        return -1;
+    int signo = (int)info.ssi_signo;
+    if (signo == SIGCHLD)
+        return reap(in);
+    if (signo == SIGTERM || signo == SIGINT || signo == SIGQUIT) {
+        in->stopping = true;
+        // Even between two workers: only a worker can stop the workload in good order.
+        if (!in->pid)
+            start_worker(in);
+    }
+    if (in->pid)
+        kill(in->pid, signo);
+    return -1;
+}
+
+static void take_tether(struct init *in) {
+    char byte;
+    struct iovec iov = {&byte, 1};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.room,
+                         .msg_controllen = sizeof control.room};
+    if (recvmsg(in->ours, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) <= 0)
+        return;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+        c->cmsg_len != CMSG_LEN(sizeof(int)))
+        return;
+    int fd;
+    memcpy(&fd, CMSG_DATA(c), sizeof fd);
+    if (in->tether >= 0)
+        close(in->tether);
+    in->tether = fd;
+}
+
+static void accept_holder(struct init *in) {
+    int fd = accept4(in->tether, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    if (in->tethered_len == TETHERED_MAX) {
+        close(fd);
+        return;
+    }
+    in->tethered[in->tethered_len++] = fd;
+}
+
+static void drop_tethered(struct init *in, size_t i) {
+    close(in->tethered[i]);
+    in->tethered[i] = in->tethered[--in->tethered_len];
+}
+
+static int wait_ms(const struct init *in) {
+    if (in->pid || !in->restart_at)
+        return -1;
+    int64_t left = in->restart_at - now_ms();
+    return left > 0 ? (int)left : 0;
+}
+
+static int turn(struct init *in) {
+    struct pollfd fds[3 + TETHERED_MAX] = {
+        {.fd = in->signals, .events = POLLIN},
+        {.fd = in->ours, .events = POLLIN},
+        {.fd = in->tether, .events = POLLIN}, // -1 is passed over
+    };
+    size_t n = in->tethered_len;
+    for (size_t i = 0; i < n; i++)
+        fds[3 + i] = (struct pollfd){.fd = in->tethered[i]};
+    int rc = poll(fds, 3 + n, wait_ms(in));
+    if (!in->pid && in->restart_at && now_ms() >= in->restart_at)
+        start_worker(in);
+    if (rc <= 0)
+        return -1;
+    for (size_t i = n; i-- > 0;)
+        if (fds[3 + i].revents)
+            drop_tethered(in, i);
+    if (fds[1].revents & POLLIN)
+        take_tether(in);
+    if (in->tether >= 0 && fds[2].fd == in->tether && fds[2].revents)
+        accept_holder(in);
+    return fds[0].revents ? signalled(in) : -1;
+}
+
+int init_run(int (*worker)(int tether_fd, void *arg), void *arg) {
+    struct init in = {.worker = worker, .arg = arg, .tether = -1};
+    int pair[2];
+    sigset_t set;
+    watched_signals(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    in.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (in.signals < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+        log_err("init cannot start: %s", strerror(errno));
+        return 1;
+    }
+    in.ours = pair[0];
+    in.theirs = pair[1];
+    if (getpid() != 1)
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+    // A process that is dumpable can be looked into, through /proc/1/root, by who shares its
+    // namespace.
+    prctl(PR_SET_DUMPABLE, 0);
+    start_worker(&in);
+    for (;;) {
+        int status = turn(&in);
+        if (status >= 0)
+            return status;
+    }
+}
+
+static int bind_abstract(int fd, const char *name, struct err *err) {
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    size_t len = strlen(name);
+    if (len + 1 > sizeof sa.sun_path)
+        return err_set(err, ERR_BUG, "tether name is too long: %s", name);
+    memcpy(sa.sun_path + 1, name, len);
+    socklen_t sa_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
+    if (bind(fd, (struct sockaddr *)&sa, sa_len) == 0)
+        return 0;
+    if (errno == EADDRINUSE)
+        return err_set(err, ERR_EXISTS,
+                       "another sidecar of this pod runs in this network namespace (socket @%s): "
+                       "its state directory was cloned; give this one a directory of its own",
+                       name);
+    return err_errno(err, ERR_RETRY, errno, "bind @%s", name);
+}
+
+int init_give_tether(int tether_fd, const char *name, struct err *err) {
+    if (tether_fd == INIT_TETHER_HELD)
+        return 0;
+    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_errno(err, ERR_RETRY, errno, "tether socket");
+    if (bind_abstract(fd, name, err))
+        return -1;
+    if (listen(fd, TETHERED_MAX))
+        return err_errno(err, ERR_RETRY, errno, "listen on @%s", name);
+    char byte = 't';
+    struct iovec iov = {&byte, 1};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.room,
+                         .msg_controllen = sizeof control.room};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    if (sendmsg(tether_fd, &msg, 0) < 0)
+        return err_errno(err, ERR_RETRY, errno, "hand the tether to init");
+    return 0;
+}
