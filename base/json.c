@@ -1,0 +1,124 @@
+#include "base/json.h"
+#include "base/check.h"
+#include <ctype.h>
+#include <string.h>
+
+enum { DEPTH_MAX = 32 };
+
+// Counted before parsing, so that the parser's own recursion is never deeper. A text that is not
+// JSON may be counted wrongly; it is refused afterwards anyway.
+static int depth_of(const char *s, size_t len) {
+    int depth = 0, deepest = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < len; i++) {
+        if (in_string && s[i] == '\\')
+            i++;
+        else if (s[i] == '"')
+            in_string = !in_string;
+        else if (!in_string && (s[i] == '{' || s[i] == '['))
+            depth++;
+        else if (!in_string && (s[i] == '}' || s[i] == ']'))
+            depth--;
+        deepest = depth > deepest ? depth : deepest;
+    }
+    return deepest;
+}
+
+// The parser quotes what it stumbled over, and that comes from outside.
+static int not_json(struct err *err, const char *what, json_error_t *why) {
+    for (char *c = why->text; *c; c++)
+        if (iscntrl((unsigned char)*c))
+            *c = ' ';
+    return err_set(err, ERR_USER, "%s is not JSON: line %d column %d: %s", what, why->line,
+                   why->column, why->text);
+}
+
+json_t *json_read(const char *s, size_t len, size_t max, const char *what, struct err *err) {
+    if (len > max) {
+        err_set(err, ERR_LIMIT, "%s is larger than %zu bytes", what, max);
+        return NULL;
+    }
+    if (len && memchr(s, '\0', len)) {
+        err_set(err, ERR_USER, "%s is not JSON: it holds a NUL byte", what);
+        return NULL;
+    }
+    if (depth_of(s, len) > DEPTH_MAX) {
+        err_set(err, ERR_LIMIT, "%s is nested deeper than %d", what, DEPTH_MAX);
+        return NULL;
+    }
+    json_error_t why = {0};
+    json_t *j = json_loadb(s, len, JSON_REJECT_DUPLICATES, &why);
+    if (!j)
+        not_json(err, what, &why);
+    return j;
+}
+
+// Only a string that is not UTF-8 or a value inside itself cannot be written, and jansson lets
+// neither come to be.
+static char *written(const json_t *j, size_t flags) {
+    char *s = json_dumps(j, flags | JSON_COMPACT | JSON_ENCODE_ANY);
+    CHECK(s);
+    return s;
+}
+
+char *json_write(const json_t *j) {
+    return written(j, 0);
+}
+
+char *json_canonical(const json_t *j) {
+    return written(j, JSON_SORT_KEYS);
+}
+
+static const char *type_name(const json_t *j) {
+    static const char *const names[] = {
+        [JSON_OBJECT] = "an object", [JSON_ARRAY] = "a list",    [JSON_STRING] = "a string",
+        [JSON_INTEGER] = "a number", [JSON_REAL] = "a fraction", [JSON_TRUE] = "true",
+        [JSON_FALSE] = "false",      [JSON_NULL] = "null",
+    };
+    return names[json_typeof(j)];
+}
+
+// NULL when there is nothing to take.
+static const json_t *member(const json_t *obj, const char *key) {
+    const json_t *v = json_object_get(obj, key);
+    return json_is_null(v) ? NULL : v;
+}
+
+static int wrong_type(struct err *err, const char *key, const char *wanted, const json_t *v) {
+    return err_set(err, ERR_USER, "\"%s\" must be %s, not %s", key, wanted, type_name(v));
+}
+
+int json_str(const json_t *obj, const char *key, const char **ret, struct err *err) {
+    const json_t *v = member(obj, key);
+    if (!v)
+        return 0;
+    if (!json_is_string(v))
+        return wrong_type(err, key, "a string", v);
+    *ret = json_string_value(v);
+    return 0;
+}
+
+int json_int(const json_t *obj, const char *key, int64_t *ret, struct err *err) {
+    const json_t *v = member(obj, key);
+    if (!v)
+        return 0;
+    if (!json_is_integer(v))
+        return wrong_type(err, key, "a whole number", v);
+    *ret = json_integer_value(v);
+    return 0;
+}
+
+int json_flag(const json_t *obj, const char *key, bool *ret, struct err *err) {
+    const json_t *v = member(obj, key);
+    if (!v)
+        return 0;
+    if (!json_is_boolean(v))
+        return wrong_type(err, key, "true or false", v);
+    *ret = json_is_true(v);
+    return 0;
+}
+
+const char *json_text(const json_t *obj, const char *key) {
+    const char *s = json_string_value(json_object_get(obj, key));
+    return s ? s : "";
+}
