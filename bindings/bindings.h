@@ -27,14 +27,14 @@ struct binding_facts {   // strings never NULL
 };
 void binding_facts_free(struct binding_facts *facts); // takes NULL
 
-typedef void binding_fn(struct binding_facts *facts, const struct err *err,
-                        void *arg); // facts: the receiver frees
+// facts: the receiver frees. ERR_RETRY: we are in a container and the engine is away or does not
+// answer: ask again once it is up. ERR_USER: what the user named or said cannot be.
+typedef void binding_fn(struct binding_facts *facts, const struct err *err, void *arg);
 struct binding_search;
-// docker may be away: what needs no engine is answered without it; what does waits for it at most
-// wait_ms (then ERR_RETRY). Never inside the call.
+// docker may be NULL or away: outside a container nothing is asked of it. fn is never called inside
+// the call.
 struct binding_search *bindings_find(struct loop *loop, struct docker *docker,
-                                     const struct binding_wish *wish, int64_t wait_ms,
-                                     binding_fn *fn, void *arg);
+                                     const struct binding_wish *wish, binding_fn *fn, void *arg);
 void bindings_cancel(struct binding_search **slot);
 bool bindings_known(const char *name);
-const char *bindings_names(void); // "local, compose", for messages
+const char *bindings_names(void); // "compose, local", for messages
