@@ -29,6 +29,11 @@ struct coordinator_config {
     const char *namespace_, *cluster, *pod_id;
     const struct record_facts *facts;
     int64_t seq; // -1: none yet
+    // The leader's probe, passed on to it (leader.h); NULL: none.
+    void (*probe)(const json_t *view,
+                  void (*fn)(const char *line, const struct err *err, void *arg), void *fn_arg,
+                  void *arg);
+    void *probe_arg;
 };
 
 struct coordinator *coordinator_create(struct loop *loop, struct http *http,

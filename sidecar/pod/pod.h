@@ -97,6 +97,12 @@ struct pod_upload {
 struct pod_ask *pod_tool(struct pod *pod, const char *line, const struct pod_upload *uploads,
                          size_t n, int64_t budget_ms, pod_reply_fn *fn, void *arg);
 
+// Runs an action that is not the pod's own (the leader's probe), the same way as a hook: `input` on
+// stdin, within the action's timeout. fn gets the first line it printed; a non-zero exit is
+// ERR_REFUSED. Never inside the call; not after pod_free.
+void pod_action(struct pod *pod, const struct spec_action *action, const json_t *input,
+                void (*fn)(const char *line, const struct err *err, void *arg), void *arg);
+
 // Stops and removes the workload within grace_ms (finalize hook last), or leaves it when lifetime
 // is independent; done on the loop.
 void pod_leave(struct pod *pod, int64_t grace_ms, void (*done)(void *arg), void *arg);

@@ -136,7 +136,7 @@ struct spec {
     json_t *settings;     // $pod, Ochopod's settings; {} when none
     json_t *environment_; // what templates see as env: our own environment without secrets; object
                           // string -> string
-    bool debug, start;    // ochopod_debug, ochopod_start
+    bool debug, start, local; // ochopod_debug, ochopod_start, ochopod_local
     char *binding; // named in the spec, the environment (OCHOPOD_BINDING) or a flag; NULL: the
                    // first that says yes
     char *application, *task; // ochopod_application, ochopod_task; NULL: the binding says
