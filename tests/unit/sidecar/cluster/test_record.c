@@ -1,0 +1,179 @@
+#include "sidecar/cluster/record.h"
+#include "base/check.h"
+#include "base/own.h"
+#include "base/text.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define NAME "2f1b6c1e-8b1c-4a9e-9d0f-0a1b2c3d4e5f.0000000007"
+
+// As an original pod wrote it.
+static const char original[] =
+    "{\"application\": \"\", \"cluster\": \"tree-1ca786\", \"debug\": \"true\", \"local\": "
+    "\"false\", \"namespace\": \"bench\", \"port\": \"8080\", \"start\": \"true\", \"task\": \"\", "
+    "\"zk\": \"127.0.0.1:22181\", \"fwk\": \"marathon (debug)\", \"ip\": \"10.0.0.4\", \"node\": "
+    "\"local\", \"ports\": {\"8080\": 28100, \"2181\": 31000}, \"public\": \"52.1.2.3\", "
+    "\"seq\": 1}";
+
+static struct record *parsed(const char *name, const char *data) {
+    struct record *r = NULL;
+    struct err err = ERR_INIT;
+    if (record_parse(name, data, strlen(data), &r, &err))
+        fail_msg("%s", err.text);
+    return r;
+}
+
+static void refused(const char *name, const char *data, const char *because) {
+    struct record *r = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(record_parse(name, data, strlen(data), &r, &err), -1);
+    assert_null(r);
+    if (!strstr(err.text, because))
+        fail_msg("\"%s\" does not say \"%s\"", err.text, because);
+}
+
+static void an_original_record_is_read(void **state) {
+    (void)state;
+    struct record *r = parsed(NAME, original);
+    assert_string_equal(r->id, "2f1b6c1e-8b1c-4a9e-9d0f-0a1b2c3d4e5f");
+    assert_int_equal(r->seq, 1); // not the suffix: the first one ever obtained
+    assert_string_equal(r->ip, "10.0.0.4");
+    assert_string_equal(r->public_, "52.1.2.3");
+    assert_string_equal(r->namespace_, "bench");
+    assert_string_equal(r->port, "8080");
+    assert_int_equal(r->control_port, 28100);
+    assert_false(r->ours);
+    record_free(r);
+}
+
+static void ours_carry_a_marker_and_the_originals_order_of_keys(void **state) {
+    (void)state;
+    auto_json json_t *ports = json_pack("{s:i}", "8080", 28100);
+    struct record_facts facts = {.application = "app",
+                                 .cluster = "zookeeper",
+                                 .namespace_ = "marathon",
+                                 .task = "t",
+                                 .zk = "10.0.0.9:2181",
+                                 .fwk = "compose",
+                                 .ip = "10.0.0.4",
+                                 .node = "n",
+                                 .public_ = "10.0.0.5",
+                                 .port = "8080",
+                                 .start = true,
+                                 .ports = ports};
+    auto_json json_t *j = record_make(&facts, 4);
+    auto_free char *text = json_write(j);
+    assert_string_equal(text, "{\"application\":\"app\",\"cluster\":\"zookeeper\",\"debug\":"
+                              "\"false\",\"local\":\"false\",\"namespace\":\"marathon\",\"port\":"
+                              "\"8080\",\"start\":\"true\",\"task\":\"t\",\"zk\":\"10.0.0.9:2181\","
+                              "\"fwk\":\"compose\",\"ip\":\"10.0.0.4\",\"node\":\"n\",\"ports\":"
+                              "{\"8080\":28100},\"public\":\"10.0.0.5\",\"seq\":4,\"sidecar\":"
+                              "\"" OCHOPOD_VERSION "\"}");
+    struct record *r = parsed(NAME, text);
+    assert_true(r->ours);
+    assert_int_equal(r->seq, 4);
+    record_free(r);
+}
+
+static void a_first_payload_takes_its_seq_from_the_suffix(void **state) {
+    (void)state;
+    struct record_facts facts = {.ip = "10.0.0.4", .port = "8080"};
+    auto_json json_t *j = record_make(&facts, -1);
+    assert_null(json_object_get(j, "seq"));
+    auto_free char *text = json_write(j);
+    struct record *r = parsed(NAME, text);
+    assert_int_equal(r->seq, 7);
+    assert_int_equal(json_integer_value(json_object_get(r->json, "seq")), 7);
+    record_free(r);
+}
+
+static void a_password_is_never_registered(void **state) {
+    (void)state;
+    static const char *const given[] = {"zk://user:pa@ss/wo@rd@10.0.0.9:2181/x", "u:p@10.0.0.9:1"};
+    for (size_t i = 0; i < 2; i++) {
+        struct record_facts facts = {.ip = "10.0.0.4", .zk = given[i]};
+        auto_json json_t *j = record_make(&facts, 1);
+        assert_true(text_starts(json_text(j, "zk"), "10.0.0.9"));
+    }
+}
+
+static void what_cannot_be_used_is_refused_and_named(void **state) {
+    (void)state;
+    refused("noseq", original, "10 digits");
+    refused("a.123", original, "10 digits");
+    refused("a.00000000x1", original, "10 digits");
+    refused("a.-000000001", original, "10 digits");
+    refused(".0000000001", original, "10 digits");
+    refused("../x.0000000001", original, "10 digits");
+    refused(NAME, "", "empty");
+    refused(NAME, "{\"ip\":", "2f1b6c1e");
+    refused(NAME, "[]", "object");
+    refused(NAME, "{}", "no ip");
+    refused(NAME, "{\"ip\": 5}", "ip");
+    refused(NAME, "{\"ip\": \"zk1.example\"}", "literal");
+    refused(NAME, "{\"ip\": \"10.0.0.4\", \"ports\": []}", "ports");
+    refused(NAME, "{\"ip\": \"10.0.0.4\", \"ports\": {\"8080\": \"28100\"}}", "ports");
+    refused(NAME, "{\"ip\": \"10.0.0.4\", \"ports\": {\"8080\": 70000}}", "ports");
+    refused(NAME, "{\"ip\": \"10.0.0.4\", \"seq\": \"1\"}", "seq");
+    refused(NAME, "{\"ip\": \"10.0.0.4\", \"seq\": -1}", "seq");
+}
+
+static void addresses_of_everybody_and_nobody_are_refused(void **state) {
+    (void)state;
+    static const char *const ips[] = {"0.0.0.0",    "169.254.169.254",
+                                      "224.0.0.1",  "255.255.255.255",
+                                      "::",         "fe80::1",
+                                      "ff02::1",    "::ffff:10.0.0.1",
+                                      "127.0.0.1 ", "10.1"};
+    for (size_t i = 0; i < sizeof ips / sizeof *ips; i++) {
+        auto_free char *data = xasprintf("{\"ip\": \"%s\"}", ips[i]);
+        refused(NAME, data, "literal");
+    }
+}
+
+static void a_payload_over_64_kib_is_refused(void **state) {
+    (void)state;
+    auto_text struct text t = {0};
+    text_add(&t, "{\"ip\": \"10.0.0.4\", \"task\": \"");
+    while (t.len < 64 * 1024)
+        text_add(&t, "xxxxxxxx");
+    text_add(&t, "\"}");
+    struct record *r = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(record_parse(NAME, t.s, t.len, &r, &err), -1);
+    assert_int_equal(err.kind, ERR_LIMIT);
+}
+
+static void an_address_is_the_published_one_if_mapped(void **state) {
+    (void)state;
+    char address[64];
+    struct record *r = parsed(NAME, original);
+    record_address(r, 2181, address, sizeof address);
+    assert_string_equal(address, "10.0.0.4:31000");
+    record_address(r, 2888, address, sizeof address);
+    assert_string_equal(address, "10.0.0.4:2888");
+    record_free(r);
+    r = parsed(NAME, "{\"ip\": \"fd00::1\"}");
+    record_address(r, 2181, address, sizeof address);
+    assert_string_equal(address, "[fd00::1]:2181");
+    assert_int_equal(r->control_port, 0);
+    record_free(r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_original_record_is_read),
+        cmocka_unit_test(ours_carry_a_marker_and_the_originals_order_of_keys),
+        cmocka_unit_test(a_first_payload_takes_its_seq_from_the_suffix),
+        cmocka_unit_test(a_password_is_never_registered),
+        cmocka_unit_test(what_cannot_be_used_is_refused_and_named),
+        cmocka_unit_test(addresses_of_everybody_and_nobody_are_refused),
+        cmocka_unit_test(a_payload_over_64_kib_is_refused),
+        cmocka_unit_test(an_address_is_the_published_one_if_mapped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
