@@ -26,7 +26,11 @@ struct state {
     json_t *applied;    // rendering in force: digest per file, environment, command, dependencies
                         // hash; NULL none
     char *container;    // full id of the workload, "" none
-    char *started_at;   // of the workload as last seen running: same start, nothing to do
+    char *started_at;   // of the workload as last seen running: same start, nothing to do; "" when
+                        // it was stopped on purpose: a restarted worker does not start it
+    char *owner;        // run of the sidecar's container that put `applied` in force: after another
+                        // start of that container (new network) it is never trusted
+    bool fresh;         // made by this open, not read; not kept
     int lock_fd;
 };
 
@@ -35,3 +39,4 @@ int state_open(const char *dir, struct state **ret, struct err *err) must_check;
 int state_save(struct state *state, struct err *err) must_check;
 void state_set(char **field, const char *value); // frees the old one; NULL is ""
 void state_close(struct state *state);           // takes NULL
+void state_uuid(char ret[37]);                   // a new random uuid4

@@ -1,0 +1,164 @@
+#include "sidecar/state/state.h"
+#include "base/check.h"
+#include "base/own.h"
+#include "base/text.h"
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+static char dir[64];
+
+static int make(void **unused) {
+    (void)unused;
+    strcpy(dir, "/tmp/ocho-state-XXXXXX");
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int drop(void **unused) {
+    (void)unused;
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));)
+        unlinkat(dirfd(d), e->d_name, 0);
+    if (d)
+        closedir(d);
+    return rmdir(dir);
+}
+
+static struct state *reopened(struct state *old) {
+    state_close(old);
+    struct state *state = NULL;
+    struct err err = ERR_INIT;
+    if (state_open(dir, &state, &err))
+        fail_msg("%s", err.text);
+    return state;
+}
+
+static void a_new_directory_gets_a_pod_id_that_stays(void **unused) {
+    (void)unused;
+    struct state *state = reopened(NULL);
+    assert_true(state->fresh);
+    assert_int_equal(strlen(state->pod_id), 36);
+    assert_int_equal(state->seq, -1);
+    auto_free char *id = xstrdup(state->pod_id);
+    state = reopened(state);
+    assert_false(state->fresh);
+    assert_string_equal(state->pod_id, id);
+    state_close(state);
+}
+
+static void everything_saved_comes_back(void **unused) {
+    (void)unused;
+    struct state *state = reopened(NULL);
+    struct err err = ERR_INIT;
+    state_set(&state->tree, "t");
+    state->seq = 7;
+    state->epoch = 1LL << 40;
+    state->round = 3;
+    state->off = state->dead = state->started = state->joined = state->initialized = true;
+    state->generation = 9;
+    state_set(&state->hash, "h");
+    state_set(&state->container, "c");
+    state_set(&state->started_at, "s");
+    state_set(&state->owner, "o");
+    state->applied = json_pack("{s:s}", "a", "b");
+    assert_int_equal(state_save(state, &err), 0);
+    state = reopened(state);
+    assert_string_equal(state->tree, "t");
+    assert_int_equal(state->seq, 7);
+    assert_int_equal(state->epoch, 1LL << 40);
+    assert_int_equal(state->round, 3);
+    assert_true(state->off && state->dead && state->started && state->joined && state->initialized);
+    assert_int_equal(state->generation, 9);
+    assert_string_equal(state->hash, "h");
+    assert_string_equal(state->container, "c");
+    assert_string_equal(state->started_at, "s");
+    assert_string_equal(state->owner, "o");
+    assert_string_equal(json_text(state->applied, "a"), "b");
+    state_close(state);
+}
+
+static void a_second_sidecar_is_refused(void **unused) {
+    (void)unused;
+    struct state *first = reopened(NULL), *second = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(state_open(dir, &second, &err), -1);
+    assert_int_equal(err.kind, ERR_EXISTS);
+    state_close(first);
+}
+
+static char *slurp(size_t *len) {
+    auto_free char *path = xasprintf("%s/pod.json", dir);
+    auto_file FILE *f = fopen(path, "re");
+    char *data = xcalloc(1, 65536);
+    *len = f ? fread(data, 1, 65535, f) : 0;
+    return data;
+}
+
+static void write_over(const char *data, size_t len) {
+    auto_free char *path = xasprintf("%s/pod.json", dir);
+    auto_file FILE *f = fopen(path, "we");
+    assert_int_equal(fwrite(data, 1, len, f), len);
+}
+
+// A crash of the file system may leave any prefix.
+static void a_file_cut_at_any_length_makes_a_new_pod(void **unused) {
+    (void)unused;
+    struct state *state = reopened(NULL);
+    auto_free char *id = xstrdup(state->pod_id);
+    state_close(state);
+    size_t len;
+    auto_free char *whole = slurp(&len);
+    for (size_t cut = 0; cut < len; cut++) {
+        write_over(whole, cut);
+        state = reopened(NULL);
+        assert_true(state->fresh);
+        assert_string_not_equal(state->pod_id, id);
+        state_close(state);
+        auto_free char *aside = xasprintf("%s/pod.json.broken", dir);
+        assert_int_equal(unlink(aside), 0);
+    }
+}
+
+static void values_of_the_wrong_type_are_refused_whole(void **unused) {
+    (void)unused;
+    static const char *const bad[] = {
+        "[]",
+        "{\"pod_id\":5}",
+        "{\"pod_id\":\"../../etc/passwd-aaaa-bbbb-cccccccc\"}",
+        "{\"pod_id\":\"00000000-0000-4000-8000-000000000000\",\"epoch\":-1}",
+        "{\"pod_id\":\"00000000-0000-4000-8000-000000000000\",\"dead\":\"yes\"}",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        write_over(bad[i], strlen(bad[i]));
+        struct state *state = reopened(NULL);
+        assert_true(state->fresh);
+        assert_false(state->dead);
+        state_close(state);
+    }
+    auto_free char *aside = xasprintf("%s/pod.json.broken", dir);
+    assert_int_equal(unlink(aside), 0);
+}
+
+static void a_directory_that_cannot_be_made_says_so(void **unused) {
+    (void)unused;
+    struct state *state = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(state_open("/proc/nowhere/state", &state, &err), -1);
+    assert_int_equal(err.kind, ERR_USER);
+    assert_non_null(strstr(err.text, "/proc/nowhere/state"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_new_directory_gets_a_pod_id_that_stays, make, drop),
+        cmocka_unit_test_setup_teardown(everything_saved_comes_back, make, drop),
+        cmocka_unit_test_setup_teardown(a_second_sidecar_is_refused, make, drop),
+        cmocka_unit_test_setup_teardown(a_file_cut_at_any_length_makes_a_new_pod, make, drop),
+        cmocka_unit_test_setup_teardown(values_of_the_wrong_type_are_refused_whole, make, drop),
+        cmocka_unit_test(a_directory_that_cannot_be_made_says_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
