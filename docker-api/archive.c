@@ -1,0 +1,160 @@
+// A tar of regular files (ustar, numbers that do not fit as GNU writes them), and the look whether
+// a path is there.
+#include "base/check.h"
+#include "base/own.h"
+#include "docker-api/archive.h"
+#include "docker-api/client.h"
+#include "docker-api/decode.h"
+#include <string.h>
+
+enum { ARCHIVE_MS = 60000, BLOCK = 512 };
+
+// ---- tar ----
+
+struct tar_head {
+    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100];
+    char magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[155], rest[12];
+};
+_Static_assert(sizeof(struct tar_head) == BLOCK, "a tar header is one block");
+
+// Octal with a NUL; what is too large as 0x80 and big endian.
+static void put_number(char *field, size_t size, uint64_t value) {
+    if (value >> (3 * (size - 1)) == 0) {
+        char digits[24];
+        snprintf(digits, sizeof digits, "%0*llo", (int)size - 1, (unsigned long long)value);
+        memcpy(field, digits, size);
+        return;
+    }
+    for (size_t i = size; i-- > 1; value >>= 8)
+        field[i] = (char)(value & 0xff);
+    field[0] = (char)0x80;
+}
+
+static bool is_inside(const char *path) {
+    if (!*path || *path == '/' || path[strlen(path) - 1] == '/')
+        return false;
+    for (const char *part = path; part; part = strchr(part, '/')) {
+        part += *part == '/';
+        size_t len = strcspn(part, "/");
+        if (len == 0 || (len == 1 && part[0] == '.') ||
+            (len == 2 && part[0] == '.' && part[1] == '.'))
+            return false;
+    }
+    return true;
+}
+
+// A long path is cut at a slash: at most 155 bytes before it, 100 behind.
+static int put_path(struct tar_head *head, const char *path, struct err *err) {
+    size_t len = strlen(path);
+    if (len <= sizeof head->name) {
+        memcpy(head->name, path, len);
+        return 0;
+    }
+    const char *slash = strchr(path + len - sizeof head->name - 1, '/');
+    if (!slash || slash == path || (size_t)(slash - path) > sizeof head->prefix)
+        return err_set(err, ERR_USER, "path of a file is too long for the archive call: %s", path);
+    memcpy(head->prefix, path, (size_t)(slash - path));
+    memcpy(head->name, slash + 1, strlen(slash + 1));
+    return 0;
+}
+
+static void seal(struct tar_head *head) {
+    unsigned sum = 0;
+    memset(head->checksum, ' ', sizeof head->checksum);
+    for (size_t i = 0; i < sizeof *head; i++)
+        sum += ((const unsigned char *)head)[i];
+    snprintf(head->checksum, sizeof head->checksum, "%06o", sum);
+}
+
+static int add_file(struct text *tar, const struct docker_file *file, int64_t mtime_s,
+                    struct err *err) {
+    static const char zeros[BLOCK];
+    struct tar_head head = {.type = '0', .magic = "ustar", .version = {'0', '0'}};
+    if (!is_inside(file->path))
+        return err_set(err, ERR_USER, "path of a file must stay below its directory: %s",
+                       file->path);
+    if (put_path(&head, file->path, err) < 0)
+        return -1;
+    put_number(head.mode, sizeof head.mode, file->mode & 07777);
+    put_number(head.uid, sizeof head.uid, file->uid);
+    put_number(head.gid, sizeof head.gid, file->gid);
+    put_number(head.size, sizeof head.size, file->len);
+    put_number(head.mtime, sizeof head.mtime, (uint64_t)mtime_s);
+    seal(&head);
+    text_addn(tar, &head, sizeof head);
+    text_addn(tar, file->data, file->len);
+    text_addn(tar, zeros, (BLOCK - file->len % BLOCK) % BLOCK);
+    return 0;
+}
+
+int archive_pack(const struct docker_file *files, size_t n, int64_t mtime_s, struct text *ret,
+                 struct err *err) {
+    static const char zeros[2 * BLOCK];
+    auto_text struct text tar = {0};
+    for (size_t i = 0; i < n; i++)
+        if (add_file(&tar, &files[i], mtime_s, err) < 0)
+            return -1;
+    text_addn(&tar, zeros, sizeof zeros);
+    *ret = tar;
+    tar = (struct text){0};
+    return 0;
+}
+
+// ---- calls ----
+
+static void add_target(struct text *path, const char *id, const char *where) {
+    text_addf(path, "/containers/%s/archive?path=", id);
+    escape(path, where, "/");
+}
+
+struct docker_call *docker_archive_put(struct docker *d, const char *id, const char *dir,
+                                       const struct docker_file *files, size_t n,
+                                       docker_done_fn *fn, void *arg) {
+    struct docker_call *call = call_create(d, call_done_reply, arg, "archive to %.12s:%s", id, dir);
+    auto_text struct text path = {0}, tar = {0};
+    struct err err = ERR_INIT;
+    call->fn.done = fn;
+    add_target(&path, id, dir);
+    if (!is_name(id))
+        err_set(&err, ERR_USER, "not an id or a name of a container");
+    if (err.kind != ERR_NONE ||
+        archive_pack(files, n, (int64_t)loop_wall(d->loop), &tar, &err) < 0) {
+        call_fail(call, &err);
+        return call;
+    }
+    call_send(call, &(struct call_request){.method = "PUT",
+                                           .path = text_str(&path),
+                                           .body = tar.s,
+                                           .body_len = tar.len,
+                                           .content_type = "application/x-tar",
+                                           .timeout_ms = ARCHIVE_MS});
+    return call;
+}
+
+static void stat_reply(struct docker_call *call, const struct http_reply *reply,
+                       const struct err *err) {
+    docker_stat_fn *fn = call->fn.stat;
+    void *arg = call->arg;
+    struct err copy = *err;
+    bool exists = copy.kind == ERR_NONE && reply->status == 200;
+    call_free(call);
+    fn(exists, &copy, arg);
+}
+
+struct docker_call *docker_path_stat(struct docker *d, const char *id, const char *path,
+                                     docker_stat_fn *fn, void *arg) {
+    struct docker_call *call = call_create(d, stat_reply, arg, "stat %.12s:%s", id, path);
+    auto_text struct text where = {0};
+    struct err err = ERR_INIT;
+    call->fn.stat = fn;
+    call->absent_ok = true;
+    add_target(&where, id, path);
+    if (is_name(id)) {
+        call_send(call, &(struct call_request){
+                            .method = "HEAD", .path = text_str(&where), .timeout_ms = ARCHIVE_MS});
+    } else {
+        err_set(&err, ERR_USER, "not an id or a name of a container");
+        call_fail(call, &err);
+    }
+    return call;
+}

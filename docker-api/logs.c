@@ -1,0 +1,117 @@
+// A log stream is a call without a deadline whose reply is read as it comes.
+#include "base/check.h"
+#include "base/own.h"
+#include "docker-api/client.h"
+#include "docker-api/decode.h"
+
+enum { STREAMS = 4 };
+
+struct docker_stream {
+    struct docker_call *call;
+    struct docker_logs_events events;
+    bool tty;
+    int64_t since_ns;
+    struct frames frames;
+    struct lines lines[STREAMS];
+    int speaking; // the stream whose lines are read just now
+};
+
+static void stream_free(void *extra) {
+    struct docker_stream *s = extra;
+    for (int i = 0; i < STREAMS; i++)
+        lines_done(&s->lines[i]);
+    free(s);
+}
+
+void docker_stream_stop(struct docker_stream **slot) {
+    if (!*slot)
+        return;
+    docker_cancel(&(*slot)->call);
+    *slot = NULL;
+}
+
+// `since` is inclusive: what was read before comes again.
+static bool on_line(const char *line, size_t len, int64_t time_ns, void *arg) {
+    struct docker_stream *s = arg;
+    bool gone = false;
+    if (time_ns && time_ns <= s->since_ns)
+        return true;
+    s->call->gone = &gone;
+    s->events.on_line(s->speaking, line, len, time_ns, s->call->arg);
+    if (gone)
+        return false;
+    s->call->gone = NULL;
+    return true;
+}
+
+// A frame is one message of the log driver: without a newline it is a piece of a longer line.
+static bool on_frame(int stream, const char *data, size_t len, bool last, void *arg) {
+    struct docker_stream *s = arg;
+    struct lines *lines = &s->lines[stream];
+    s->speaking = stream == 1 ? 1 : 2;
+    return lines_feed(lines, data, len, on_line, s) && (!last || lines_flush(lines, on_line, s));
+}
+
+static void finish(struct docker_stream *s, const struct err *err) {
+    void (*on_end)(const struct err *err, void *arg) = s->events.on_end;
+    void *arg = s->call->arg;
+    struct err copy = *err;
+    call_free(s->call);
+    on_end(&copy, arg);
+}
+
+static bool on_data(struct docker_call *call, const char *data, size_t len) {
+    struct docker_stream *s = call->extra;
+    struct err err = ERR_INIT;
+    if (s->tty) {
+        s->speaking = 1;
+        return lines_feed(&s->lines[1], data, len, on_line, s);
+    }
+    if (frames_feed(&s->frames, data, len, on_frame, s, &err) == 0)
+        return true;
+    err_wrap(&err, "docker %s", call->what);
+    finish(s, &err);
+    return false;
+}
+
+static void logs_reply(struct docker_call *call, const struct http_reply *reply,
+                       const struct err *err) {
+    struct docker_stream *s = call->extra;
+    (void)reply;
+    s->speaking = 1;
+    if (!lines_flush(&s->lines[1], on_line, s))
+        return;
+    s->speaking = 2;
+    if (!lines_flush(&s->lines[2], on_line, s))
+        return;
+    finish(s, err);
+}
+
+struct docker_stream *docker_logs(struct docker *d, const char *id, bool tty, int64_t since_ns,
+                                  int tail, const struct docker_logs_events *events, void *arg) {
+    struct docker_call *call = call_create(d, logs_reply, arg, "logs %.12s", id);
+    struct docker_stream *s = xnew(struct docker_stream);
+    s->call = call;
+    s->events = *events;
+    s->tty = tty;
+    s->since_ns = since_ns;
+    call->open_ended = true;
+    call->extra = s;
+    call->extra_free = stream_free;
+    auto_text struct text path = {0};
+    text_addf(&path, "/containers/%s/logs?follow=1&stdout=1&stderr=1&timestamps=1", id);
+    if (since_ns > 0)
+        text_addf(&path, "&since=%lld.%09lld", (long long)(since_ns / 1000000000),
+                  (long long)(since_ns % 1000000000));
+    else
+        text_addf(&path, "&tail=%d", tail > 0 ? tail : 0);
+    struct err err = ERR_INIT;
+    if (is_name(id)) {
+        call_send(call, &(struct call_request){
+                            .method = "GET", .path = text_str(&path), .on_data = on_data});
+    } else {
+        err_set(&err, ERR_USER, "not an id or a name of a container");
+        call_fail(call, &err);
+    }
+    return s;
+}
