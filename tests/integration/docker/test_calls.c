@@ -189,11 +189,11 @@ static void create_says_what_is_wrong(void **state) {
     until(rig, &absent, 60);
     assert_kind(&absent, ERR_ABSENT);
     assert_non_null(strstr(absent.err.text, "nowhere/nothing:1"));
-    docker_create(rig->docker, "-not a name?", no_image, on_id, &bad);
-    until(rig, &bad, 60);
-    assert_kind(&bad, ERR_USER);
     auto_json json_t *body = json_pack("{s:s, s:{s:s}}", "Image", "ochopod/busybox:1", "Labels",
                                        "test", "rig");
+    docker_create(rig->docker, "-not a name?", body, on_id, &bad);
+    until(rig, &bad, 60);
+    assert_kind(&bad, ERR_USER);
     docker_create(rig->docker, "rig-taken", body, on_id, &first);
     until(rig, &first, 60);
     assert_kind(&first, ERR_NONE);
