@@ -58,8 +58,10 @@ int zk_session_timeout(const struct zk *zk); // as the server granted it
 int64_t zk_silence(const struct zk *zk);
 
 typedef void zk_done_fn(const struct err *err, void *arg);
+// path: as created. stat is NULL: create is sent as kazoo sends it (opcode 1), which every server
+// knows and which answers none; zk_get has it.
 typedef void zk_path_fn(const char *path, const struct zk_stat *stat, const struct err *err,
-                        void *arg); // path as created
+                        void *arg);
 typedef void zk_data_fn(const char *data, size_t len, const struct zk_stat *stat,
                         const struct err *err, void *arg);
 typedef void zk_names_fn(char *const *names, size_t n, const struct err *err,
