@@ -201,7 +201,7 @@ int text_bytes(const char *s, int64_t *ret, struct err *err) {
     size_t whole = strspn(s, "0123456789"), n = whole;
     if (whole && s[n] == '.' && isdigit((unsigned char)s[n + 1]))
         n += 1 + strspn(s + n + 1, "0123456789");
-    int power = whole ? bytes_power(s + n + (n < strlen(s) && s[n] == ' ')) : -1;
+    int power = whole ? bytes_power(s + n + (s[n] == ' ' && s[n + 1])) : -1;
     if (power >= 0) {
         double v = strtod(s, NULL) * (double)(INT64_C(1) << 10 * power);
         if (v < 9e18) {

@@ -1,0 +1,175 @@
+#include "base/json.h"
+#include "base/own.h"
+#include "base/text.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+static json_t *read_text(const char *s, struct err *err) {
+    return json_read(s, strlen(s), 1 << 20, "info of pod x", err);
+}
+
+static void objects_and_lists_are_read(void **state) {
+    (void)state;
+    struct err err = ERR_INIT;
+    auto_json json_t *j = read_text(" {\"a\": [1, {\"b\": \"\\u20ac\"}]} ", &err);
+    assert_non_null(j);
+    assert_int_equal(err.kind, ERR_NONE);
+    auto_json json_t *list = read_text("[]", &err);
+    assert_true(json_is_array(list));
+}
+
+static void what_is_not_json_is_refused_by_name_and_place(void **state) {
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "{",
+        "[1,]",
+        "{\"a\":1,\"a\":2}",
+        "\"text\"",
+        "7",
+        "null",
+        "[\"\xff\"]",
+        "{} x",
+        "{\"a\" 1}",
+        "[01]",
+        "[1e999]",
+        "[\"\\u0000\"]",
+        "[99999999999999999999]",
+        "['a']",
+        "]",
+        "[\"\\",
+        "\\",
+        "{\"\\u0000\":1}",
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct err err = ERR_INIT;
+        assert_null(read_text(bad[i], &err));
+        assert_int_equal(err.kind, ERR_USER);
+        assert_true(text_starts(err.text, "info of pod x is not JSON: line "));
+    }
+    struct err err = ERR_INIT;
+    assert_null(read_text("{\n \"a\": nope}", &err));
+    assert_non_null(strstr(err.text, "line 2"));
+}
+
+static void a_message_holds_no_control_characters(void **state) {
+    (void)state;
+    struct err err = ERR_INIT;
+    assert_null(read_text("[\"a\x1b[2J\x01\nb\"]", &err));
+    for (const char *c = err.text; *c; c++)
+        assert_true((unsigned char)*c >= 0x20);
+}
+
+static void a_nul_byte_is_refused(void **state) {
+    (void)state;
+    struct err err = ERR_INIT;
+    assert_null(json_read("[1]\0", 4, 100, "it", &err));
+    assert_int_equal(err.kind, ERR_USER);
+    assert_null(json_read("[\"a\0b\"]", 7, 100, "it", &err));
+    assert_int_equal(err.kind, ERR_USER);
+}
+
+static void size_and_depth_are_capped(void **state) {
+    (void)state;
+    struct err err = ERR_INIT;
+    auto_json json_t *fits = json_read("[1, 2]", 6, 6, "it", &err);
+    assert_non_null(fits);
+    assert_null(json_read("[1, 2]", 6, 5, "it", &err));
+    assert_int_equal(err.kind, ERR_LIMIT);
+    char deep[2 * 33 + 1] = "";
+    memset(deep, '[', 32);
+    memset(deep + 32, ']', 32);
+    auto_json json_t *edge = read_text(deep, &err);
+    assert_non_null(edge);
+    memset(deep, '[', 33);
+    memset(deep + 33, ']', 33);
+    assert_null(read_text(deep, &err));
+    assert_int_equal(err.kind, ERR_LIMIT);
+    auto_json json_t *brackets = read_text("[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[\"]",
+                                           &err);
+    assert_non_null(brackets);
+}
+
+static void a_million_brackets_are_no_recursion(void **state) {
+    (void)state;
+    struct err err = ERR_INIT;
+    auto_text struct text t = {0};
+    for (int i = 0; i < 1000000; i++)
+        text_addc(&t, '[');
+    assert_null(json_read(t.s, t.len, t.len, "it", &err));
+    assert_int_equal(err.kind, ERR_LIMIT);
+}
+
+static void it_is_written_in_order_or_canonically(void **state) {
+    (void)state;
+    auto_json json_t *j = read_text("{\"b\": 1, \"a\": {\"d\": [], \"c\": true}}", NULL);
+    auto_free char *as_is = json_write(j);
+    auto_free char *sorted = json_canonical(j);
+    assert_string_equal(as_is, "{\"b\":1,\"a\":{\"d\":[],\"c\":true}}");
+    assert_string_equal(sorted, "{\"a\":{\"c\":true,\"d\":[]},\"b\":1}");
+    auto_json json_t *scalar = json_string("x");
+    auto_free char *quoted = json_write(scalar);
+    assert_string_equal(quoted, "\"x\"");
+}
+
+static void a_missing_or_null_member_leaves_the_default(void **state) {
+    (void)state;
+    struct err err = ERR_INIT;
+    auto_json json_t *j = read_text("{\"n\": null}", &err);
+    const char *s = "default", *keys[] = {"n", "missing"};
+    int64_t i = 5;
+    bool b = true;
+    for (size_t k = 0; k < 2; k++) {
+        assert_int_equal(json_str(j, keys[k], &s, &err), 0);
+        assert_int_equal(json_int(j, keys[k], &i, &err), 0);
+        assert_int_equal(json_flag(j, keys[k], &b, &err), 0);
+        assert_string_equal(json_text(j, keys[k]), "");
+    }
+    assert_string_equal(s, "default");
+    assert_int_equal(i, 5);
+    assert_true(b);
+}
+
+static void a_member_is_of_its_type_or_an_error_names_it(void **state) {
+    (void)state;
+    struct err err = ERR_INIT;
+    auto_json json_t *j = read_text("{\"s\": \"x\", \"i\": -7, \"b\": false, \"r\": 1.5}", &err);
+    const char *s = NULL;
+    int64_t i = 0;
+    bool b = true;
+    assert_int_equal(json_str(j, "s", &s, &err), 0);
+    assert_int_equal(json_int(j, "i", &i, &err), 0);
+    assert_int_equal(json_flag(j, "b", &b, &err), 0);
+    assert_string_equal(s, "x");
+    assert_int_equal(i, -7);
+    assert_false(b);
+    assert_string_equal(json_text(j, "s"), "x");
+    assert_string_equal(json_text(j, "i"), "");
+    assert_int_equal(json_str(j, "i", &s, &err), -1);
+    assert_int_equal(err.kind, ERR_USER);
+    assert_string_equal(err.text, "\"i\" must be a string, not a number");
+    assert_int_equal(json_int(j, "r", &i, &err), -1);
+    assert_string_equal(err.text, "\"r\" must be a whole number, not a fraction");
+    assert_int_equal(json_flag(j, "s", &b, &err), -1);
+    assert_string_equal(err.text, "\"s\" must be true or false, not a string");
+    assert_int_equal(i, -7);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(objects_and_lists_are_read),
+        cmocka_unit_test(what_is_not_json_is_refused_by_name_and_place),
+        cmocka_unit_test(a_message_holds_no_control_characters),
+        cmocka_unit_test(a_nul_byte_is_refused),
+        cmocka_unit_test(size_and_depth_are_capped),
+        cmocka_unit_test(a_million_brackets_are_no_recursion),
+        cmocka_unit_test(it_is_written_in_order_or_canonically),
+        cmocka_unit_test(a_missing_or_null_member_leaves_the_default),
+        cmocka_unit_test(a_member_is_of_its_type_or_an_error_names_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
