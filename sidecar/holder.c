@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -66,7 +67,7 @@ static bool is_id(const char *s) {
 
 static bool carries(int proc, const char *pid, const char *marker, size_t marker_len) {
     static char buf[ENVIRON_MAX];
-    char path[64];
+    char path[NAME_MAX + sizeof "/environ"];
     snprintf(path, sizeof path, "%s/environ", pid);
     auto_fd int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)

@@ -48,6 +48,7 @@ static bool holder_listens(void) {
 static pid_t spawn_holder(void) {
     pid_t pid = fork();
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
             mount("proc", "/proc", "proc", 0, NULL))
             _exit(99);
@@ -56,11 +57,13 @@ static pid_t spawn_holder(void) {
     return pid;
 }
 
-static pid_t spawn_process(const char *env) {
+static pid_t spawn_process(char *env) {
     pid_t pid = fork();
     if (pid == 0) {
-        char *argv[] = {"sleep", "600", NULL};
-        char *envp[] = {(char *)env, NULL};
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        char sleep_[] = "sleep", seconds[] = "600";
+        char *argv[] = {sleep_, seconds, NULL};
+        char *envp[] = {env, NULL};
         execve("/bin/sleep", argv, envp);
         _exit(127);
     }
@@ -83,11 +86,13 @@ static int scene(void) {
     if (unshare(CLONE_NEWPID))
         return 10;
     pid_t holder = spawn_holder();
-    auto_fd int line = accept(tether, NULL, NULL);
+    auto_fd int line = accept4(tether, NULL, NULL, SOCK_CLOEXEC);
     for (int i = 0; i < DEADLINE_MS / 10 && !holder_listens(); i++)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    pid_t marked = spawn_process("OCHOPOD_EXEC=0f0e0d0c-0b0a-4908-8706-050403020100");
-    pid_t other = spawn_process("OCHOPOD_EXEC=ffffffff-0b0a-4908-8706-050403020100");
+    char mine[] = "OCHOPOD_EXEC=0f0e0d0c-0b0a-4908-8706-050403020100";
+    char theirs[] = "OCHOPOD_EXEC=ffffffff-0b0a-4908-8706-050403020100";
+    pid_t marked = spawn_process(mine);
+    pid_t other = spawn_process(theirs);
     // The environment is there only once execve has been done.
     for (int i = 0; i < 200; i++) {
         char path[64], comm[32] = "";
@@ -107,16 +112,20 @@ static int scene(void) {
     close(tether);
     close(line);
     tether = line = -1;
-    if (!ends(holder))
+    // The kernel ends the namespace with its first process, which is gone only when all of it have
+    // been reaped.
+    if (!ends(other))
         return 14;
-    return ends(other) ? 0 : 15; // the kernel ends the namespace with its first process
+    return ends(holder) ? 0 : 15;
 }
 
 static void a_marked_exec_ends_and_all_end_with_the_tether(void **state) {
     (void)state;
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        alarm(2 * DEADLINE_MS / 1000);
         _exit(scene());
+    }
     int status;
     waitpid(pid, &status, 0);
     assert_true(WIFEXITED(status));
