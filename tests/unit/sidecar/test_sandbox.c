@@ -48,7 +48,7 @@ static int no_capability_is_left(void) {
 }
 
 static int executes(void) {
-    char *argv[] = {"true", NULL};
+    char name[] = "true", *argv[] = {name, NULL};
     execve("/bin/true", argv, NULL);
     return 1;
 }
