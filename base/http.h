@@ -38,7 +38,9 @@ struct http_reply {
 };
 
 // err.kind is ERR_NONE when a complete reply arrived, whatever its status. Else ERR_RETRY (could
-// not connect, cut off), ERR_TIMEOUT, ERR_LIMIT.
+// not connect, within connect_ms or at all; cut off; not HTTP; code is the errno or 0), ERR_TIMEOUT
+// (timeout_ms, counted from http_start, waiting for max_total included), ERR_LIMIT (max_reply, or
+// 64 KiB of header), ERR_CANCELLED (on_data said so), ERR_USER (not an http:// address).
 typedef void http_fn(const struct http_reply *reply, const struct err *err, void *arg);
 
 // max_total bounds the connections in use at once (further calls wait); max_idle those kept for

@@ -1,6 +1,7 @@
-// Messages from another thread to the loop: the only mutex in the tree. Any thread posts; the loop
-// detaches the whole list under the lock, unlocks, then hands over the messages in order. A posted
-// message belongs to the inbox until it is handed over, then to the receiver.
+// Messages from another thread to the loop: the only mutex in the tree beside the log's. Any thread
+// posts; the loop detaches the whole list under the lock, unlocks, then hands over the messages in
+// order. A posted message belongs to the inbox until it is handed over, then to the receiver. The
+// receiver may free the inbox.
 #pragma once
 #include "base/list.h"
 #include "base/loop.h"

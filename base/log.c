@@ -79,7 +79,8 @@ static void cleaned(struct text *t, const char *s, size_t len) {
             text_add(t, "***");
             i += skip - 1;
         } else {
-            text_addc(t, s[i] == '\n' || s[i] == '\0' ? ' ' : s[i]);
+            bool breaks = s[i] == '\n' || s[i] == '\0';
+            text_addn(t, breaks ? " " : s + i, 1);
         }
     }
 }
@@ -148,7 +149,8 @@ static void say_dropped(void) {
         ring.dropped = 0;
 }
 
-static void say(enum log_level level, const char *name, const char *fmt, va_list ap) {
+__attribute__((format(printf, 3, 0))) static void say(enum log_level level, const char *name,
+                                                      const char *fmt, va_list ap) {
     if (!log_is(level))
         return;
     auto_free char *message = NULL;

@@ -15,8 +15,8 @@ struct loop_fd;
 struct loop_signal;
 struct loop_work;
 
-struct loop *loop_create(void);
-void loop_free(struct loop *loop); // all handles must have been stopped
+struct loop *loop_create(void);    // SIGPIPE is ignored from now on
+void loop_free(struct loop *loop); // all handles must have been stopped; waits for forgotten work
 void loop_run(struct loop *loop);  // until loop_quit
 void loop_quit(struct loop *loop); // the current turn is finished first
 int64_t
@@ -36,7 +36,9 @@ enum {
     LOOP_GONE = 4
 }; // GONE: the peer hung up or shut down its side (RDHUP)
 typedef void loop_fd_fn(int events, void *arg);
-// The descriptor stays the caller's and must outlive the watch. Level-triggered.
+// The descriptor stays the caller's and must outlive the watch; it becomes non-blocking, and has
+// one watch at a time (dup it for a second). Level-triggered. An error on it (refused, broken pipe)
+// is told as every event that was asked for: the next read or write meets it.
 struct loop_fd *loop_fd_start(struct loop *loop, int fd, int events, loop_fd_fn *fn, void *arg);
 void loop_fd_change(struct loop_fd *w, int events);
 void loop_fd_stop(struct loop_fd **slot);
