@@ -43,10 +43,11 @@ struct http_reply {
 // 64 KiB of header), ERR_CANCELLED (on_data said so), ERR_USER (not an http:// address).
 typedef void http_fn(const struct http_reply *reply, const struct err *err, void *arg);
 
-// max_total bounds the connections in use at once (further calls wait); max_idle those kept for
-// re-use.
+// max_total bounds the connections in use at once, streams included (further calls wait); max_idle
+// those kept for re-use.
 struct http *http_create(struct loop *loop, int max_total, int max_idle);
-void http_free(struct http *http); // cancels what is in flight, without callbacks
+// Cancels what is in flight, without callbacks; from within a callback too.
+void http_free(struct http *http);
 struct http_call *http_start(struct http *http, const struct http_request *request, http_fn *fn,
                              void *arg);
 void http_cancel(struct http_call **slot); // no callback after it; no-op on NULL

@@ -192,10 +192,10 @@ static inline void *server_accept(void *arg) {
         c->server = server;
         c->socket = s;
         atomic_store(&server->sockets[n], s);
+        atomic_fetch_add(&server->connections, 1); // before the client can have an answer
         if (n == SERVER_CONNECTIONS - 1 ||
             pthread_create(&server->threads[n], NULL, server_serve, c) != 0)
             abort();
-        atomic_fetch_add(&server->connections, 1);
     }
     return NULL;
 }
