@@ -1,0 +1,408 @@
+#include "sidecar/leader/ledger.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/own.h"
+#include <inttypes.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum { TREE, LEADER, HASH, SNAPSHOT, MEMBERS, PROPOSAL, LOCK, NODES };
+enum { ATTEMPTS = 4, MAX_NODE = 1 << 20 };
+
+static const char *const names[] = {
+    [TREE] = "tree",         [LEADER] = "leader",   [HASH] = "hash",
+    [SNAPSHOT] = "snapshot", [MEMBERS] = "members", [PROPOSAL] = "proposal",
+};
+
+struct node {
+    struct ledger_inner *inner;
+    struct zk_op *op;
+    char *path;
+    bool exists, ephemeral;
+    char *read;  // content as of the last look
+    char *write; // content to be written; NULL: nothing
+};
+
+struct ledger_inner {
+    struct ledger *ledger;
+    struct zk *zk;
+    int64_t epoch;
+    int64_t seen; // the epoch in /leader
+    struct node nodes[NODES];
+    int reading; // gets in flight
+    struct err read_err;
+    void (*then)(struct ledger_inner *in, const struct err *err);  // after this look
+    void (*again)(struct ledger_inner *in, const struct err *err); // after one for a wrong guess
+    struct zk_op *commit;
+    int attempts;
+    struct { // takes effect when the write did
+        char *hash;
+        int64_t generation, round;
+        bool open;
+        json_t *dead, *members;
+    } next;
+    ledger_fn *fn;
+    void *arg;
+};
+
+// ---- the call in flight ----
+
+static void next_clear(struct ledger_inner *in) {
+    free(in->next.hash);
+    json_decref(in->next.dead);
+    json_decref(in->next.members);
+    memset(&in->next, 0, sizeof in->next);
+}
+
+static void idle(struct ledger_inner *in) {
+    for (int i = 0; i < NODES; i++) {
+        zk_forget(&in->nodes[i].op);
+        free(take_ptr(in->nodes[i].write));
+    }
+    zk_forget(&in->commit);
+    in->reading = in->attempts = 0;
+    in->fn = NULL;
+    next_clear(in);
+}
+
+static void finish(struct ledger_inner *in, const struct err *err) {
+    ledger_fn *fn = in->fn;
+    void *arg = in->arg;
+    struct err copy = *err;
+    idle(in);
+    fn(&copy, arg);
+}
+
+// ---- reading ----
+
+static void on_read(const char *data, size_t len, const struct zk_stat *stat, const struct err *err,
+                    void *arg) {
+    struct node *n = arg;
+    struct ledger_inner *in = n->inner;
+    n->op = NULL;
+    free(take_ptr(n->read));
+    n->exists = err->kind == ERR_NONE;
+    n->ephemeral = n->exists && stat->ephemeral_owner != 0;
+    if (n->exists)
+        n->read = xstrndup(len ? data : "", len);
+    else if (err->kind != ERR_ABSENT && in->read_err.kind == ERR_NONE)
+        in->read_err = *err;
+    if (--in->reading > 0)
+        return;
+    if (in->read_err.kind == ERR_NONE && !in->nodes[LOCK].exists)
+        err_set(&in->read_err, ERR_FENCED, "our lock node is gone");
+    struct err result = in->read_err;
+    in->then(in, &result);
+}
+
+static void look(struct ledger_inner *in,
+                 void (*then)(struct ledger_inner *in, const struct err *err)) {
+    in->then = then;
+    in->read_err = (struct err)ERR_INIT;
+    in->reading = NODES;
+    for (int i = 0; i < NODES; i++)
+        in->nodes[i].op = zk_get(in->zk, in->nodes[i].path, on_read, &in->nodes[i]);
+}
+
+// ---- writing ----
+
+static void on_commit(int failed, const struct err *err, void *arg);
+
+static void put(struct zk_multi *m, const struct node *n) {
+    size_t len = strlen(n->write);
+    if (n->ephemeral)
+        zk_multi_delete(m, n->path, ZK_ANY_VERSION);
+    if (n->exists && !n->ephemeral)
+        zk_multi_set(m, n->path, n->write, len, ZK_ANY_VERSION);
+    else
+        zk_multi_create(m, n->path, n->write, len, 0);
+}
+
+static void send_writes(struct ledger_inner *in) {
+    struct zk_multi *m = zk_multi();
+    zk_multi_check(m, in->nodes[LOCK].path, ZK_ANY_VERSION);
+    for (int i = 0; i < LOCK; i++)
+        if (in->nodes[i].write)
+            put(m, &in->nodes[i]);
+    in->commit = zk_commit(in->zk, m, on_commit, in);
+}
+
+static void looked_again(struct ledger_inner *in, const struct err *err) {
+    if (err->kind != ERR_NONE)
+        finish(in, err);
+    else
+        send_writes(in);
+}
+
+static void take_effect(struct ledger_inner *in) {
+    struct ledger *l = in->ledger;
+    for (int i = 0; i < LOCK; i++) {
+        if (!in->nodes[i].write)
+            continue;
+        in->nodes[i].exists = true;
+        in->nodes[i].ephemeral = false;
+    }
+    if (in->next.hash) {
+        free(l->hash);
+        l->hash = take_ptr(in->next.hash);
+        l->generation = in->next.generation;
+    }
+    l->round = in->next.round;
+    l->open = in->next.open;
+    if (in->next.dead) {
+        json_decref(l->dead);
+        l->dead = take_ptr(in->next.dead);
+    }
+    if (in->next.members) {
+        json_decref(l->members);
+        l->members = take_ptr(in->next.members);
+    }
+}
+
+static void on_commit(int failed, const struct err *err, void *arg) {
+    struct ledger_inner *in = arg;
+    in->commit = NULL;
+    struct err result = *err;
+    bool guess = err->kind == ERR_ABSENT || err->kind == ERR_EXISTS || err->kind == ERR_REFUSED;
+    if (err->kind == ERR_NONE) {
+        take_effect(in);
+    } else if (failed == 0 && guess) {
+        result = (struct err)ERR_INIT;
+        err_set(&result, ERR_FENCED, "our lock node is gone");
+    } else if (guess && in->attempts++ < ATTEMPTS) {
+        log_debug("leader ledger=again failed=%d reason=\"%s\"", failed, err->text);
+        look(in, in->again);
+        return;
+    }
+    finish(in, &result);
+}
+
+// What is in force now, unless the caller changes some of it.
+static void begin(struct ledger *l, ledger_fn *fn, void *arg) {
+    struct ledger_inner *in = l->inner;
+    CHECK(!in->fn);
+    in->fn = fn;
+    in->arg = arg;
+    in->again = looked_again;
+    in->next.round = l->round;
+    in->next.open = l->open;
+}
+
+static void write_leader(struct ledger_inner *in) {
+    const struct ledger *l = in->ledger;
+    bool completes = in->next.hash != NULL;
+    json_t *dead = in->next.dead ? in->next.dead : l->dead;
+    auto_json json_t *record = json_pack(
+        "{s:I, s:I, s:I, s:s, s:s, s:b, s:O}", "epoch", (json_int_t)in->epoch, "round",
+        (json_int_t)in->next.round, "generation",
+        (json_int_t)(completes ? in->next.generation : l->generation), "hash",
+        completes ? in->next.hash : l->hash, "tree", l->tree, "open", in->next.open, "dead", dead);
+    CHECK(record);
+    in->nodes[LEADER].write = json_write(record);
+}
+
+// ---- load ----
+
+static json_t *object_of(const char *text, const char *what) {
+    json_t *value = NULL;
+    if (text && *text) {
+        struct err err = ERR_INIT;
+        value = json_read(text, strlen(text), MAX_NODE, what, &err);
+        if (!value)
+            log_warn("leader node=%s reason=\"%s\" taken=empty", what, err.text);
+    }
+    if (!json_is_object(value)) {
+        json_decref(value);
+        value = json_object();
+    }
+    return value;
+}
+
+static json_t *member_object(const json_t *obj, const char *key) {
+    json_t *value = json_object_get(obj, key);
+    return json_is_object(value) ? json_incref(value) : json_object();
+}
+
+static int64_t number(const json_t *obj, const char *key) {
+    return json_integer_value(json_object_get(obj, key));
+}
+
+static void replace(json_t **where, json_t *with) {
+    json_decref(*where);
+    *where = with;
+}
+
+static void make_tree(struct ledger_inner *in) {
+    unsigned char b[16];
+    CHECK(getrandom(b, sizeof b, 0) == (ssize_t)sizeof b);
+    in->nodes[TREE].write = xasprintf(
+        "%02x%02x%02x%02x-%02x%02x-4%01x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
+        b[3], b[4], b[5], b[6] & 15, b[7], (b[8] & 0x3f) | 0x80, b[9], b[10], b[11], b[12], b[13],
+        b[14], b[15]);
+}
+
+static void take_tree(struct ledger_inner *in) {
+    struct node *n = &in->nodes[TREE];
+    free(take_ptr(n->write));
+    if (!n->read || !*n->read)
+        make_tree(in);
+    free(in->ledger->tree);
+    in->ledger->tree = xstrdup(n->write ? n->write : n->read);
+}
+
+// Answers whether /leader is ours already.
+static bool take_leader(struct ledger_inner *in) {
+    struct ledger *l = in->ledger;
+    auto_json json_t *record = object_of(in->nodes[LEADER].read, "/leader");
+    auto_json json_t *proposal = object_of(in->nodes[PROPOSAL].read, "/proposal");
+    in->seen = number(record, "epoch");
+    bool ours = in->seen == in->epoch;
+    int64_t proposed = number(proposal, "epoch") == in->epoch ? number(proposal, "round") : 0;
+    int64_t round = ours ? number(record, "round") : 0;
+    l->generation = number(record, "generation");
+    l->round = round > proposed ? round : proposed;
+    // An original leader writes /hash alone: then the two differ, and a round is due.
+    const char *hash = in->nodes[HASH].read ? in->nodes[HASH].read : "";
+    l->open = json_is_true(json_object_get(record, "open")) ||
+              (*hash && strcmp(hash, json_text(record, "hash")) != 0);
+    free(l->hash);
+    l->hash = xstrdup(hash);
+    replace(&l->dead, member_object(record, "dead"));
+    replace(&l->proposed, member_object(proposal, "dependencies"));
+    replace(&l->members, object_of(in->nodes[MEMBERS].read, "/members"));
+    return ours;
+}
+
+static void become(struct ledger_inner *in, const struct err *err) {
+    if (err->kind != ERR_NONE) {
+        finish(in, err);
+        return;
+    }
+    take_tree(in);
+    bool ours = take_leader(in);
+    if (in->seen > in->epoch) {
+        struct err fenced = ERR_INIT;
+        err_set(&fenced, ERR_FENCED, "a newer leader has been here (epoch %" PRId64 ")", in->seen);
+        finish(in, &fenced);
+        return;
+    }
+    if (ours && !in->nodes[TREE].write) {
+        finish(in, &(struct err)ERR_INIT);
+        return;
+    }
+    in->next.round = in->ledger->round;
+    in->next.open = in->ledger->open;
+    write_leader(in);
+    send_writes(in);
+}
+
+void ledger_load(struct ledger *l, ledger_fn *fn, void *arg) {
+    begin(l, fn, arg);
+    // Never by a guess: a tree that appears meanwhile is not overwritten.
+    l->inner->again = become;
+    look(l->inner, become);
+}
+
+// ---- the round's writes ----
+
+void ledger_propose(struct ledger *l, const struct cluster *c, const char *hash, int64_t round,
+                    ledger_fn *fn, void *arg) {
+    begin(l, fn, arg);
+    struct ledger_inner *in = l->inner;
+    auto_json json_t *proposal = json_pack("{s:O, s:O, s:O, s:s, s:I, s:I}", "pods", c->pods,
+                                           "dependencies", c->dependencies, "members", c->members,
+                                           "hash", hash, "epoch", (json_int_t)in->epoch, "round",
+                                           (json_int_t)round);
+    CHECK(proposal);
+    auto_free char *text = json_write(proposal);
+    // Bodies carry everything as well; of a proposal that is too large only the numbers are needed.
+    if (strlen(text) > ZK_MAX_DATA) {
+        json_object_del(proposal, "pods");
+        json_object_del(proposal, "dependencies");
+        json_object_del(proposal, "members");
+        free(text);
+        text = json_write(proposal);
+    }
+    in->nodes[PROPOSAL].write = take_ptr(text);
+    in->next.round = round;
+    send_writes(in);
+}
+
+void ledger_mark(struct ledger *l, const json_t *members, ledger_fn *fn, void *arg) {
+    begin(l, fn, arg);
+    struct ledger_inner *in = l->inner;
+    in->next.open = true;
+    in->next.members = json_deep_copy(members);
+    in->nodes[MEMBERS].write = json_write(members);
+    write_leader(in);
+    send_writes(in);
+}
+
+int ledger_fits(const struct cluster *c, struct err *err) {
+    size_t len = json_dumpb(c->pods, NULL, 0, JSON_COMPACT);
+    if (len <= ZK_MAX_DATA)
+        return 0;
+    return err_set(err, ERR_LIMIT,
+                   "the snapshot of %zu pods would be %zu bytes, the limit is %d: nothing was done",
+                   json_object_size(c->pods), len, (int)ZK_MAX_DATA);
+}
+
+void ledger_commit(struct ledger *l, const struct cluster *c, const char *hash, int64_t round,
+                   json_t *dead, ledger_fn *fn, void *arg) {
+    begin(l, fn, arg);
+    struct ledger_inner *in = l->inner;
+    in->next.hash = xstrdup(hash);
+    in->next.generation = l->generation + 1;
+    in->next.round = round;
+    in->next.open = false;
+    in->next.dead = json_deep_copy(dead);
+    in->next.members = json_deep_copy(c->members);
+    in->nodes[SNAPSHOT].write = json_write(c->pods);
+    in->nodes[HASH].write = xstrdup(hash);
+    in->nodes[MEMBERS].write = json_write(c->members);
+    write_leader(in);
+    send_writes(in);
+}
+
+// ---- life ----
+
+struct ledger *ledger_create(struct zk *zk, const char *root, const char *lock_path,
+                             int64_t epoch) {
+    struct ledger *l = xnew(struct ledger);
+    struct ledger_inner *in = xnew(struct ledger_inner);
+    *l = (struct ledger){
+        .tree = xstrdup(""),
+        .hash = xstrdup(""),
+        .dead = json_object(),
+        .members = json_object(),
+        .proposed = json_object(),
+        .inner = in,
+    };
+    *in = (struct ledger_inner){.ledger = l, .zk = zk, .epoch = epoch};
+    for (int i = 0; i < NODES; i++) {
+        in->nodes[i].inner = in;
+        in->nodes[i].path = i == LOCK ? xstrdup(lock_path) : xasprintf("%s/%s", root, names[i]);
+    }
+    return l;
+}
+
+void ledger_cancel(struct ledger *l) {
+    idle(l->inner);
+}
+
+void ledger_free(struct ledger *l) {
+    if (!l)
+        return;
+    idle(l->inner);
+    for (int i = 0; i < NODES; i++) {
+        free(l->inner->nodes[i].path);
+        free(l->inner->nodes[i].read);
+    }
+    free(l->inner);
+    free(l->tree);
+    free(l->hash);
+    json_decref(l->dead);
+    json_decref(l->members);
+    json_decref(l->proposed);
+    free(l);
+}
