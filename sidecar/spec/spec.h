@@ -120,7 +120,9 @@ struct spec {
     struct spec_need *needs;
     size_t needs_len;
     int64_t damper;
-    bool sequential, full_shutdown;
+    bool sequential; // on goes to one pod after the other: `sequential: true` or `updates`
+    bool together;   // `sequential: updates`: so, but to all at once while none runs
+    bool full_shutdown;
     int64_t grace;
     struct {
         int64_t every;
