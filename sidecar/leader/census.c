@@ -68,7 +68,7 @@ static bool correct(struct cluster *c, const json_t *written, const json_t *answ
 
 void census_take(struct cluster *c, const json_t *written, const json_t *answers,
                  const json_t *gone, bool completed, struct census *ret) {
-    *ret = (struct census){.none_runs = true};
+    *ret = (struct census){.none_runs = true, .none_started = !anybody_started(answers, completed)};
     ret->dropped = drop(c, gone);
     if (ret->dropped)
         cluster_assign(c, false);

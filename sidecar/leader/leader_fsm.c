@@ -35,6 +35,7 @@ static const struct entry table[LEADER_STATES][LEADER_EVENTS] = {
         ENDS,
     },
     [LEADER_SETTLED] = {
+        [LEADER_SAME] = GO(SETTLED, LEADER_UNDAMP),
         [LEADER_CHANGED] = GO(DAMPING, LEADER_DAMP),
         ENDS,
     },
@@ -71,7 +72,7 @@ static const struct entry table[LEADER_STATES][LEADER_EVENTS] = {
         ENDS,
     },
     [LEADER_COMMITTING] = {
-        [LEADER_COMMITTED] = GO(SETTLED, LEADER_UNDAMP | LEADER_OK),
+        [LEADER_COMMITTED] = GO(SETTLED, LEADER_OK),
         [LEADER_REFUSED] = GO(WAITING, LEADER_CANCEL | LEADER_BACK_OFF),
         ENDS,
     },

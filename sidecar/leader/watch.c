@@ -112,7 +112,7 @@ static void on_data(const char *data, size_t len, const struct zk_stat *stat, co
     struct node *n = arg;
     struct watch *w = n->watch;
     n->get = NULL;
-    if (err->kind == ERR_RETRY) {
+    if (err->kind == ERR_RETRY || err->kind == ERR_DETACHED) {
         if (!w->reread)
             loop_timer_start(w->loop, &w->reread, REREAD_MS, reread, w);
         return;
