@@ -6,11 +6,11 @@
 #include "sidecar/cluster/cluster.h"
 
 struct census {
-    bool dropped;   // dead pods were taken out: propose and check anew
-    bool corrected; // the members were: the same
+    bool dropped;      // dead pods were taken out: propose and check anew
+    bool corrected;    // the members were: the same
     bool none_started; // nobody's workload ever ran: there is nothing to stop
-    bool none_runs; // nobody's workload runs: a quorum must be started together
-    bool changed;   // `on` would touch at least one workload
+    bool none_runs;    // nobody's workload runs: a quorum must be started together
+    bool changed;      // `on` would touch at least one workload
 };
 
 // Members for a new round: as written down, newcomers named founders as long as we must believe
