@@ -3,9 +3,11 @@ that loses nothing through all of it. The tests of this module share one cluster
 import os
 import re
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
-from bed import ENGINE, TOP, ZOOKEEPER, Writer, mntr, wait_until
+from bed import DOCKER, ENGINE, SIDECAR, TOP, ZOOKEEPER, Writer, mntr, wait_until
 from ensemble import Ensemble
 
 DEMO = TOP / "compose/demo"
@@ -217,4 +219,32 @@ def test_help_needs_no_engine(bed):
     done = demo(bed, "--help", DOCKER_HOST="unix:///nowhere/docker.sock")
     for verb in ("scale", "status", "logs", "down"):
         assert verb in done.stdout
-    assert ENGINE.exists()
+
+
+def test_without_an_engine_it_starts_one_of_its_own_and_takes_it_down(bed):
+    """A machine with no engine: a mount namespace without /run/docker.sock, a network namespace without networks. The
+    images are handed over, since nothing is in reach from there."""
+    own = tempfile.mkdtemp(prefix="ochopod-own.", dir="/tmp")
+    saved = Path(own + ".images.tar")
+    script = f"""
+        mount -t tmpfs none /run && ip link set lo up
+        unset DOCKER_HOST
+        export OCHOPOD_DEMO_DIR={own} ZOOKEEPER_IMAGE={ZOOKEEPER}
+        {ENGINE} host {own}
+        DOCKER_HOST=unix://{own}/docker.sock {DOCKER} load -q -i {saved}
+        {ENGINE} stop {own}
+        {DEMO}
+        {DEMO} status
+        {DEMO} down
+        test ! -e {own}/pid
+        {DEMO} down --purge
+        test ! -e {own}
+    """
+    try:
+        bed.docker("save", "-o", saved, ZOOKEEPER, SIDECAR, "debian:bookworm-slim")
+        said = bed.run("unshare", "--mount", "--net", "bash", "-eu", "-c", script, timeout=600).stdout
+    finally:
+        saved.unlink(missing_ok=True)
+        bed.run(ENGINE, "destroy", own, check=False)
+    assert "no Docker engine answers: starting one" in said
+    assert len(rows(said)) == 6
