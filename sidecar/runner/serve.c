@@ -1,0 +1,225 @@
+#include "sidecar/runner/serve.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "sidecar/runner/wire.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SHADOWED 1 // their shadow memory is address space, too
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SHADOWED 1
+#endif
+#endif
+#ifndef SHADOWED
+#define SHADOWED 0
+#endif
+
+// ---- privileges ----
+
+static const unsigned kept_caps[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER};
+
+static bool is_kept(unsigned cap) {
+    for (size_t i = 0; i < sizeof kept_caps / sizeof *kept_caps; i++)
+        if (kept_caps[i] == cap)
+            return true;
+    return false;
+}
+
+// What a file's owner needs to set owner and mode, and nothing else; also for what a hook executes
+// (bounding set).
+static void keep_file_capabilities(void) {
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    for (unsigned cap = 0; prctl(PR_CAPBSET_READ, (unsigned long)cap, 0, 0, 0) >= 0; cap++)
+        if (!is_kept(cap))
+            (void)prctl(PR_CAPBSET_DROP, (unsigned long)cap, 0, 0, 0);
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {0};
+    if (syscall(SYS_capget, &head, data))
+        return;
+    uint32_t mask = 0;
+    for (size_t i = 0; i < sizeof kept_caps / sizeof *kept_caps; i++)
+        mask |= 1u << kept_caps[i];
+    data[0].permitted &= mask;
+    data[0].effective = data[0].permitted;
+    data[0].inheritable = 0;
+    data[1] = (struct __user_cap_data_struct){0};
+    if (syscall(SYS_capset, &head, data))
+        log_err("runner cannot drop capabilities: %s", strerror(errno));
+}
+
+// ---- one job, in a child of its own ----
+
+static int read_whole(int fd, void *buf, size_t len) {
+    for (size_t at = 0; at < len;) {
+        ssize_t n = read(fd, (char *)buf + at, len - at);
+        if (n <= 0) {
+            if (n < 0 && errno == EINTR)
+                continue;
+            return -1;
+        }
+        at += (size_t)n;
+    }
+    return 0;
+}
+
+static void write_whole(int fd, const void *buf, size_t len) {
+    for (size_t at = 0; at < len;) {
+        ssize_t n = send(fd, (const char *)buf + at, len - at, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return; // the asker has left
+        at += (size_t)n;
+    }
+}
+
+// The kernel ends us, whatever Lua is busy with: at the deadline, or when the asker closes its end.
+static void end_when_over(int line, int64_t timeout_ms) {
+    struct itimerval timer = {
+        .it_value = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000}};
+    setitimer(ITIMER_REAL, &timer, NULL);
+    fcntl(line, F_SETOWN, getpid());
+    int flags = fcntl(line, F_GETFL);
+    fcntl(line, F_SETFL, flags | O_ASYNC);
+}
+
+static void stop_watching(int line) {
+    struct itimerval off = {0};
+    fcntl(line, F_SETFL, fcntl(line, F_GETFL) & ~O_ASYNC);
+    setitimer(ITIMER_REAL, &off, NULL);
+}
+
+static void limit(int64_t memory, int64_t timeout_ms) {
+    struct rlimit cpu = {.rlim_cur = (rlim_t)(timeout_ms / 1000 + 2),
+                         .rlim_max = (rlim_t)(timeout_ms / 1000 + 2)};
+    setrlimit(RLIMIT_CPU, &cpu);
+    long pages = 0;
+    auto_file FILE *f = fopen("/proc/self/statm", "re");
+    if (SHADOWED || !memory || !f || fscanf(f, "%ld", &pages) != 1)
+        return;
+    rlim_t cap = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + (rlim_t)memory;
+    struct rlimit as = {.rlim_cur = cap, .rlim_max = cap};
+    setrlimit(RLIMIT_AS, &as);
+}
+
+static json_t *call(const struct runner_function *functions, const char *name,
+                    const json_t *argument, struct err *err) {
+    for (const struct runner_function *f = functions; f->name; f++)
+        if (text_same(f->name, name))
+            return f->fn(argument, err);
+    err_set(err, ERR_BUG, "runner knows no function %s", name);
+    return NULL;
+}
+
+static void run_function(struct wire *w, int line, const struct runner_function *functions,
+                         struct text *answer) {
+    const char *name = wire_str(w);
+    size_t len;
+    const char *text = wire_bytes(w, &len);
+    int64_t memory = wire_int(w), timeout_ms = wire_int(w);
+    auto_json json_t *argument = w->broken ? NULL : json_loadb(text, len, 0, NULL);
+    struct err err = ERR_INIT;
+    auto_json json_t *result = NULL;
+    end_when_over(line, timeout_ms);
+    limit(memory, timeout_ms);
+    if (argument)
+        result = call(functions, name, argument, &err);
+    else
+        err_set(&err, ERR_BUG, "runner got a broken request");
+    stop_watching(line);
+    wire_add_err(answer, &err);
+    auto_free char *out = result && err.kind == ERR_NONE ? json_dumps(result, JSON_COMPACT) : NULL;
+    wire_add_str(answer, out);
+}
+
+static void run_job(int line, const struct runner_function *functions) {
+    int64_t len;
+    if (read_whole(line, &len, sizeof len) || len <= 0 || len > WIRE_MAX)
+        return;
+    auto_free char *message = xcalloc(1, (size_t)len);
+    if (read_whole(line, message, (size_t)len))
+        return;
+    struct wire w = {.at = message, .end = message + len};
+    auto_text struct text answer = {0};
+    if (wire_int(&w) == WIRE_HOOK)
+        runner_run_hook(&w, line, &answer);
+    else
+        run_function(&w, line, functions, &answer);
+    int64_t answer_len = (int64_t)answer.len;
+    write_whole(line, &answer_len, sizeof answer_len);
+    write_whole(line, text_str(&answer), answer.len);
+}
+
+// ---- the runner ----
+
+static int receive_line(int control) {
+    char byte;
+    struct iovec iov = {&byte, 1};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } space;
+    for (;;) {
+        struct msghdr msg = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = space.room,
+                             .msg_controllen = sizeof space.room};
+        ssize_t n = recvmsg(control, &msg, MSG_CMSG_CLOEXEC);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            _exit(0); // the worker is gone
+        struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        if (!c || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        int fd;
+        memcpy(&fd, CMSG_DATA(c), sizeof fd);
+        return fd;
+    }
+}
+
+void runner_serve(int control, const struct runner_function *functions) {
+    if (dup3(control, 3, O_CLOEXEC) < 0 && control != 3)
+        _exit(1);
+    close_range(4, ~0U, 0);
+    control = 3;
+    prctl(PR_SET_NAME, "ochopod-runner");
+    keep_file_capabilities();
+    struct rlimit no_core = {0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(
+        SIGCHLD,
+        SIG_IGN); // nobody asks how a job's process ended: its answer, or the lack of one, says it
+    pid_t self = getpid();
+    for (;;) {
+        int line = receive_line(control);
+        pid_t pid = fork();
+        if (pid == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            signal(SIGCHLD, SIG_DFL);
+            close(control);
+            if (getppid() == self)
+                run_job(line, functions);
+            _exit(0);
+        }
+        if (pid < 0)
+            log_err("runner cannot fork: %s", strerror(errno));
+        close(line);
+    }
+}

@@ -1,0 +1,14 @@
+// Inside of runner/: the runner's own process and the children it forks, one a job. Here nothing is
+// on the loop; everything blocks.
+#pragma once
+#include "sidecar/runner/runner.h"
+
+// The runner's process: takes a socket for each job over `control` and forks. Never returns; ends
+// with the worker.
+_Noreturn void runner_serve(int control, const struct runner_function *functions);
+
+// In the child: a command in a session of its own, with pipes, a deadline and an end for everything
+// it left behind.
+struct wire;
+struct text;
+void runner_run_hook(struct wire *request, int line, struct text *answer);

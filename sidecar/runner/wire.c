@@ -1,0 +1,67 @@
+#include "sidecar/runner/wire.h"
+#include <stdio.h>
+#include <string.h>
+
+static const int64_t null_len = -1;
+
+void wire_add_int(struct text *message, int64_t n) {
+    text_addn(message, &n, sizeof n);
+}
+
+void wire_add(struct text *message, const void *data, size_t len) {
+    wire_add_int(message, (int64_t)len);
+    if (len)
+        text_addn(message, data, len);
+    text_addn(message, "", 1);
+}
+
+void wire_add_str(struct text *message, const char *s) {
+    if (s)
+        wire_add(message, s, strlen(s));
+    else
+        wire_add_int(message, null_len);
+}
+
+int64_t wire_int(struct wire *w) {
+    int64_t n = 0;
+    if (w->broken || (size_t)(w->end - w->at) < sizeof n) {
+        w->broken = 1;
+        return 0;
+    }
+    memcpy(&n, w->at, sizeof n);
+    w->at += sizeof n;
+    return n;
+}
+
+const char *wire_bytes(struct wire *w, size_t *ret_len) {
+    int64_t len = wire_int(w);
+    *ret_len = 0;
+    if (len == null_len && !w->broken)
+        return NULL;
+    if (w->broken || len < 0 || len >= w->end - w->at || w->at[len]) {
+        w->broken = 1;
+        return "";
+    }
+    const char *s = w->at;
+    w->at += len + 1;
+    *ret_len = (size_t)len;
+    return s;
+}
+
+const char *wire_str(struct wire *w) {
+    size_t len;
+    return wire_bytes(w, &len);
+}
+
+void wire_add_err(struct text *message, const struct err *err) {
+    wire_add_int(message, err->kind);
+    wire_add_int(message, err->code);
+    wire_add_str(message, err->text);
+}
+
+void wire_get_err(struct wire *w, struct err *ret) {
+    ret->kind = (enum err_kind)wire_int(w);
+    ret->code = (int)wire_int(w);
+    const char *text = wire_str(w);
+    snprintf(ret->text, sizeof ret->text, "%s", text ? text : "");
+}
