@@ -41,6 +41,8 @@ struct zk_config {
     int session_ms;
     const char *auth;      // "user:password" for digest, or NULL; never logged
     int64_t lost_after_ms; // 0: session_ms
+    const char *known;     // zk_addresses of an earlier session, or NULL: they stand in for names
+                           // that do not resolve within 2 s
 };
 
 // on_state is called for each change, never inside zk_open. session: the id once CONNECTED.
@@ -50,11 +52,17 @@ int zk_open(struct loop *loop, const struct zk_config *config,
 // Ends the session in good order on another thread (its ephemerals go at once); `done`, if not
 // NULL, is called on the loop after.
 void zk_close(struct zk *zk, void (*done)(void *arg), void *arg);
+// Asked of the clock as well: a process that was stopped reads the truth before any event of the
+// past minutes has reached it.
 enum zk_state zk_state(const struct zk *zk);
-int64_t zk_session(const struct zk *zk);     // 0 before the first connection
-int zk_session_timeout(const struct zk *zk); // as the server granted it
-// Milliseconds since the request of the last answered exchange was SENT (pings count): the base of
-// every "may my session be gone" (reliability: lease, 2/3 of the session).
+const char *zk_addresses(const struct zk *zk); // literal, as resolved; "" before
+int64_t zk_session(const struct zk *zk);       // 0 before the first connection
+int zk_session_timeout(const struct zk *zk);   // as the server granted it
+// Milliseconds since the request of the last answered exchange was SENT: the base of every "may my
+// session be gone". The server heard from us then or later, so below the session's time it cannot
+// have expired us; from 2/3 of it on the state is SUSPENDED whatever the library believes (the
+// lease of reliability 3). The C client does not report its pings; an own question after 0.3 of
+// the session without another call takes their place, packet for packet: it then never pings.
 int64_t zk_silence(const struct zk *zk);
 
 typedef void zk_done_fn(const struct err *err, void *arg);

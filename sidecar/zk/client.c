@@ -1,0 +1,324 @@
+#include "base/check.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "base/text.h"
+#include "sidecar/zk/client_inside.h"
+#include <string.h>
+
+enum { RETRY_MS = 1000 };
+
+static void start(void *arg);
+static void finish_close(struct zk *zk);
+static void on_clock(void *arg);
+
+// ---- what the library's threads tell ----
+
+struct event {
+    struct message message;
+    int state;
+};
+
+static void on_session(zhandle_t *zh, int type, int state, const char *path, void *ctx) {
+    (void)zh;
+    (void)path;
+    struct zk *zk = ctx;
+    if (type != ZOO_SESSION_EVENT)
+        return;
+    struct event *event = xnew(struct event);
+    event->message.kind = MESSAGE_STATE;
+    event->state = state;
+    inbox_post(zk->inbox, &event->message.inbox);
+}
+
+// The library says each failed attempt to connect as an error, several times a second while a
+// server is away; our own state says it once.
+static void on_log(const char *line) {
+    size_t len = strcspn(line, "\n");
+    bool routine = !strstr(line, ":ZOO_ERROR@") || strstr(line, "retcode=");
+    if (routine)
+        log_debug("zk library %.*s", (int)len, line);
+    else
+        log_warn("zk library %.*s", (int)len, line);
+}
+
+// ---- clock and state ----
+
+int64_t zk_silence(const struct zk *zk) {
+    return loop_now(zk->loop) - zk->answered;
+}
+
+int zk_session_timeout(const struct zk *zk) {
+    return zk->timeout;
+}
+
+int64_t zk_session(const struct zk *zk) {
+    return zk->session;
+}
+
+const char *zk_addresses(const struct zk *zk) {
+    return zk->addresses ? zk->addresses : "";
+}
+
+static int64_t lease(const struct zk *zk) {
+    return (int64_t)zk->timeout * 2 / 3;
+}
+
+// Short enough that the library, which pings after a third, never does.
+static int64_t beat(const struct zk *zk) {
+    return (int64_t)zk->timeout * 3 / 10;
+}
+
+// What is true now. Once SUSPENDED, one fresh answer is asked for before anything is decided again:
+// after a stop of this process the library may still believe in a session that is gone.
+static enum zk_state judge(const struct zk *zk) {
+    int64_t silence = zk_silence(zk);
+    bool fresh = silence < (zk->state == ZK_CONNECTED ? lease(zk) : zk->timeout / 3);
+    if (zk->state == ZK_LOST || zk->expired)
+        return ZK_LOST;
+    if (zk->connected && fresh)
+        return ZK_CONNECTED;
+    if (zk->state == ZK_CONNECTING)
+        return ZK_CONNECTING;
+    return silence >= zk->lost_after ? ZK_LOST : ZK_SUSPENDED;
+}
+
+enum zk_state zk_state(const struct zk *zk) {
+    enum zk_state now = judge(zk);
+    // Better news than what was told is told first.
+    return now == ZK_CONNECTED ? zk->state : now;
+}
+
+static void set_clock(struct zk *zk) {
+    if (zk->closed || zk->state == ZK_LOST || !zk->session)
+        return;
+    int64_t now = loop_now(zk->loop), due = zk->answered + zk->lost_after;
+    if (zk->state == ZK_CONNECTED && zk->answered + lease(zk) < due)
+        due = zk->answered + lease(zk);
+    if (zk->connected && !zk->asking && zk->sent + beat(zk) < due)
+        due = zk->sent + beat(zk);
+    if (zk->state == ZK_CONNECTING && due <= now)
+        return; // it waits for a first answer, however long that takes
+    loop_timer_start(zk->loop, &zk->clock, due > now ? due - now : 0, on_clock, zk);
+}
+
+// false: the owner has closed us.
+static bool refresh(struct zk *zk) {
+    enum zk_state before = zk->state;
+    zk->state = judge(zk);
+    if (zk->state == before)
+        return true;
+    log_debug("zk session=0x%llx state=%s from=%s silence=%lld", (long long)zk->session,
+              zk_state_name(zk->state), zk_state_name(before), (long long)zk_silence(zk));
+    if (zk->state == ZK_LOST)
+        loop_timer_stop(&zk->clock);
+    zk->on_state(zk->state, zk->arg);
+    if (!zk->closed && zk->state == ZK_LOST)
+        zk_op_fail_all(zk);
+    if (!zk->closed && zk->state == ZK_CONNECTED)
+        zk_follow_resume(zk);
+    return !zk->closed;
+}
+
+static void on_clock(void *arg) {
+    struct zk *zk = arg;
+    bool due = loop_now(zk->loop) >= zk->sent + beat(zk);
+    if (zk->connected && !zk->asking && !zk->expired && due)
+        zk_ask(zk);
+    if (refresh(zk))
+        set_clock(zk);
+}
+
+// ---- messages ----
+
+static void on_library_state(struct zk *zk, int state) {
+    if (!zk->zh)
+        return; // looked at when zookeeper_init has returned
+    zk->connected = state == ZOO_CONNECTED_STATE;
+    zk->expired = zk->expired || state == ZOO_EXPIRED_SESSION_STATE ||
+                  state == ZOO_AUTH_FAILED_STATE;
+    if (state == ZOO_AUTH_FAILED_STATE)
+        log_err("zk session=0x%llx credentials were refused", (long long)zk->session);
+    if (zk->connected) {
+        zk->session = zoo_client_id(zk->zh)->client_id;
+        zk->timeout = zoo_recv_timeout(zk->zh);
+        zk->asking = false; // what was asked before the connection broke has been failed
+        if (!zk->lost_after)
+            zk->lost_after = zk->timeout;
+        if (zk_silence(zk) >= zk->timeout / 3)
+            zk_ask(zk);
+    }
+    if (refresh(zk))
+        set_clock(zk);
+}
+
+static void on_answer(struct zk *zk, struct zk_op *op) {
+    bool answered = zk_op_was_answered(op) && !op->too_large;
+    if (answered && op->sent > zk->answered)
+        zk->answered = op->sent;
+    if (op->kind == OP_ASK)
+        zk->asking = false;
+    zk_op_deliver(op);
+    if (answered && !zk->closed && zk->state != ZK_CONNECTED && zk->state != ZK_LOST && refresh(zk))
+        set_clock(zk);
+}
+
+static void on_message(struct inbox_message *inbox, void *arg) {
+    struct zk *zk = arg;
+    struct message *message = (struct message *)inbox;
+    if (message->kind == MESSAGE_STATE) {
+        struct event *event = (struct event *)message;
+        int state = event->state;
+        free(event);
+        if (!zk->closed)
+            on_library_state(zk, state);
+    } else if (message->kind == MESSAGE_CHANGED) {
+        if (zk->closed)
+            free(message);
+        else
+            zk_follow_changed(message);
+    } else if (!zk->closed) {
+        on_answer(zk, (struct zk_op *)message);
+    }
+}
+
+// Ops and follows are in lists of their own.
+static void drop_message(struct inbox_message *inbox, void *arg) {
+    struct message *message = (struct message *)inbox;
+    (void)arg;
+    if (message->kind != MESSAGE_ANSWER)
+        free(message);
+}
+
+// ---- opening ----
+
+static void init_library(void *arg) { // on a worker
+    struct zk *zk = arg;
+    zhandle_t *zh = zookeeper_init2(zk->addresses, on_session, zk->timeout, NULL, zk,
+                                    ZOO_NO_LOG_CLIENTENV, on_log);
+    // Names are our business: the library would ask for them on every turn of its thread and give
+    // up healthy sessions while the resolver is away.
+    if (zh)
+        zoo_set_servers_resolution_delay(zh, -1);
+    if (zh && zk->auth)
+        zoo_add_auth(zh, "digest", zk->auth, (int)strlen(zk->auth), NULL, NULL);
+    zk->made = zh;
+}
+
+static void on_library(void *arg) {
+    struct zk *zk = arg;
+    zk->starting = false;
+    zk->zh = zk->made;
+    if (zk->closed) {
+        finish_close(zk);
+    } else if (!zk->zh) {
+        log_warn("zk servers=%s cannot be used, tried again in %d ms", zk->addresses, RETRY_MS);
+        loop_timer_start(zk->loop, &zk->retry, RETRY_MS, start, zk);
+    } else {
+        on_library_state(zk, zoo_state(zk->zh));
+    }
+}
+
+static void on_addresses(const char *addresses, bool all, void *arg) {
+    struct zk *zk = arg;
+    const char *known = all || !zk->known ? "" : zk->known;
+    free(zk->addresses);
+    zk->addresses = xasprintf("%s%s%s", addresses, *addresses && *known ? "," : "", known);
+    if (!all)
+        log_warn("zk servers=%s not all names resolve, going on with %s", zk->servers,
+                 *zk->addresses ? zk->addresses : "none");
+    if (!*zk->addresses) {
+        loop_timer_start(zk->loop, &zk->retry, RETRY_MS, start, zk);
+        return;
+    }
+    zk->starting = true;
+    zk->answered = zk->sent = loop_now(zk->loop);
+    loop_work_start(zk->loop, init_library, on_library, NULL, zk);
+}
+
+static void start(void *arg) {
+    struct zk *zk = arg;
+    if (zk->resolve)
+        resolve_again(zk->resolve);
+    else
+        zk->resolve = resolve_create(zk->loop, zk->servers, on_addresses, zk);
+}
+
+static struct zk *zk_make(struct loop *loop, const struct zk_config *config) {
+    struct zk *zk = xnew(struct zk);
+    const char *slash = strchr(config->servers, '/');
+    zk->loop = loop;
+    zk->servers = slash ? xstrndup(config->servers, (size_t)(slash - config->servers))
+                        : xstrdup(config->servers);
+    zk->chroot = xstrdup(slash && slash[1] ? slash : "");
+    zk->auth = config->auth ? xstrdup(config->auth) : NULL;
+    zk->known = config->known && *config->known ? xstrdup(config->known) : NULL;
+    zk->timeout = config->session_ms;
+    zk->lost_after = config->lost_after_ms;
+    zk->answered = loop_now(loop);
+    list_init(&zk->ops);
+    list_init(&zk->follows);
+    zk->inbox = inbox_create(loop, on_message, zk);
+    return zk;
+}
+
+int zk_open(struct loop *loop, const struct zk_config *config,
+            void (*on_state)(enum zk_state state, void *arg), void *arg, struct zk **ret,
+            struct err *err) {
+    if (!config->servers || !*config->servers || *config->servers == '/')
+        return err_set(err, ERR_USER, "zk: no server named");
+    zoo_set_debug_level(log_is(LOG_LEVEL_DEBUG) ? ZOO_LOG_LEVEL_INFO : ZOO_LOG_LEVEL_ERROR);
+    struct zk *zk = zk_make(loop, config);
+    zk->on_state = on_state;
+    zk->arg = arg;
+    start(zk);
+    *ret = zk;
+    return 0;
+}
+
+// ---- closing ----
+
+static void close_library(void *arg) { // on a worker: a stalled server holds it up for seconds
+    struct zk *zk = arg;
+    zookeeper_close(zk->zh);
+}
+
+// Only now does no thread of the library know us any more.
+static void on_library_closed(void *arg) {
+    struct zk *zk = arg;
+    void (*done)(void *arg) = zk->on_closed;
+    void *done_arg = zk->on_closed_arg;
+    inbox_free(zk->inbox, drop_message);
+    struct zk_op *op;
+    list_each(op, &zk->ops, struct zk_op, link) {
+        zk_op_free(op);
+    }
+    zk_follow_free_all(zk);
+    free(zk->servers);
+    free(zk->chroot);
+    free(zk->auth);
+    free(zk->known);
+    free(zk->addresses);
+    free(zk);
+    if (done)
+        done(done_arg);
+}
+
+static void finish_close(struct zk *zk) {
+    if (zk->zh)
+        loop_work_start(zk->loop, close_library, on_library_closed, NULL, zk);
+    else
+        loop_timer_start(zk->loop, NULL, 0, on_library_closed, zk);
+}
+
+void zk_close(struct zk *zk, void (*done)(void *arg), void *arg) {
+    CHECK(!zk->closed);
+    zk->closed = true;
+    zk->on_closed = done;
+    zk->on_closed_arg = arg;
+    loop_timer_stop(&zk->clock);
+    loop_timer_stop(&zk->retry);
+    resolve_free(zk->resolve);
+    zk->resolve = NULL;
+    if (!zk->starting)
+        finish_close(zk);
+}
