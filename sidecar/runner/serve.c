@@ -200,12 +200,13 @@ void runner_serve(int control, const struct runner_function *functions) {
     keep_file_capabilities();
     struct rlimit no_core = {0};
     setrlimit(RLIMIT_CORE, &no_core);
+    for (int signo = 1; signo < NSIG; signo++) // what the worker catches is not for us
+        signal(signo, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(
-        SIGCHLD,
-        SIG_IGN); // nobody asks how a job's process ended: its answer, or the lack of one, says it
+    // Nobody asks how a job's process ended: its answer, or the lack of one, says it.
+    signal(SIGCHLD, SIG_IGN);
     pid_t self = getpid();
     for (;;) {
         int line = receive_line(control);
