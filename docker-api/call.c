@@ -75,10 +75,11 @@ void call_free(struct docker_call *call) {
 }
 
 void docker_cancel(struct docker_call **slot) {
-    if (!*slot)
+    struct docker_call *call = *slot;
+    if (!call)
         return;
-    call_free(*slot);
-    *slot = NULL;
+    *slot = NULL; // first: the slot may go with the call
+    call_free(call);
 }
 
 static void report_failure(void *arg) {

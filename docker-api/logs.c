@@ -1,16 +1,22 @@
-// A log stream is a call without a deadline whose reply is read as it comes.
+// A log stream is a call without a deadline whose reply is read as it comes. Following ends with
+// the container, and the engine then often leaves out what was written last (seen with 20.10): one
+// more request, which does not follow, fetches the rest.
 #include "base/check.h"
 #include "base/own.h"
 #include "docker-api/client.h"
 #include "docker-api/decode.h"
 
-enum { STREAMS = 4 };
+enum { STREAMS = 4, REST_MS = 10000 };
 
 struct docker_stream {
     struct docker_call *call;
     struct docker_logs_events events;
     bool tty;
-    int64_t since_ns;
+    char *id;
+    int tail;
+    int64_t since_ns; // lines up to here are known
+    int64_t last_ns;
+    bool following;
     struct frames frames;
     struct lines lines[STREAMS];
     int speaking; // the stream whose lines are read just now
@@ -20,6 +26,7 @@ static void stream_free(void *extra) {
     struct docker_stream *s = extra;
     for (int i = 0; i < STREAMS; i++)
         lines_done(&s->lines[i]);
+    free(s->id);
     free(s);
 }
 
@@ -30,12 +37,13 @@ void docker_stream_stop(struct docker_stream **slot) {
     *slot = NULL;
 }
 
-// `since` is inclusive: what was read before comes again.
+// `since` is inclusive: what was read before comes again. Pieces of one line may bear one stamp.
 static bool on_line(const char *line, size_t len, int64_t time_ns, void *arg) {
     struct docker_stream *s = arg;
     bool gone = false;
     if (time_ns && time_ns <= s->since_ns)
         return true;
+    s->last_ns = time_ns > s->last_ns ? time_ns : s->last_ns;
     s->call->gone = &gone;
     s->events.on_line(s->speaking, line, len, time_ns, s->call->arg);
     if (gone)
@@ -75,16 +83,48 @@ static bool on_data(struct docker_call *call, const char *data, size_t len) {
 }
 
 static void logs_reply(struct docker_call *call, const struct http_reply *reply,
+                       const struct err *err);
+
+static void ask(struct docker_stream *s) {
+    auto_text struct text path = {0};
+    text_addf(&path, "/containers/%s/logs?follow=%d&stdout=1&stderr=1&timestamps=1", s->id,
+              s->following);
+    if (s->since_ns > 0)
+        text_addf(&path, "&since=%lld.%09lld", (long long)(s->since_ns / 1000000000),
+                  (long long)(s->since_ns % 1000000000));
+    else
+        text_addf(&path, "&tail=%d", s->tail);
+    s->call->on_reply = logs_reply;
+    call_send(s->call, &(struct call_request){.method = "GET",
+                                              .path = text_str(&path),
+                                              .timeout_ms = s->following ? 0 : REST_MS,
+                                              .on_data = on_data});
+}
+
+static void ask_rest(struct docker_stream *s) {
+    s->following = false;
+    s->frames = (struct frames){0};
+    s->since_ns = s->last_ns > s->since_ns ? s->last_ns : s->since_ns;
+    ask(s);
+}
+
+// A container that is gone has no more to say.
+static void logs_reply(struct docker_call *call, const struct http_reply *reply,
                        const struct err *err) {
     struct docker_stream *s = call->extra;
+    struct err mine = *err;
     (void)reply;
-    s->speaking = 1;
-    if (!lines_flush(&s->lines[1], on_line, s))
-        return;
-    s->speaking = 2;
-    if (!lines_flush(&s->lines[2], on_line, s))
-        return;
-    finish(s, err);
+    for (int i = 1; i <= 2; i++) {
+        s->speaking = i;
+        if (!lines_flush(&s->lines[i], on_line, s))
+            return;
+    }
+    if (!s->following && mine.kind == ERR_ABSENT)
+        mine = (struct err)ERR_INIT;
+    if (s->following && mine.kind == ERR_NONE)
+        ask_rest(s);
+    else
+        finish(s, &mine);
 }
 
 struct docker_stream *docker_logs(struct docker *d, const char *id, bool tty, int64_t since_ns,
@@ -94,23 +134,19 @@ struct docker_stream *docker_logs(struct docker *d, const char *id, bool tty, in
     s->call = call;
     s->events = *events;
     s->tty = tty;
+    s->id = xstrdup(id);
+    s->tail = tail > 0 ? tail : 0;
     s->since_ns = since_ns;
+    s->following = true;
     call->open_ended = true;
     call->extra = s;
     call->extra_free = stream_free;
-    auto_text struct text path = {0};
-    text_addf(&path, "/containers/%s/logs?follow=1&stdout=1&stderr=1&timestamps=1", id);
-    if (since_ns > 0)
-        text_addf(&path, "&since=%lld.%09lld", (long long)(since_ns / 1000000000),
-                  (long long)(since_ns % 1000000000));
-    else
-        text_addf(&path, "&tail=%d", tail > 0 ? tail : 0);
     struct err err = ERR_INIT;
     if (is_name(id)) {
-        call_send(call, &(struct call_request){
-                            .method = "GET", .path = text_str(&path), .on_data = on_data});
+        ask(s);
     } else {
         err_set(&err, ERR_USER, "not an id or a name of a container");
+        s->following = false;
         call_fail(call, &err);
     }
     return s;

@@ -2,6 +2,7 @@
 // a condition. A call's outcome is kept in a struct got; until() runs the loop until it is there or
 // the deadline fails the test.
 #pragma once
+#include "base/text.h"
 #include "docker-api/docker.h"
 #include <setjmp.h>
 #include <stdarg.h>
