@@ -34,18 +34,42 @@ struct binding_self {
 
 static void try_next(struct binding_self *s);
 
-bool binding_in_container(void) {
-    // Written by the engine (and by podman) into each container's root.
-    if (access("/.dockerenv", F_OK) == 0 || access("/run/.containerenv", F_OK) == 0)
-        return true;
-    return false;
-}
-
 static size_t hex_run(const char *s) {
     size_t n = 0;
     while (isdigit((unsigned char)s[n]) || (s[n] >= 'a' && s[n] <= 'f'))
         n++;
     return n;
+}
+
+// The engine mounts a host name, a hosts file and a resolv.conf of each container's own from a
+// folder that carries an id (Docker: containers/<id>/, podman: overlay-containers/<id>/userdata).
+// On the host, too, mounts carry ids, but not at these places.
+static const char *id_of_mount(const char *line) {
+    static const char *const places[] = {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"};
+    const char *field = line;
+    for (int i = 0; field && i < 3; i++) // mount id, parent, device
+        field = (field = strchr(field, ' ')) ? field + 1 : NULL;
+    const char *place = field ? strchr(field, ' ') : NULL;
+    if (!place)
+        return NULL;
+    bool ours = false;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        ours |= text_starts(place + 1, places[i]) && place[1 + strlen(places[i])] == ' ';
+    const char *id = strstr(field, "containers/");
+    if (!ours || !id || id > place || hex_run(id + strlen("containers/")) != ID_LEN)
+        return NULL;
+    return id + strlen("containers/");
+}
+
+// /.dockerenv says little: whole machines are made from such images.
+bool binding_in_container(void) {
+    auto_file FILE *f = fopen("/proc/self/mountinfo", "re");
+    auto_free char *line = NULL;
+    size_t room = 0;
+    while (f && getline(&line, &room, f) > 0)
+        if (id_of_mount(line))
+            return true;
+    return false;
 }
 
 static void add_candidate(struct binding_self *s, const char *id, size_t len) {
@@ -57,27 +81,31 @@ static void add_candidate(struct binding_self *s, const char *id, size_t len) {
     s->candidates[s->len++] = xstrndup(id, len);
 }
 
-static void add_from_file(struct binding_self *s, const char *path, const char *before) {
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return;
-    char *line = NULL;
+static void add_from_mounts(struct binding_self *s) {
+    auto_file FILE *f = fopen("/proc/self/mountinfo", "re");
+    auto_free char *line = NULL;
     size_t room = 0;
-    while (getline(&line, &room, f) > 0)
-        for (const char *p = line; (p = strstr(p, before));) {
-            p += strlen(before);
-            if (hex_run(p) == ID_LEN)
+    while (f && getline(&line, &room, f) > 0) {
+        const char *id = id_of_mount(line);
+        if (id)
+            add_candidate(s, id, ID_LEN);
+    }
+    s->believed_first = s->len == 1;
+}
+
+static void add_from_cgroup(struct binding_self *s) {
+    auto_file FILE *f = fopen("/proc/self/cgroup", "re");
+    auto_free char *line = NULL;
+    size_t room = 0;
+    while (f && getline(&line, &room, f) > 0)
+        for (const char *p = line; *p; p++)
+            if ((p == line || !isxdigit((unsigned char)p[-1])) && hex_run(p) == ID_LEN)
                 add_candidate(s, p, ID_LEN);
-        }
-    free(line);
-    fclose(f);
 }
 
 static void collect(struct binding_self *s) {
-    add_from_file(s, "/proc/self/mountinfo", "/containers/");
-    s->believed_first = s->len == 1;
-    add_from_file(s, "/proc/self/cgroup", "/");
-    add_from_file(s, "/proc/self/cgroup", "docker-");
+    add_from_mounts(s);
+    add_from_cgroup(s);
     char host[256] = "";
     gethostname(host, sizeof host - 1);
     if (*host)
