@@ -2,11 +2,11 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/own.h"
-#include "sidecar/leader/census.h"
 #include "sidecar/leader/leader_fsm.h"
 #include "sidecar/leader/ledger.h"
 #include "sidecar/leader/pace.h"
 #include "sidecar/leader/rollout.h"
+#include "sidecar/leader/round.h"
 #include "sidecar/leader/status.h"
 #include "sidecar/leader/watch.h"
 #include <inttypes.h>
@@ -36,14 +36,7 @@ struct leader {
     struct backoff backoff;
     struct loop_timer *timer; // damper or back-off
 
-    struct {
-        struct cluster *cluster; // the dead left out
-        json_t *births, *dead;   // {pod id: czxid}
-        char seen[65], hash[65];
-        int64_t began;
-        bool corrected;
-        struct census census;
-    } round;
+    struct round round;
     int overtaken;           // rounds in a row that a change ended
     struct rollout *phase;   // check, off, on
     struct rollout *telling; // ok of the last round
@@ -118,22 +111,6 @@ static bool may_or_fail(struct leader *l) {
 
 // ---- what is seen ----
 
-// Those that the last round found dead are no part of what it completed, as long as their node is
-// the same.
-static bool is_completed(const struct leader *l, struct cluster *c, const json_t *births) {
-    if (l->ledger->open || !*l->ledger->hash)
-        return false;
-    const char *id;
-    json_t *czxid;
-    json_object_foreach(l->ledger->dead, id, czxid) {
-        if (json_equal(czxid, json_object_get(births, id)))
-            json_object_del(c->pods, id);
-    }
-    char hash[65];
-    cluster_hash(c, hash);
-    return strcmp(hash, l->ledger->hash) == 0;
-}
-
 static void free_cluster(struct cluster **c) {
     cluster_free(*c);
 }
@@ -142,7 +119,7 @@ static void free_cluster(struct cluster **c) {
 static void judge(struct leader *l) {
     auto_json json_t *births = NULL;
     auto_cluster struct cluster *c = watch_look(l->watch, &births);
-    step(l, is_completed(l, c, births) ? LEADER_SAME : LEADER_CHANGED);
+    step(l, ledger_matches(l->ledger, c, births) ? LEADER_SAME : LEADER_CHANGED);
 }
 
 // Answers whether it is something else than last time.
@@ -198,15 +175,6 @@ static void on_proposed(const struct err *err, void *arg) {
         step(l, LEADER_PROPOSED);
 }
 
-static void bury(struct leader *l, const json_t *gone) {
-    const char *id;
-    json_t *value;
-    json_object_foreach((json_t *)gone, id, value) {
-        json_object_set(l->round.dead, id, json_object_get(l->round.births, id));
-        log_info("leader %s pod=%s is=dead round=%" PRId64, l->name, id, l->ledger->round);
-    }
-}
-
 static void on_checked(const struct rollout_result *result, void *arg) {
     struct leader *l = arg;
     l->phase = NULL;
@@ -214,20 +182,8 @@ static void on_checked(const struct rollout_result *result, void *arg) {
         fail(l, &result->err);
         return;
     }
-    struct census *census = &l->round.census;
-    bool completed = *l->ledger->hash != '\0';
-    census_take(l->round.cluster, l->ledger->members, result->answers, result->gone, completed,
-                census);
-    bury(l, result->gone);
-    bool again = census->dropped || (census->corrected && !l->round.corrected);
-    l->round.corrected |= census->corrected;
-    cluster_hash(l->round.cluster, l->round.hash);
+    bool again = round_checked(&l->round, l->ledger, result);
     step(l, again ? LEADER_AGAIN : LEADER_CHECKED);
-}
-
-static bool stops_all(const struct leader *l) {
-    const struct census *census = &l->round.census;
-    return l->spec->full_shutdown && census->changed && !census->none_started;
 }
 
 static void on_marked(const struct err *err, void *arg) {
@@ -235,7 +191,8 @@ static void on_marked(const struct err *err, void *arg) {
     if (err->kind != ERR_NONE)
         fail(l, err);
     else
-        step(l, stops_all(l) ? LEADER_MARKED_OFF : LEADER_MARKED);
+        step(l, round_stops_all(&l->round, l->spec->full_shutdown) ? LEADER_MARKED_OFF
+                                                                   : LEADER_MARKED);
 }
 
 static void on_stopped(const struct rollout_result *result, void *arg) {
@@ -254,11 +211,7 @@ static void on_started(const struct rollout_result *result, void *arg) {
         fail(l, &result->err);
         return;
     }
-    const char *id;
-    json_t *answer;
-    json_object_foreach((json_t *)result->answers, id, answer) {
-        cluster_joined(l->round.cluster, id);
-    }
+    round_started(&l->round, result);
     step(l, LEADER_STARTED);
 }
 
@@ -320,30 +273,14 @@ static void do_undamp(struct leader *l) {
     status_trouble(&l->status, NULL);
 }
 
-static void round_clear(struct leader *l) {
-    cluster_free(l->round.cluster);
-    json_decref(l->round.births);
-    json_decref(l->round.dead);
-    memset(&l->round, 0, sizeof l->round);
-}
-
 static void do_begin(struct leader *l) {
     struct err err = ERR_INIT;
-    round_clear(l);
     damper_clear(&l->damper);
-    l->round.cluster = watch_look(l->watch, &l->round.births);
-    l->round.dead = json_object();
-    l->round.began = loop_now(l->loop);
-    memcpy(l->round.seen, l->seen, sizeof l->seen);
-    size_t n = json_object_size(l->round.cluster->pods);
-    if (n == 0)
-        err_set(&err, ERR_REFUSED, "no pod of this cluster can be used");
-    if (n == 0 || ledger_fits(l->round.cluster, &err)) {
+    if (round_begin(&l->round, l->watch, l->ledger, loop_now(l->loop), &err)) {
         fail_later(l, &err);
         return;
     }
-    census_open(l->round.cluster, l->ledger->members);
-    cluster_hash(l->round.cluster, l->round.hash);
+    size_t n = json_object_size(l->round.cluster->pods);
     status_trouble(&l->status, NULL);
     status_line(&l->status, "* configuring %zu pod%s", n, n == 1 ? "" : "s");
 }
@@ -373,8 +310,8 @@ static void do_off(struct leader *l) {
 }
 
 static void do_on(struct leader *l) {
-    bool none_runs = l->round.census.none_runs || stops_all(l);
-    start(l, ROLLOUT_ON, l->spec->sequential && !(l->spec->together && none_runs), on_started);
+    bool together = l->spec->together && round_none_runs(&l->round, l->spec->full_shutdown);
+    start(l, ROLLOUT_ON, l->spec->sequential && !together, on_started);
 }
 
 static void do_commit(struct leader *l) {
@@ -466,7 +403,7 @@ static void probe(void *arg) {
         return;
     auto_json json_t *births = NULL;
     auto_cluster struct cluster *c = watch_look(l->watch, &births);
-    is_completed(l, c, births); // leaves the dead out
+    ledger_matches(l->ledger, c, births); // leaves the dead out
     json_decref(c->members);
     c->members = json_deep_copy(l->ledger->members);
     auto_json json_t *view = cluster_view(c, l->pod_id, NULL);
@@ -526,7 +463,7 @@ void leader_free(struct leader *l) {
     loop_timer_stop(&l->probe_timer);
     loop_timer_stop(&l->deposed);
     status_done(&l->status);
-    round_clear(l);
+    round_done(&l->round);
     watch_free(l->watch);
     ledger_free(l->ledger);
     free(l->name);

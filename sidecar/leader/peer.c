@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -52,8 +53,12 @@ static void finish(struct peer *p, const json_t *answer, const struct err *err) 
 // Words of a stranger: control characters would break a status line, and a page would hide it.
 static void reason_of(const json_t *answer, struct text *t) {
     const char *said = json_text(answer, "error");
-    for (size_t i = 0; said[i] && i < MAX_REASON; i++)
-        text_addc(t, (unsigned char)said[i] < ' ' || said[i] == 0x7f ? ' ' : said[i]);
+    for (size_t i = 0; said[i] && i < MAX_REASON; i++) {
+        char c = said[i];
+        if (iscntrl((unsigned char)c))
+            c = ' ';
+        text_addc(t, c);
+    }
 }
 
 static void judge(const struct peer *p, int status, const json_t *answer, struct err *err) {

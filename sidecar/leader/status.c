@@ -1,6 +1,7 @@
 #include "sidecar/leader/status.h"
 #include "base/check.h"
 #include "base/own.h"
+#include <ctype.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -23,6 +24,15 @@ void status_done(struct status *s) {
     free(s->trouble);
 }
 
+// The line travels in JSON: bytes that are no UTF-8, or were cut in the middle, would lose it
+// whole.
+static void make_utf8(struct text *t) {
+    auto_json json_t *valid = json_string(text_str(t));
+    for (size_t i = 0; !valid && i < t->len; i++)
+        if (t->s[i] & 0x80)
+            t->s[i] = '?';
+}
+
 void status_refresh(struct status *s) {
     auto_text struct text notes = {0};
     watch_notes(s->watch, &notes);
@@ -30,12 +40,13 @@ void status_refresh(struct status *s) {
     text_add(&s->text, *s->trouble ? s->trouble : s->line);
     const char *rest = text_str(&notes);
     text_add(&s->text, s->text.len || !*rest ? rest : rest + strlen("; "));
+    make_utf8(&s->text);
 }
 
 static char *clean(const char *said) {
     char *line = xstrndup(said, MAX_LINE);
     for (char *at = line; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
+        if (iscntrl((unsigned char)*at))
             *at = at[1] ? ' ' : '\0';
     return line;
 }

@@ -1,0 +1,61 @@
+#include "sidecar/leader/round.h"
+#include "base/check.h"
+#include "base/log.h"
+#include <string.h>
+
+void round_done(struct round *r) {
+    cluster_free(r->cluster);
+    json_decref(r->births);
+    json_decref(r->dead);
+    memset(r, 0, sizeof *r);
+}
+
+int round_begin(struct round *r, struct watch *watch, const struct ledger *ledger, int64_t now,
+                struct err *err) {
+    round_done(r);
+    r->cluster = watch_look(watch, &r->births);
+    r->dead = json_object();
+    r->began = now;
+    cluster_hash(r->cluster, r->hash);
+    memcpy(r->seen, r->hash, sizeof r->hash);
+    if (json_object_size(r->cluster->pods) == 0)
+        return err_set(err, ERR_REFUSED, "no pod of this cluster can be used");
+    census_open(r->cluster, ledger->members);
+    return ledger_fits(r->cluster, err);
+}
+
+static void bury(struct round *r, const json_t *gone) {
+    const char *id;
+    json_t *value;
+    json_object_foreach((json_t *)gone, id, value) {
+        CHECK(json_object_set(r->dead, id, json_object_get(r->births, id)) == 0);
+        log_info("leader pod=%s is=dead left-out=true", id);
+    }
+}
+
+bool round_checked(struct round *r, const struct ledger *ledger,
+                   const struct rollout_result *result) {
+    bool completed = *ledger->hash != '\0';
+    census_take(r->cluster, ledger->members, result->answers, result->gone, completed, &r->census);
+    bury(r, result->gone);
+    bool again = r->census.dropped || (r->census.corrected && !r->corrected);
+    r->corrected |= r->census.corrected;
+    cluster_hash(r->cluster, r->hash);
+    return again;
+}
+
+void round_started(struct round *r, const struct rollout_result *result) {
+    const char *id;
+    json_t *answer;
+    json_object_foreach((json_t *)result->answers, id, answer) {
+        cluster_joined(r->cluster, id);
+    }
+}
+
+bool round_stops_all(const struct round *r, bool full_shutdown) {
+    return full_shutdown && r->census.changed && !r->census.none_started;
+}
+
+bool round_none_runs(const struct round *r, bool full_shutdown) {
+    return r->census.none_runs || round_stops_all(r, full_shutdown);
+}
