@@ -31,7 +31,8 @@ struct leader {
     enum leader_state state;
     enum leader_event tail; // raised by an effect, LEADER_EVENTS: none
     bool loaded;
-    char seen[65]; // hash of what was seen last, the dead included
+    char seen[65];  // hash of what was seen last
+    char begun[65]; // the same when the last round began; "" before
     struct damper damper;
     struct backoff backoff;
     struct loop_timer *timer; // damper or back-off
@@ -87,7 +88,7 @@ static void fail(struct leader *l, const struct err *err) {
     status_trouble(&l->status, err->text);
     step(l, err->kind == ERR_FENCED ? LEADER_DEPOSE : LEADER_REFUSED);
     // What changed while the round ran is looked at now.
-    bool changed = *l->round.seen && strcmp(l->seen, l->round.seen) != 0;
+    bool changed = *l->begun && strcmp(l->seen, l->begun) != 0;
     if (l->state == LEADER_WAITING && l->loaded && changed)
         judge(l);
 }
@@ -116,18 +117,29 @@ static void free_cluster(struct cluster **c) {
 }
 #define auto_cluster __attribute__((cleanup(free_cluster)))
 
-static void judge(struct leader *l) {
+// The dead of the last round are no part of it, as long as their nodes are the same.
+static void see(struct leader *l, char ret[65]) {
     auto_json json_t *births = NULL;
     auto_cluster struct cluster *c = watch_look(l->watch, &births);
-    step(l, ledger_matches(l->ledger, c, births) ? LEADER_SAME : LEADER_CHANGED);
+    ledger_bury(l->ledger, c, births);
+    cluster_hash(c, ret);
+    status_refresh(&l->status);
+}
+
+static void decide(struct leader *l) {
+    step(l, ledger_matches(l->ledger, l->seen) ? LEADER_SAME : LEADER_CHANGED);
+}
+
+// Something else has become of what we compare with.
+static void judge(struct leader *l) {
+    see(l, l->seen);
+    decide(l);
 }
 
 // Answers whether it is something else than last time.
 static bool notice(struct leader *l) {
     char hash[65];
-    auto_cluster struct cluster *c = watch_look(l->watch, NULL);
-    cluster_hash(c, hash);
-    status_refresh(&l->status);
+    see(l, hash);
     if (strcmp(hash, l->seen) == 0)
         return false;
     memcpy(l->seen, hash, sizeof hash);
@@ -146,7 +158,7 @@ static void look(struct leader *l) {
         return;
     bool early = l->state >= LEADER_PROPOSING && l->state <= LEADER_MARKING;
     if (!early || ++l->overtaken <= OVERTAKEN_MOST)
-        judge(l);
+        decide(l);
 }
 
 static void on_change(void *arg) {
@@ -276,6 +288,7 @@ static void do_undamp(struct leader *l) {
 static void do_begin(struct leader *l) {
     struct err err = ERR_INIT;
     damper_clear(&l->damper);
+    memcpy(l->begun, l->seen, sizeof l->seen);
     if (round_begin(&l->round, l->watch, l->ledger, loop_now(l->loop), &err)) {
         fail_later(l, &err);
         return;
@@ -403,7 +416,7 @@ static void probe(void *arg) {
         return;
     auto_json json_t *births = NULL;
     auto_cluster struct cluster *c = watch_look(l->watch, &births);
-    ledger_matches(l->ledger, c, births); // leaves the dead out
+    ledger_bury(l->ledger, c, births);
     json_decref(c->members);
     c->members = json_deep_copy(l->ledger->members);
     auto_json json_t *view = cluster_view(c, l->pod_id, NULL);

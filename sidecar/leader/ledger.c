@@ -364,15 +364,16 @@ void ledger_commit(struct ledger *l, const struct cluster *c, const char *hash, 
     send_writes(in);
 }
 
-bool ledger_matches(const struct ledger *l, struct cluster *c, const json_t *births) {
+void ledger_bury(const struct ledger *l, struct cluster *c, const json_t *births) {
     const char *id;
     json_t *czxid;
     json_object_foreach(l->dead, id, czxid) {
         if (json_equal(czxid, json_object_get(births, id)))
             json_object_del(c->pods, id);
     }
-    char hash[65];
-    cluster_hash(c, hash);
+}
+
+bool ledger_matches(const struct ledger *l, const char *hash) {
     return !l->open && strcmp(hash, l->hash) == 0;
 }
 

@@ -44,8 +44,9 @@ void ledger_mark(struct ledger *l, const json_t *members, ledger_fn *fn, void *a
 // The round is done: snapshot, hash, leader and members at once. ERR_LIMIT as ledger_fits says.
 void ledger_commit(struct ledger *l, const struct cluster *c, const char *hash, int64_t round,
                    json_t *dead, ledger_fn *fn, void *arg);
-// Is this what the last round completed, and nothing half done? Takes those out of c that the round
-// found dead and whose node (births) is still the same.
-bool ledger_matches(const struct ledger *l, struct cluster *c, const json_t *births);
+// Takes those out of c that the last completed round found dead and whose node (births: {pod id:
+// czxid}) is still the same.
+void ledger_bury(const struct ledger *l, struct cluster *c, const json_t *births);
+bool ledger_matches(const struct ledger *l, const char *hash); // completed, and nothing half done
 // A snapshot that ZooKeeper would not take is found before anything is touched.
 int ledger_fits(const struct cluster *c, struct err *err) must_check;

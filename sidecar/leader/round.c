@@ -17,7 +17,6 @@ int round_begin(struct round *r, struct watch *watch, const struct ledger *ledge
     r->dead = json_object();
     r->began = now;
     cluster_hash(r->cluster, r->hash);
-    memcpy(r->seen, r->hash, sizeof r->hash);
     if (json_object_size(r->cluster->pods) == 0)
         return err_set(err, ERR_REFUSED, "no pod of this cluster can be used");
     census_open(r->cluster, ledger->members);

@@ -11,7 +11,6 @@ struct round {
     struct cluster *cluster; // NULL before the first
     json_t *births, *dead;   // {pod id: czxid of its node}
     char hash[65];           // of the cluster as it is now
-    char seen[65];           // of what was seen when it began, the dead included
     int64_t began;
     bool corrected;       // the members were, once
     struct census census; // what check found

@@ -214,3 +214,24 @@ static inline void assert_story(const struct stage *s, const char *want) {
 static inline bool status_has(const struct seat *seat, const char *what) {
     return seat->leader && strstr(leader_status(seat->leader), what) != NULL;
 }
+
+static inline bool settled(const struct seat *seat) {
+    return seat->leader && strcmp(leader_state(seat->leader), "leader") == 0;
+}
+
+// The wanted end of every test: this seat leads, every pod that is there runs with this epoch's
+// configuration or an older one that is the same, and what is written down is whole.
+static inline bool is_whole(struct stage *s, const struct seat *seat) {
+    if (!settled(seat) || strlen(node(s, "hash")) != 64)
+        return false;
+    auto_json json_t *record = json_loads(node(s, "leader"), 0, NULL);
+    if (strcmp(json_string_value(json_object_get(record, "hash")), node(s, "hash")) != 0)
+        return false;
+    for (int i = 0; i < s->pods->n; i++) {
+        const struct fake_pod *pod = s->pods->all[i];
+        bool there = pod->session && !pod->dead;
+        if (in_snapshot(s, pod->id) != there || (there && !pod->running))
+            return false;
+    }
+    return json_is_false(json_object_get(record, "open"));
+}
