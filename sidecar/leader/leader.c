@@ -287,7 +287,6 @@ static void do_undamp(struct leader *l) {
 
 static void do_begin(struct leader *l) {
     struct err err = ERR_INIT;
-    damper_clear(&l->damper);
     memcpy(l->begun, l->seen, sizeof l->seen);
     if (round_begin(&l->round, l->watch, l->ledger, loop_now(l->loop), &err)) {
         fail_later(l, &err);
@@ -314,6 +313,8 @@ static void do_check(struct leader *l) {
 }
 
 static void do_mark(struct leader *l) {
+    // Not before: a round that a change overtakes must not be damped all over again.
+    damper_clear(&l->damper);
     if (may_or_fail(l))
         ledger_mark(l->ledger, l->round.cluster->members, on_marked, l);
 }
@@ -346,6 +347,7 @@ static void retry(void *arg) {
 static void do_back_off(struct leader *l) {
     uint32_t chance;
     CHECK(getrandom(&chance, sizeof chance, 0) == (ssize_t)sizeof chance);
+    damper_clear(&l->damper);
     bool first = l->backoff.failures == 0;
     int64_t wait = backoff_next(&l->backoff, chance);
     // Who died under our hands is left out by the next check: no reason to let the others wait.

@@ -43,7 +43,7 @@ struct stage {
 
 static inline struct stage *stage_create(void) {
     struct stage *s = xnew(struct stage);
-    log_set_level(LOG_LEVEL_ERR);
+    log_set_level(getenv("FLOW_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERR);
     s->loop = loop_create();
     s->zk = fake_zk_create(s->loop);
     s->pods = fake_pods_create(s->zk, ROOT);
@@ -156,6 +156,7 @@ static inline void stage_free(struct stage *s) {
     fake_zk_free(s->zk);
     loop_free(s->loop);
     free(s->probe_says);
+    text_list_free(s->spec.depends_on);
     free(s);
 }
 
