@@ -6,7 +6,7 @@ void fake_zk_cut(struct zk *zk, int64_t ms) {
     zk->held = ms < 0;
     if (zk->closed || zk->state == ZK_LOST)
         return;
-    if (zk->connected && !zk->stalled)
+    if (zk->connected && !zk->stalled && !zk->frozen)
         zk->contact = loop_now(zk->loop) - zk_silence(zk);
     if (!zk->id) { // not yet there
         loop_timer_stop(&zk->reconnect);
