@@ -1,0 +1,57 @@
+// HTTP without pods: connections, limits, deadlines, requests that wait. The only file that knows
+// microhttpd, in external epoll mode, so that everything happens on the loop thread. A request is
+// handed over once its body is complete; whoever got it answers it inside the call or any time
+// later, exactly once, or is told that the client has left (request_on_gone) and then forgets it.
+// A request that is not answered inside the call is suspended: no thread, no timeout of the
+// connection's, one watch on its socket. Bodies are never decoded here, paths and queries never
+// unescaped: nothing we serve needs an escape, so one is simply another name.
+#pragma once
+#include "base/err.h"
+#include "base/loop.h"
+#include <stddef.h>
+
+struct server;
+struct request;
+struct server_answer; // a reply kept for many requests
+
+enum request_method { METHOD_GET = 1, METHOD_POST = 2, METHOD_OTHER = 4 };
+
+struct server_events {
+    // The header is complete: how many bytes the body may have. May answer at once (the body is
+    // then read and dropped); on_request does not come then.
+    size_t (*on_head)(struct request *request, void *arg);
+    void (*on_request)(struct request *request, void *arg);
+};
+
+// listen: a literal address, port 0: any. Every limit is control.h's.
+int server_open(struct loop *loop, const char *listen, int port, const struct server_events *events,
+                void *arg, struct server **ret, struct err *err) must_check;
+int server_port(const struct server *server); // the one it got
+// Requests that wait are gone for their owners and answered 503; what can be sent at once is.
+// Takes NULL.
+void server_close(struct server *server);
+// How many answers had this status, since the start; 100 to 599.
+uint64_t server_answered(const struct server *server, int status);
+size_t server_connections(const struct server *server);
+
+enum request_method request_method(const struct request *request);
+const char *request_path(const struct request *request);               // raw, without the query
+const char *request_header(struct request *request, const char *name); // NULL when missing
+const char *request_query(struct request *request, const char *name);  // NULL missing, "" bare
+const char *request_body(const struct request *request, size_t *ret_len);
+
+// The client left, or the server closes: forget the request, do not answer it. One listener.
+void request_on_gone(struct request *request, void (*fn)(void *arg), void *arg);
+// body is taken (malloc). type: of the content, static. allow: the Allow header of a 405, or NULL.
+void request_answer(struct request *request, int status, const char *type, char *body, size_t len);
+void request_refuse(struct request *request, int status, const char *allow, char *json);
+
+struct server_answer *server_keep(int status, const char *type, char *body, size_t len);
+void server_drop(struct server_answer **slot); // those who are being sent it still get it whole
+void request_answer_kept(struct request *request, const struct server_answer *answer);
+
+// A reply without an end in sight: 200, chunked. Its client leaving is told as above.
+void request_stream(struct request *request, const char *type);
+void request_stream_add(struct request *request, const void *data, size_t len);
+size_t request_stream_pending(const struct request *request); // bytes the client has yet to take
+void request_stream_end(struct request *request);             // the last touch
