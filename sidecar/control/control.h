@@ -28,6 +28,7 @@ struct control;
 int control_open(struct loop *loop, struct http *http, const struct spec *spec, struct pod *pod,
                  const struct control_hooks *hooks, void *arg, struct control **ret,
                  struct err *err) must_check;
-void control_changed(struct control *control); // something /info shows has changed: the cached
-                                               // answer is dropped, /wait looks again
-void control_close(struct control *control);   // open requests are answered 503; takes NULL
+int control_port(const struct control *control); // the one it listens on, also when it asked for 0
+void control_changed(struct control *control);   // something /info shows has changed: the cached
+                                                 // answer is dropped, /wait looks again
+void control_close(struct control *control);     // open requests are answered 503; takes NULL

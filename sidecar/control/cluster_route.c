@@ -1,0 +1,238 @@
+// GET /cluster: what ZooKeeper knows of the cluster, and what each pod says of itself right now. A
+// pod that does not answer in time is listed with its error. One look at a time: whoever asks while
+// one is under way gets its answer, so that many who poll cost as much as one.
+#include "base/check.h"
+#include "base/own.h"
+#include "base/text.h"
+#include "sidecar/control/inner.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    POD_MS = 2000,
+    AT_ONCE = 64, // requests in flight: a thousand started at once hold up the loop
+    INFO_MAX = 64 * 1024,
+};
+
+// ---- ZooKeeper's part ----
+
+struct cluster_read {
+    struct link link;
+    struct control *control; // NULL: closed meanwhile
+    cluster_read_fn *fn;
+};
+
+static void on_read(const json_t *answer, const struct err *err, void *arg) {
+    struct cluster_read *read = arg;
+    list_remove(&read->link);
+    if (read->control)
+        read->fn(read->control, answer, err);
+    free(read);
+}
+
+void cluster_read(struct control *c, cluster_read_fn *fn) {
+    struct cluster_read *read = xnew(struct cluster_read);
+    *read = (struct cluster_read){.control = c, .fn = fn};
+    list_append(&c->reads, &read->link);
+    c->hooks.cluster(on_read, read, c->arg);
+}
+
+// ---- one look at all pods ----
+
+struct look {
+    struct fan *fan;
+    struct http_call *call;
+    char *url;
+    json_t *pod; // of the answer; borrowed
+};
+
+struct watcher { // a request that waits
+    struct link link;
+    struct request *request;
+};
+
+struct fan {
+    struct control *control;
+    struct link watchers;
+    json_t *answer; // NULL until ZooKeeper's part is here
+    struct look *looks;
+    size_t n, next, open;
+};
+
+static void fan_free(struct fan *fan) {
+    for (size_t i = 0; i < fan->n; i++) {
+        http_cancel(&fan->looks[i].call);
+        free(fan->looks[i].url);
+    }
+    json_decref(fan->answer);
+    free(fan->looks);
+    free(fan);
+}
+
+static void fan_end(struct fan *fan, const struct err *err) {
+    fan->control->fan = NULL;
+    struct watcher *w;
+    list_each(w, &fan->watchers, struct watcher, link) {
+        if (err->kind)
+            reply_error(w->request, err);
+        else
+            reply_json(w->request, 200, fan->answer);
+        list_remove(&w->link);
+        free(w);
+    }
+    fan_free(fan);
+}
+
+static void set(json_t *obj, const char *key, json_t *value) {
+    CHECK(json_object_set_new(obj, key, value) == 0);
+}
+
+static void set_error(json_t *pod, const char *text) {
+    auto_text struct text clean = {0};
+    reply_add_utf8(&clean, text, strlen(text));
+    set(pod, "error", json_string(text_str(&clean)));
+}
+
+static void take_info(json_t *pod, const struct http_reply *reply, const struct err *failed) {
+    struct err err = *failed;
+    if (!err.kind && reply->status != 200)
+        err_set(&err, ERR_REFUSED, "/info answered %d", reply->status);
+    json_t *info = err.kind ? NULL
+                            : json_read(reply->body, reply->len, INFO_MAX, "its /info", &err);
+    if (info)
+        set(pod, "info", info);
+    else
+        set_error(pod, err.text);
+}
+
+static void go_on(struct fan *fan);
+
+static void on_info(const struct http_reply *reply, const struct err *err, void *arg) {
+    struct look *look = arg;
+    look->call = NULL;
+    look->fan->open--;
+    take_info(look->pod, reply, err);
+    go_on(look->fan);
+}
+
+static void go_on(struct fan *fan) {
+    for (; fan->next < fan->n && fan->open < AT_ONCE; fan->next++, fan->open++) {
+        struct look *look = &fan->looks[fan->next];
+        struct http_request request = {.url = look->url,
+                                       .connect_ms = POD_MS,
+                                       .timeout_ms = POD_MS,
+                                       .max_reply = INFO_MAX,
+                                       .fresh = true};
+        look->call = http_start(fan->control->http, &request, on_info, look);
+    }
+    struct err none = ERR_INIT;
+    if (!fan->open)
+        fan_end(fan, &none);
+}
+
+// ---- the answer ----
+
+static char *url_of(const struct record *record) {
+    bool v6 = strchr(record->ip, ':');
+    return xasprintf("http://%s%s%s:%d/info", v6 ? "[" : "", record->ip, v6 ? "]" : "",
+                     record->control_port);
+}
+
+// Ourselves are not asked over the network, which may not lead back to us.
+static void plan(struct fan *fan, const char *id, json_t *pod, const json_t *own) {
+    struct record *record = NULL;
+    struct err err = ERR_INIT;
+    if (strcmp(json_text(own, "id"), id) == 0) {
+        CHECK(json_object_set(pod, "info", (json_t *)own) == 0);
+    } else if (record_from_json(id, json_object_get(pod, "record"), &record, &err)) {
+        set_error(pod, err.text);
+    } else if (!record->control_port) {
+        set_error(pod, "its control port is not published");
+    } else {
+        fan->looks[fan->n++] = (struct look){.fan = fan, .url = url_of(record), .pod = pod};
+    }
+    record_free(record);
+}
+
+static json_t *pod_make(const json_t *record, bool configured) {
+    json_t *pod = json_object(), *value;
+    static const char *const keys[] = {"seq", "ip", "node"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if ((value = json_object_get(record, keys[i])))
+            CHECK(json_object_set(pod, keys[i], value) == 0);
+    set(pod, "configured", json_boolean(configured));
+    CHECK(json_object_set(pod, "record", (json_t *)record) == 0);
+    return pod;
+}
+
+static void plan_all(struct fan *fan, const json_t *read, const json_t *own) {
+    json_t *pods = json_object(), *record;
+    json_t *snapshot = json_object_get(read, "snapshot");
+    json_t *registered = json_object_get(read, "pods");
+    fan->looks = xcalloc(json_object_size(registered), sizeof(struct look));
+    const char *id;
+    json_object_foreach(registered, id, record) {
+        json_t *pod = pod_make(record, json_object_get(snapshot, id));
+        set(pods, id, pod);
+        plan(fan, id, pod, own);
+    }
+    json_object_foreach(snapshot, id, record) {
+        if (json_object_get(pods, id))
+            continue;
+        json_t *pod = pod_make(record, true);
+        set_error(pod, "configured, and not registered any more");
+        set(pods, id, pod);
+    }
+    set(fan->answer, "pods", pods);
+}
+
+static void on_zookeeper(struct control *c, const json_t *read, const struct err *err) {
+    struct fan *fan = c->fan;
+    if (err->kind) {
+        fan_end(fan, err);
+        return;
+    }
+    auto_json json_t *own = info_object(c);
+    static const char *const keys[] = {"tree", "hash", "leader"};
+    fan->answer = json_object();
+    set(fan->answer, "cluster",
+        json_sprintf("%s.%s", json_text(own, "namespace"), json_text(own, "cluster")));
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        json_t *value = json_object_get(read, keys[i]);
+        set(fan->answer, keys[i], value ? json_incref(value) : json_null());
+    }
+    set(fan->answer, "generation", json_integer(c->hooks.generation(c->arg)));
+    plan_all(fan, read, own);
+    go_on(fan);
+}
+
+static void on_gone(void *arg) {
+    struct watcher *w = arg;
+    list_remove(&w->link);
+    free(w);
+}
+
+void cluster_route(struct control *c, struct request *request) {
+    bool first = !c->fan;
+    if (first) {
+        c->fan = xnew(struct fan);
+        c->fan->control = c;
+        list_init(&c->fan->watchers);
+    }
+    struct watcher *w = xnew(struct watcher);
+    w->request = request;
+    list_append(&c->fan->watchers, &w->link);
+    request_on_gone(request, on_gone, w);
+    if (first)
+        cluster_read(c, on_zookeeper);
+}
+
+void cluster_close(struct control *c) {
+    struct cluster_read *read;
+    list_each(read, &c->reads, struct cluster_read, link) {
+        list_remove(&read->link);
+        read->control = NULL;
+    }
+    if (c->fan)
+        fan_free(c->fan);
+}

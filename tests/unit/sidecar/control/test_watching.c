@@ -1,0 +1,275 @@
+// Requests that last: /wait, /cluster, /log?follow.
+#include "tests/unit/sidecar/control/harness.h"
+
+static void begin(struct client *c, const char *path) {
+    auto_text struct text t = {0};
+    connect_client(c);
+    text_addf(&t, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
+    send_bytes(c, t.s, t.len);
+    for (int i = 0; i < 10; i++)
+        breathe();
+    receive(c);
+}
+
+// ---- wait ----
+
+static void wait_answers_when_it_is_so(void **state) {
+    (void)state;
+    struct client c;
+    begin(&c, "/wait?for=running&generation=3");
+    assert_int_equal(c.got.len, 0);
+    fake_pod_is(it.pod, "running", false);
+    control_changed(it.control);
+    for (int i = 0; i < 10; i++)
+        breathe();
+    receive(&c);
+    assert_int_equal(c.got.len, 0);
+    it.generation = 3;
+    control_changed(it.control);
+    struct reply r = take_reply(&c);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(r.body, "{\"process\":\"running\",\"ready\":false,\"generation\":3}");
+    drop_client(&c);
+}
+
+static void wait_looks_by_the_clock_too(void **state) {
+    (void)state;
+    struct client c;
+    begin(&c, "/wait?for=ready");
+    fake_pod_is(it.pod, "running", true);
+    assert_int_equal(take_reply(&c).status, 200);
+    drop_client(&c);
+}
+
+static void wait_is_408_when_its_time_is_over(void **state) {
+    (void)state;
+    struct client c;
+    begin(&c, "/wait?for=dead&timeout=1");
+    struct reply r = take_reply(&c);
+    assert_int_equal(r.status, 408);
+    assert_non_null(strstr(r.body, "\"process\":\"stopped\""));
+    assert_non_null(strstr(r.body, "\"error\""));
+    drop_client(&c);
+}
+
+static void wait_reads_the_snapshot_for_pods(void **state) {
+    (void)state;
+    struct client c;
+    it.cluster = json_pack("{s:{s:{}}}", "snapshot", "a");
+    it.generation = 1;
+    begin(&c, "/wait?generation=1&pods=2");
+    pump(it.reads >= 2);
+    receive(&c);
+    assert_int_equal(c.got.len, 0);
+    it.cluster_fails = true;
+    int reads = it.reads;
+    pump(it.reads > reads);
+    it.cluster_fails = false;
+    json_object_set_new(json_object_get(it.cluster, "snapshot"), "b", json_object());
+    struct reply r = take_reply(&c);
+    assert_int_equal(r.status, 200);
+    assert_non_null(strstr(r.body, "\"pods\":2"));
+    drop_client(&c);
+}
+
+static void who_leaves_a_wait_is_forgotten(void **state) {
+    (void)state;
+    struct client c[50];
+    for (int i = 0; i < 50; i++)
+        begin(&c[i], "/wait?for=dead");
+    for (int i = 0; i < 50; i++)
+        drop_client(&c[i]);
+    for (int i = 0; i < 20; i++)
+        breathe();
+    fake_pod_is(it.pod, "dead", false);
+    control_changed(it.control);
+    assert_int_equal(ask("GET /livez").status, 200);
+}
+
+// ---- cluster ----
+
+static int silent_port(int *ret_fd) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    *ret_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(*ret_fd, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(getsockname(*ret_fd, (struct sockaddr *)&at, &len), 0);
+    return ntohs(at.sin_port);
+}
+
+static json_t *record_at(int seq, int port) {
+    return json_pack("{s:i, s:s, s:s, s:{s:i}, s:s}", "seq", seq, "ip", "127.0.0.1", "port", "8080",
+                     "ports", "8080", port, "node", "n1");
+}
+
+static void cluster_lists_every_pod_and_its_error(void **state) {
+    (void)state;
+    int refuses, hangs;
+    int refusing = silent_port(&refuses), hanging = silent_port(&hangs);
+    assert_int_equal(listen(hangs, 8), 0);
+    it.generation = 4;
+    it.cluster = json_pack("{s:s, s:s, s:n, s:{s:o, s:{}}, s:{s:o, s:o, s:o, s:o, s:{s:s}}}",
+                           "tree", "t1", "hash", "h1", "leader", "snapshot", "other",
+                           record_at(2, it.port), "left", "pods", "uuid-own", record_at(1, 1),
+                           "other", record_at(2, it.port), "closed", record_at(3, refusing),
+                           "stuck", record_at(4, hanging), "broken", "ip", "no address");
+    struct client c[2];
+    begin(&c[0], "/cluster");
+    begin(&c[1], "/cluster");
+    struct reply r = take_reply(&c[0]);
+    assert_int_equal(r.status, 200);
+    struct err err = ERR_INIT;
+    auto_json json_t *got = json_read(r.body, strlen(r.body), 65536, "it", &err);
+    json_t *pods = json_object_get(got, "pods");
+    assert_string_equal(json_text(got, "cluster"), "marathon.zk");
+    assert_string_equal(json_text(got, "tree"), "t1");
+    assert_int_equal(json_integer_value(json_object_get(got, "generation")), 4);
+    assert_int_equal(json_object_size(pods), 6);
+    static const struct {
+        const char *id;
+        bool answers, configured;
+    } want[] = {{"uuid-own", true, false}, {"other", true, true},    {"closed", false, false},
+                {"stuck", false, false},   {"broken", false, false}, {"left", false, true}};
+    for (size_t i = 0; i < 6; i++) {
+        json_t *pod = json_object_get(pods, want[i].id);
+        bool info = json_object_get(pod, "info"), error = json_object_get(pod, "error");
+        if (info != want[i].answers || error == info ||
+            json_is_true(json_object_get(pod, "configured")) != want[i].configured)
+            fail_msg("%s in %s", want[i].id, r.body);
+    }
+    assert_int_equal(take_reply(&c[1]).status, 200);
+    assert_int_equal(it.reads, 1);
+    drop_client(&c[0]);
+    drop_client(&c[1]);
+    close(refuses);
+    close(hangs);
+}
+
+static void cluster_without_zookeeper_says_so(void **state) {
+    (void)state;
+    it.cluster_fails = true;
+    struct reply r = ask("GET /cluster");
+    assert_int_equal(r.status, 409);
+    assert_string_equal(r.body, "{\"error\":\"no session\"}");
+}
+
+static void closing_during_a_look_at_the_cluster_is_clean(void **state) {
+    (void)state;
+    int hangs, hanging = silent_port(&hangs);
+    assert_int_equal(listen(hangs, 8), 0);
+    it.cluster = json_pack("{s:{}, s:{s:o}}", "snapshot", "pods", "stuck", record_at(1, hanging));
+    struct client c;
+    begin(&c, "/cluster");
+    control_close(it.control);
+    it.control = NULL;
+    assert_int_equal(take_reply(&c).status, 503);
+    drop_client(&c);
+    close(hangs);
+}
+
+static void leaving_during_a_look_at_the_cluster_is_clean(void **state) {
+    (void)state;
+    it.cluster = json_pack("{s:{}, s:{}}", "snapshot", "pods");
+    struct client c;
+    connect_client(&c);
+    send_text(&c, "GET /cluster HTTP/1.1\r\nHost: x\r\n\r\n");
+    drop_client(&c);
+    for (int i = 0; i < 20; i++)
+        breathe();
+    assert_int_equal(ask("GET /cluster").status, 200);
+}
+
+// ---- log ----
+
+static void log_is_ochopods_array(void **state) {
+    (void)state;
+    static const char odd[] = "\xc3\xa9 \xff \"q\" \t end";
+    log_keep(odd, sizeof(odd) - 1);
+    struct reply r = ask("POST /log");
+    assert_int_equal(r.status, 200);
+    const char *line = "\"\xc3\xa9 \xef\xbf\xbd \\\"q\\\" \\t end\\n\"]";
+    assert_true(text_ends(r.body, line));
+    assert_int_equal(r.body[0], '[');
+    r = ask("GET /log?format=text");
+    assert_true(text_ends(r.body, "\"q\" \t end\n"));
+}
+
+static void follow_gives_what_is_there_and_each_new_line_once(void **state) {
+    (void)state;
+    log_keep("before", 6);
+    struct client json, text;
+    begin(&json, "/log?follow");
+    log_keep("between", 7);
+    begin(&text, "/log?follow&format=text");
+    log_keep("after", 5);
+    pump((receive(&text), strstr(text_str(&text.got), "after")));
+    pump((receive(&json), strstr(text_str(&json.got), "after")));
+    const char *got = strstr(json.got.s, "before");
+    assert_non_null(got);
+    assert_non_null(strstr(got, "\"between\\n\"\n"));
+    assert_null(strstr(strstr(got, "between") + 1, "between"));
+    got = strstr(text.got.s, "before\nbetween\n");
+    assert_non_null(got);
+    assert_null(strstr(strstr(got, "between") + 1, "between"));
+    drop_client(&json);
+    drop_client(&text);
+    for (int i = 0; i < 10; i++)
+        breathe();
+    log_keep("nobody", 6);
+    assert_int_equal(ask("GET /livez").status, 200);
+}
+
+static void a_follower_that_does_not_read_is_let_go(void **state) {
+    (void)state;
+    struct client c;
+    begin(&c, "/log?follow");
+    char line[4000];
+    memset(line, 'x', sizeof(line));
+    int muted = open("/dev/null", O_WRONLY | O_CLOEXEC), saved = dup(STDERR_FILENO);
+    assert_true(dup2(muted, STDERR_FILENO) >= 0);
+    for (int i = 0; i < 3000; i++) {
+        log_keep(line, sizeof(line));
+        if (i % 100 == 0)
+            breathe();
+    }
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    close(muted);
+    close(saved);
+    pump((receive(&c), c.eof));
+    assert_true(c.got.len < 3000 * sizeof(line));
+    drop_client(&c);
+}
+
+static void followers_end_when_it_closes(void **state) {
+    (void)state;
+    struct client c;
+    begin(&c, "/log?follow");
+    log_keep("last words", 10);
+    breathe();
+    control_close(it.control);
+    it.control = NULL;
+    pump((receive(&c), c.eof));
+    assert_true(text_ends(c.got.s, "0\r\n\r\n"));
+    log_keep("unheard", 7);
+    drop_client(&c);
+}
+
+int main(void) {
+#define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        test(wait_answers_when_it_is_so),
+        test(wait_looks_by_the_clock_too),
+        test(wait_is_408_when_its_time_is_over),
+        test(wait_reads_the_snapshot_for_pods),
+        test(who_leaves_a_wait_is_forgotten),
+        test(cluster_lists_every_pod_and_its_error),
+        test(cluster_without_zookeeper_says_so),
+        test(closing_during_a_look_at_the_cluster_is_clean),
+        test(leaving_during_a_look_at_the_cluster_is_clean),
+        test(log_is_ochopods_array),
+        test(follow_gives_what_is_there_and_each_new_line_once),
+        test(a_follower_that_does_not_read_is_let_go),
+        test(followers_end_when_it_closes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
