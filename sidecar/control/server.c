@@ -228,6 +228,7 @@ void request_stream(struct request *request, const char *type) {
                                                                       on_more, request, NULL);
     CHECK(response);
     CHECK(MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES);
+    CHECK(MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES);
     void (*gone)(void *arg) = request->gone;
     request->stream.on = true;
     settle(request, MHD_HTTP_OK, response, false);
