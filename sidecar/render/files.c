@@ -1,0 +1,308 @@
+#include "sidecar/render/files.h"
+#include "base/check.h"
+#include "base/own.h"
+#include "base/text.h"
+#include "sidecar/render/beneath.h"
+#include "sidecar/render/journal.h"
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define STAGED_PREFIX ".ochopod-"
+
+static const json_t *roots_of(const json_t *argument) {
+    return json_object_get(argument, "roots");
+}
+
+static int open_place(const json_t *argument, const char *path, bool create, struct beneath *ret,
+                      struct err *err) {
+    const char *root = beneath_root(roots_of(argument), path);
+    ret->dir = -1;
+    if (!root)
+        return err_set(err, ERR_REFUSED, "%s: lies in no shared volume", path);
+    return beneath_open(root, path, create, ret, err);
+}
+
+static int store_refused(struct err *err, const char *path) {
+    int why = errno;
+    const char *what = why == ENOSPC || why == EDQUOT ? "its volume is full"
+                       : why == EROFS                 ? "its volume is read-only"
+                                                      : "cannot be written";
+    return err_errno(err, ERR_REFUSED, why, "%s: %s", path, what);
+}
+
+// ---- what is there ----
+
+// ERR_NONE and -1 in *ret_same: nothing there. Content, not owner or time: images chown our files.
+static int compare(const struct beneath *at, const char *path, const char *content, size_t len,
+                   bool *ret_same, struct err *err) {
+    struct stat st;
+    struct err look = ERR_INIT;
+    *ret_same = false;
+    if (beneath_look(at, path, &st, &look))
+        return look.kind == ERR_ABSENT ? 0 : err_copy(err, &look);
+    if ((size_t)st.st_size != len)
+        return 0;
+    auto_fd int fd = beneath_file(at, at->name, O_RDONLY, 0);
+    if (fd < 0)
+        return err_errno(err, ERR_REFUSED, errno, "%s", path);
+    // Whatever stands there now: only the bytes of a plain file are looked at.
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+        return err_set(err, ERR_REFUSED, "%s: is no plain file; remove it from the volume", path);
+    char buf[16384];
+    size_t done = 0;
+    ssize_t n;
+    while ((n = read(fd, buf, sizeof buf)) > 0 && (size_t)n <= len - done &&
+           !memcmp(buf, content + done, (size_t)n))
+        done += (size_t)n;
+    *ret_same = n == 0 && done == len;
+    return 0;
+}
+
+static void sweep(const struct beneath *at) {
+    int fd = fcntl(at->dir, F_DUPFD_CLOEXEC, 3);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir)
+        return;
+    rewinddir(dir);
+    for (const struct dirent *it; (it = readdir(dir));)
+        if (text_starts(it->d_name, STAGED_PREFIX))
+            (void)unlinkat(at->dir, it->d_name, 0);
+    closedir(dir);
+}
+
+// ---- staging ----
+
+// Beside the target, under a name that cannot be guessed and did not exist.
+static char *staged_name(const char *round, size_t n) {
+    unsigned char secret[8];
+    CHECK(getrandom(secret, sizeof secret, 0) == (ssize_t)sizeof secret);
+    struct text name = {0};
+    text_add(&name, STAGED_PREFIX);
+    for (size_t i = 0; round[i] && i < 40; i++)
+        text_addc(&name, isalnum((unsigned char)round[i]) ? round[i] : '_');
+    text_addf(&name, "-%zu-", n);
+    for (size_t i = 0; i < sizeof secret; i++)
+        text_addf(&name, "%02x", secret[i]);
+    return text_take(&name);
+}
+
+static int write_all(int fd, const char *s, size_t len) {
+    while (len) {
+        ssize_t n = write(fd, s, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -1;
+        s += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int64_t number(const json_t *file, const char *key) {
+    return json_integer_value(json_object_get(file, key));
+}
+
+static int fill(int fd, const json_t *file, const char *content, size_t len) {
+    struct stat st;
+    uid_t uid = (uid_t)number(file, "uid");
+    gid_t gid = (gid_t)number(file, "gid");
+    if (write_all(fd, content, len) || fstat(fd, &st))
+        return -1;
+    if ((st.st_uid != uid || st.st_gid != gid) && fchown(fd, uid, gid))
+        return -1;
+    return fchmod(fd, (mode_t)number(file, "mode") & 0777) || fsync(fd) ? -1 : 0;
+}
+
+static int stage_in(const struct beneath *at, const json_t *file, const char *name,
+                    struct err *err) {
+    const char *target = json_text(file, "target");
+    const json_t *content = json_object_get(file, "content");
+    auto_fd int fd = beneath_file(at, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (fd < 0)
+        return store_refused(err, target);
+    if (!fill(fd, file, json_string_value(content), json_string_length(content)))
+        return 0;
+    store_refused(err, target);
+    (void)unlinkat(at->dir, name, 0);
+    return -1;
+}
+
+struct staging {
+    const json_t *argument;
+    json_t *staged, *changed, *outside;
+};
+
+static int stage_one(struct staging *s, const json_t *file, size_t n, struct err *err) {
+    const char *target = json_text(file, "target");
+    const json_t *content = json_object_get(file, "content");
+    if (!json_is_string(content) || *target != '/')
+        return err_set(err, ERR_BUG, "a rendering without target or content");
+    if (!beneath_root(roots_of(s->argument), target)) {
+        json_array_append_new(s->outside, json_string(target));
+        return 0;
+    }
+    auto_beneath struct beneath at = {.dir = -1};
+    bool same;
+    if (open_place(s->argument, target, true, &at, err) ||
+        compare(&at, target, json_string_value(content), json_string_length(content), &same, err))
+        return -1;
+    auto_free char *name = staged_name(json_text(s->argument, "round"), n);
+    if (stage_in(&at, file, name, err))
+        return -1;
+    json_array_append_new(s->staged,
+                          json_pack("{ssso}", "target", target, "staged",
+                                    json_sprintf("%.*s%s", (int)(at.name - target), target, name)));
+    if (!same)
+        json_array_append_new(s->changed, json_string(target));
+    return 0;
+}
+
+static void sweep_before(const json_t *argument, const json_t *files) {
+    size_t i;
+    json_t *file;
+    json_array_foreach((json_t *)files, i, file) {
+        auto_beneath struct beneath at = {.dir = -1};
+        if (!open_place(argument, json_text(file, "target"), false, &at, NULL))
+            sweep(&at);
+    }
+}
+
+json_t *files_stage(const json_t *argument, struct err *err) {
+    const json_t *files = json_object_get(argument, "files");
+    struct staging s = {.argument = argument,
+                        .staged = json_array(),
+                        .changed = json_array(),
+                        .outside = json_array()};
+    size_t i;
+    json_t *file;
+    int result = 0;
+    sweep_before(argument, files);
+    json_array_foreach((json_t *)files, i, file) if (!result) result = stage_one(&s, file, i, err);
+    if (result)
+        sweep_before(argument, files);
+    json_t *answer = json_pack("{sososo}", "staged", s.staged, "changed", s.changed, "outside",
+                               s.outside);
+    if (!result)
+        return answer;
+    json_decref(answer);
+    return NULL;
+}
+
+// ---- swapping ----
+
+// Of a pair as we gave it out; what comes back is checked all the same.
+static int pair_of(const json_t *pair, const char **target, const char **name, struct err *err) {
+    const char *staged = json_text(pair, "staged");
+    *target = json_text(pair, "target");
+    const char *slash = strrchr(staged, '/'), *end = strrchr(*target, '/');
+    *name = slash ? slash + 1 : "";
+    if (slash && end && slash - staged == end - *target &&
+        !strncmp(staged, *target, (size_t)(slash - staged)) && text_starts(*name, STAGED_PREFIX))
+        return 0;
+    return err_set(err, ERR_BUG, "%.100s was not staged for %.100s", staged, *target);
+}
+
+static int look_staged(const struct beneath *at, const char *name, const char *target,
+                       struct err *err) {
+    struct beneath staged = {.dir = at->dir, .name = name};
+    struct stat st;
+    struct err look = ERR_INIT;
+    if (!beneath_look(&staged, target, &st, &look))
+        return 0;
+    if (look.kind == ERR_ABSENT)
+        return err_set(err, ERR_ABSENT, "%s: what was staged is gone; it must be checked again",
+                       target);
+    return err_copy(err, &look);
+}
+
+// Before anything is touched: everything that was staged is there, and nothing stands in the way.
+static int ready_to_swap(const json_t *argument, const json_t *pair, struct err *err) {
+    const char *target, *name;
+    auto_beneath struct beneath at = {.dir = -1};
+    struct stat st;
+    struct err look = ERR_INIT;
+    if (pair_of(pair, &target, &name, err) || open_place(argument, target, false, &at, err) ||
+        look_staged(&at, name, target, err))
+        return -1;
+    if (beneath_look(&at, target, &st, &look) && look.kind != ERR_ABSENT)
+        return err_copy(err, &look);
+    return 0;
+}
+
+static int swap_one(const json_t *argument, const json_t *pair, struct err *err) {
+    const char *target, *name;
+    auto_beneath struct beneath at = {.dir = -1};
+    if (pair_of(pair, &target, &name, err) || open_place(argument, target, false, &at, err) ||
+        look_staged(&at, name, target, err))
+        return -1;
+    if (renameat(at.dir, name, at.dir, at.name) || fsync(at.dir))
+        return store_refused(err, target);
+    return 0;
+}
+
+static const json_t *pairs_of(const json_t *argument) {
+    const json_t *staged = json_object_get(argument, "staged");
+    return json_is_object(staged) ? json_object_get(staged, "staged") : staged;
+}
+
+json_t *files_swap(const json_t *argument, struct err *err) {
+    const json_t *pairs = pairs_of(argument);
+    const char *state_dir = json_text(argument, "state_dir");
+    size_t i;
+    json_t *pair;
+    if (!json_array_size(pairs))
+        return json_pack("{si}", "swapped", 0);
+    json_array_foreach((json_t *)pairs, i, pair) if (ready_to_swap(argument, pair, err)) {
+        if (err->kind == ERR_ABSENT)
+            err->kind = ERR_REFUSED;
+        return NULL;
+    }
+    if (journal_write(state_dir, pairs, err))
+        return NULL;
+    json_array_foreach((json_t *)pairs, i, pair) if (swap_one(argument, pair, err)) {
+        err->kind = ERR_REFUSED;
+        return NULL; // the journal stays: recovering rolls forward what can be
+    }
+    journal_remove(state_dir);
+    return json_pack("{sI}", "swapped", (json_int_t)json_array_size(pairs));
+}
+
+json_t *files_recover(const json_t *argument, struct err *err) {
+    const char *state_dir = json_text(argument, "state_dir");
+    auto_json json_t *pairs = journal_read(state_dir, err);
+    if (!pairs)
+        return NULL;
+    size_t i;
+    json_t *pair;
+    json_int_t recovered = 0, skipped = 0;
+    json_array_foreach(pairs, i, pair) {
+        struct err one = ERR_INIT;
+        if (!swap_one(argument, pair, &one))
+            recovered++;
+        else if (one.kind != ERR_ABSENT) // absent: renamed before the crash
+            skipped++;
+    }
+    journal_remove(state_dir);
+    return json_pack("{sIsI}", "recovered", recovered, "skipped", skipped);
+}
+
+json_t *files_discard(const json_t *argument, struct err *err) {
+    size_t i;
+    json_t *pair;
+    json_int_t discarded = 0;
+    json_array_foreach((json_t *)pairs_of(argument), i, pair) {
+        const char *target, *name;
+        auto_beneath struct beneath at = {.dir = -1};
+        if (pair_of(pair, &target, &name, err))
+            return NULL;
+        if (!open_place(argument, target, false, &at, NULL) && !unlinkat(at.dir, name, 0))
+            discarded++;
+    }
+    return json_pack("{sI}", "discarded", discarded);
+}
