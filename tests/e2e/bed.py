@@ -77,7 +77,8 @@ class Bed:
 
     def address(self, name):
         networks = self.inspect(name)["NetworkSettings"]["Networks"]
-        return next(n["IPAddress"] for n in networks.values() if n["IPAddress"])
+        addresses = [n["IPAddress"] for n in networks.values() if n["IPAddress"]]
+        return addresses[0]  # IndexError: it has none, a `not yet` to wait_until
 
     def log(self, name):
         done = self.run(DOCKER, "logs", name, check=False)

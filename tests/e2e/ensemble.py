@@ -36,8 +36,8 @@ class Ensemble:
 
     def leader(self):
         """(sidecar, address) of the server that leads."""
-        return next((s, self.bed.address(s)) for s in self.sidecars()
-                    if mntr(self.bed.address(s)).get("zk_server_state") == "leader")
+        return [(s, self.bed.address(s)) for s in self.sidecars()
+                if mntr(self.bed.address(s)).get("zk_server_state") == "leader"][0]
 
     def started(self):
         """What tells a restarted workload from one that was left alone."""

@@ -7,10 +7,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from bed import DOCKER, ENGINE, SIDECAR, TOP, ZOOKEEPER, Writer, mntr, wait_until
+from bed import DOCKER, ENGINE, SIDECAR, TOP, ZOOKEEPER, Writer, four_letters, wait_until
 from ensemble import Ensemble
 
 DEMO = TOP / "compose/demo"
+COORDINATION = "ochopod-demo-coordination"
 ROW = re.compile(r"^(marathon\.zookeeper#\d+) +(\w+) +\S+( \S+)* +(\d+\.\d+\.\d+\.\d+):2181 +(leader|follower)$", re.M)
 
 
@@ -145,13 +146,11 @@ def test_a_killed_sidecar_comes_back_with_its_server_and_data(three, writer, num
 
 def test_coordination_killed_no_server_notices(three, writer):
     before = three.started()
-    kill(three.bed, "ochopod-demo-coordination")
-    wait_until("coordination serves again",
-               lambda: "zk_version" in mntr(three.bed.address("ochopod-demo-coordination"))
-               or three.bed.inspect("ochopod-demo-coordination")["RestartCount"] > 0)
-    assert len(rows(wait_until("all pods are registered again",
-                               lambda: (t := demo(three.bed, "status", check=False).stdout) and len(rows(t)) == 3 and t,
-                               timeout=90))) == 3
+    kill(three.bed, COORDINATION)
+    wait_until("Docker has started it again", lambda: three.bed.inspect(COORDINATION)["RestartCount"] > 0)
+    wait_until("it serves", lambda: "Mode: " in four_letters(three.bed.address(COORDINATION), "srvr"))
+    wait_until("all pods are registered again",
+               lambda: len(rows(demo(three.bed, "status", check=False).stdout)) == 3, timeout=90)
     assert three.started() == before
 
 
