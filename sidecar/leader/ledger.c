@@ -198,6 +198,7 @@ static void write_leader(struct ledger_inner *in) {
         (json_int_t)(completes ? in->next.generation : l->generation), "hash",
         completes ? in->next.hash : l->hash, "tree", l->tree, "open", in->next.open, "dead", dead);
     CHECK(record);
+    free(in->nodes[LEADER].write); // a look that was repeated
     in->nodes[LEADER].write = json_write(record);
 }
 

@@ -184,12 +184,17 @@ static void a_short_stop_past_the_lease_is_made_up_for(void **state) {
         run(s, t);
         int sent = fake_http_sent(seat->http);
         bool was_settled = settled(seat);
+        bool asks = fake_http_flying(seat->http) > 0; // then no write is under way
+        int writes = fake_zk_writes(s->zk);
         fake_zk_freeze(seat->zk);
         fake_loop_freeze(s->loop, SESSION_MS * 3 / 4);
         fake_zk_thaw(seat->zk);
         fake_loop_run_until_idle(s->loop);
         if (!was_settled)
             assert_int_equal(fake_http_sent(seat->http), sent);
+        run(s, 2); // until the connection has proved itself
+        if (asks)
+            assert_int_equal(fake_zk_writes(s->zk), writes);
         RUN_UNTIL(s, is_whole(s, seat), 5000);
         assert_int_equal(seat->deposed, 0);
         stage_free(s);
@@ -344,6 +349,35 @@ static void what_an_original_leader_wrote_is_another_round(void **state) {
     stage_free(s);
 }
 
+static void a_tree_that_appears_meanwhile_is_kept(void **state) {
+    (void)state;
+    for (int t = 0; t < 12; t++) {
+        struct stage *s = stage_of_three(false);
+        struct seat *seat = stage_lead(s);
+        run(s, t);
+        bool free_ = !*node(s, "tree");
+        if (free_)
+            fake_zk_put(s->zk, 0, ROOT "/tree", "11111111-1111-4111-8111-111111111111", 0);
+        auto_free char *tree = xstrdup(node(s, "tree"));
+        RUN_UNTIL(s, is_whole(s, seat), 500);
+        assert_string_equal(node(s, "tree"), tree);
+        assert_int_equal(strncmp(s->pods->all[0]->epoch, tree, strlen(tree)), 0);
+        stage_free(s);
+    }
+}
+
+static void who_finds_a_newer_leaders_record_steps_down(void **state) {
+    (void)state;
+    struct stage *s = stage_of_three(false);
+    fake_zk_put(s->zk, 0, ROOT "/leader", "{\"epoch\":99999,\"generation\":7}", 0);
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, seat->deposed == 1, 100);
+    assert_int_equal(seat->why.kind, ERR_FENCED);
+    assert_int_equal(leader_number(s, "epoch"), 99999);
+    assert_int_equal(fake_pods_asked(s->pods), 0);
+    stage_free(s);
+}
+
 static void garbage_in_our_own_nodes_is_survived(void **state) {
     (void)state;
     static const char *const names[] = {"leader", "members", "proposal", "snapshot", "tree"};
@@ -468,6 +502,8 @@ int main(void) {
         cmocka_unit_test(generation_goes_on_from_leader_to_leader),
         cmocka_unit_test(an_unfinished_round_is_finished_at_once),
         cmocka_unit_test(what_an_original_leader_wrote_is_another_round),
+        cmocka_unit_test(a_tree_that_appears_meanwhile_is_kept),
+        cmocka_unit_test(who_finds_a_newer_leaders_record_steps_down),
         cmocka_unit_test(garbage_in_our_own_nodes_is_survived),
         cmocka_unit_test(a_pod_may_die_between_two_phases),
         cmocka_unit_test(a_pod_that_says_it_is_dead_is_left_out_at_once),

@@ -177,6 +177,16 @@ static void an_unreachable_pod_is_named_and_nobody_touched(void **state) {
     stage_free(s);
 }
 
+static void a_refusal_is_known_although_another_pod_hangs(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    fake_pods_add(s->pods, "a")->fault[FAKE_CHECK] = FAKE_HTTP_SILENT;
+    fake_pods_add(s->pods, "b")->refuses[FAKE_CHECK] = "no disk";
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, status_has(seat, "zk #1 refused check: no disk"), 300);
+    stage_free(s);
+}
+
 static void a_lost_answer_is_asked_for_once_more(void **state) {
     (void)state;
     struct stage *s = stage_create();
@@ -462,6 +472,7 @@ int main(void) {
         cmocka_unit_test(tries_are_spaced_from_one_second_to_sixty),
         cmocka_unit_test(a_change_ends_the_waiting_at_once),
         cmocka_unit_test(an_unreachable_pod_is_named_and_nobody_touched),
+        cmocka_unit_test(a_refusal_is_known_although_another_pod_hangs),
         cmocka_unit_test(a_lost_answer_is_asked_for_once_more),
         cmocka_unit_test(a_failed_on_is_no_round_and_is_tried_again),
         cmocka_unit_test(at_most_64_are_asked_at_once),

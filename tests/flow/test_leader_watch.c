@@ -378,7 +378,7 @@ static void wildcards_follow_clusters_that_come_and_go(void **state) {
     dependency(s, "/ochopod/clusters/ns.web-1", "a");
     dependency(s, "/ochopod/clusters/other.web-2", "b");
     dependency(s, "/ochopod/clusters/other.db", "d");
-    fake_pods_add(s->pods, "a");
+    fake_pods_add(s->pods, "me");
     struct seat *seat = stage_lead(s);
     RUN_UNTIL(s, is_whole(s, seat), 300);
     assert_told(s, "web-*", "a");
