@@ -118,7 +118,8 @@ static void keep(struct entry *e, json_t *pods) {
 
 void depends_hold(struct depends *d, const json_t *dependencies) {
     for (size_t i = 0; i < d->n; i++) {
-        json_t *pods = json_object_get(dependencies, d->entries[i].name);
+        json_t *proposed = json_object_get(dependencies, d->entries[i].name);
+        auto_json json_t *pods = source_usable(proposed, "proposal");
         if (json_object_size(pods) && !d->entries[i].good)
             keep(&d->entries[i], json_incref(pods));
     }

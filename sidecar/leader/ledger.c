@@ -7,7 +7,8 @@
 #include <sys/random.h>
 
 enum { TREE, LEADER, HASH, SNAPSHOT, MEMBERS, PROPOSAL, LOCK, NODES };
-enum { ATTEMPTS = 4, MAX_NODE = 1 << 20 };
+enum { ATTEMPTS = 4, MAX_NODE = 1 << 20, MAX_PLAIN = 64 };
+#define MAX_COUNT ((int64_t)1 << 53)
 
 static const char *const names[] = {
     [TREE] = "tree",         [LEADER] = "leader",   [HASH] = "hash",
@@ -224,8 +225,16 @@ static json_t *member_object(const json_t *obj, const char *key) {
     return json_is_object(value) ? json_incref(value) : json_object();
 }
 
+// Counted up from here on: what a hand wrote must not overflow.
 static int64_t number(const json_t *obj, const char *key) {
-    return json_integer_value(json_object_get(obj, key));
+    json_int_t n = json_integer_value(json_object_get(obj, key));
+    return n < 0 || n > MAX_COUNT ? 0 : n;
+}
+
+// The letters of uuids and hashes, ours or an original's: the rest would break headers and JSON.
+static bool is_plain(const char *s) {
+    size_t len = strspn(s, "0123456789abcdefABCDEF-:");
+    return len > 0 && len <= MAX_PLAIN && s[len] == '\0';
 }
 
 static void replace(json_t **where, json_t *with) {
@@ -245,7 +254,7 @@ static void make_tree(struct ledger_inner *in) {
 static void take_tree(struct ledger_inner *in) {
     struct node *n = &in->nodes[TREE];
     free(take_ptr(n->write));
-    if (!n->read || !*n->read)
+    if (!n->read || !is_plain(n->read))
         make_tree(in);
     free(in->ledger->tree);
     in->ledger->tree = xstrdup(n->write ? n->write : n->read);
@@ -264,6 +273,8 @@ static bool take_leader(struct ledger_inner *in) {
     l->round = round > proposed ? round : proposed;
     // An original leader writes /hash alone: then the two differ, and a round is due.
     const char *hash = in->nodes[HASH].read ? in->nodes[HASH].read : "";
+    if (*hash && !is_plain(hash))
+        hash = "-"; // somebody's, never equal to ours
     l->open = json_is_true(json_object_get(record, "open")) ||
               (*hash && strcmp(hash, json_text(record, "hash")) != 0);
     free(l->hash);

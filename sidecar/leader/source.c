@@ -24,7 +24,7 @@ static void replace(json_t **where, json_t *with) {
 }
 
 // What is no pod cannot be an address to anybody.
-static json_t *usable(json_t *snapshot, const char *path) {
+json_t *source_usable(json_t *snapshot, const char *path) {
     json_t *pods = json_object();
     const char *id;
     json_t *pod;
@@ -51,7 +51,8 @@ static void on_snapshot(const char *data, size_t len, const struct zk_stat *stat
         snapshot = json_read(data, len, MAX_SNAPSHOT, "snapshot", &why);
     if (why.kind != ERR_NONE && why.kind != ERR_ABSENT)
         log_warn("leader dependency=%s skipped=snapshot reason=\"%s\"", s->path, why.text);
-    replace(&s->snapshot, json_is_object(snapshot) ? usable(snapshot, s->path) : json_object());
+    replace(&s->snapshot,
+            json_is_object(snapshot) ? source_usable(snapshot, s->path) : json_object());
     s->snapshot_seen = true;
     s->on_change(s->arg);
 }

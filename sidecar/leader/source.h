@@ -11,4 +11,6 @@ struct source *source_create(struct zk *zk, const char *path, void (*on_change)(
 void source_free(struct source *s); // takes NULL
 const char *source_path(const struct source *s);
 bool source_is_complete(const struct source *s);
+// What is a pod among these: {id: pod}, new reference. from: whose they are, for the log.
+json_t *source_usable(json_t *pods, const char *from);
 void source_add(const struct source *s, json_t *pods); // into {id: pod}

@@ -380,15 +380,28 @@ static void who_finds_a_newer_leaders_record_steps_down(void **state) {
 
 static void garbage_in_our_own_nodes_is_survived(void **state) {
     (void)state;
-    static const char *const names[] = {"leader", "members", "proposal", "snapshot", "tree"};
-    static const char *const junk[] = {"", "{", "[1]", "\"x\"", "{\"epoch\":\"x\",\"dead\":7}"};
-    for (int i = 0; i < 5; i++) {
-        for (int j = 0; j < 5; j++) {
+    static const char *const names[] = {"leader",   "members", "proposal",
+                                        "snapshot", "tree",    "hash"};
+    static const char *const junk[] = {
+        "",
+        "{",
+        "[1]",
+        "\"x\"",
+        "\xff\xfe",
+        "x\r\nX-Injected: y",
+        "{\"epoch\":\"x\",\"dead\":7,\"hash\":[],\"dependencies\":{\"kafka\":{\"x\":5}}}",
+        "{\"generation\":9223372036854775807,\"round\":-1,\"a\":{\"ordinal\":-1,\"joined\":true}}",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        for (size_t j = 0; j < sizeof junk / sizeof *junk; j++) {
             struct stage *s = stage_of_three(false);
+            s->spec.depends_on = text_split("kafka", " ");
             auto_free char *path = xasprintf(ROOT "/%s", names[i]);
             fake_zk_put(s->zk, 0, path, junk[j], 0);
             struct seat *seat = stage_lead(s);
             RUN_UNTIL(s, is_whole(s, seat), 1000);
+            assert_int_equal(generation(s), 1);
+            assert_int_equal(strlen(node(s, "tree")), 36);
             stage_free(s);
         }
     }
