@@ -270,17 +270,19 @@ static const struct key *find(const struct key *keys, const char *name) {
     return NULL;
 }
 
-static const char *home_of(const struct key_map *map, const char *name, int depth) {
+// Where a key of this name stands elsewhere; a name that stands in several places is no hint.
+static int homes_of(const struct key_map *map, const char *name, int depth, const char **ret) {
+    int n = 0;
     for (const struct key *k = map->keys; k->name && depth < 4; k++) {
         if (!k->map)
             continue;
-        if (find(k->map->keys, name))
-            return k->name;
-        const char *deeper = home_of(k->map, name, depth + 1);
-        if (deeper)
-            return deeper;
+        if (find(k->map->keys, name)) {
+            *ret = k->name;
+            n++;
+        }
+        n += homes_of(k->map, name, depth + 1, ret);
     }
-    return NULL;
+    return n;
 }
 
 static void unknown(struct reader *r, const struct key_map *map, const struct entry *at) {
@@ -293,8 +295,8 @@ static void unknown(struct reader *r, const struct key_map *map, const struct en
         reader_complain(r, at, "no such key here; %s stands at the top level", at->key);
         return;
     }
-    const char *home = home_of(&spec_keys, at->key, 0);
-    if (home) {
+    const char *home = NULL;
+    if (homes_of(&spec_keys, at->key, 0, &home) == 1) {
         reader_complain(r, at, "no such key here; it belongs below %s", home);
         return;
     }

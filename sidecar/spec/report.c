@@ -31,15 +31,19 @@ void report_add(struct report *r, int line, int col, const char *key, const char
         r->room = r->room ? 2 * r->room : 8;
         r->list = xrealloc(r->list, r->room * sizeof *r->list);
     }
-    r->list[r->len++] = (struct complaint){.line = line, .col = col, .what = what};
+    r->list[r->len] = (struct complaint){line, col, what, r->len};
+    r->len++;
 }
 
 static int by_place(const void *va, const void *vb) {
     const struct complaint *a = va, *b = vb;
-    if (!a->line != !b->line)
+    if (!a->line != !b->line) // what is not in the text comes last
         return !a->line - !b->line;
-    return a->line != b->line ? (a->line > b->line) - (a->line < b->line)
-                              : (a->col > b->col) - (a->col < b->col);
+    if (a->line != b->line)
+        return a->line < b->line ? -1 : 1;
+    if (a->col != b->col)
+        return a->col < b->col ? -1 : 1;
+    return a->order < b->order ? -1 : 1;
 }
 
 static void tell_one(const struct report *r, const struct complaint *c, struct text *ret) {

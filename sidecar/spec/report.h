@@ -9,6 +9,7 @@
 struct complaint {
     int line, col; // from 1; 0: not in the text (environment, flag)
     char *what;    // "key: sentence"
+    size_t order;  // of two at one place the first comes first
 };
 
 struct report {

@@ -151,9 +151,9 @@ void shape_check_exec(struct reader *r, const struct key *key, const struct entr
 }
 
 void shape_docker(struct reader *r, const struct key *key, const struct entry *at, void *base) {
-    if (at->value->kind == NODE_FLAG && !strcasecmp(at->value->text, "true"))
-        (void)new_kind(r, key, at, base, CHECK_DOCKER);
-    else
+    if (!new_kind(r, key, at, base, CHECK_DOCKER))
+        return;
+    if (at->value->kind != NODE_FLAG || strcasecmp(at->value->text, "true"))
         reader_complain(r, at, "must be true; leave it out when the image has no HEALTHCHECK");
 }
 

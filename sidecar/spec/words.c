@@ -107,6 +107,8 @@ const char *wrong_zk(const char *s) {
         return "not yet: a cluster of one without ZooKeeper will come later; name the servers";
     if (text_starts(s, "zk://"))
         s += 5;
+    if (strstr(s, "://"))
+        return "is not an address like zk://zk1:2181,zk2:2181/chroot";
     const char *at = strrchr(s, '@');
     if (at && !memchr(s, ':', (size_t)(at - s)))
         return "has a user without a password; say zk://user:password@host:port";
@@ -117,8 +119,6 @@ const char *wrong_zk(const char *s) {
     char *servers = xstrndup(s, slash ? (size_t)(slash - s) : strlen(s));
     char **list = text_split(servers, ",");
     const char *wrong = list[0] ? NULL : "names no server; say zk://zk1:2181,zk2:2181";
-    if (strstr(servers, "://"))
-        wrong = "is not an address like zk://zk1:2181,zk2:2181/chroot";
     for (size_t i = 0; !wrong && list[i]; i++)
         wrong = wrong_zk_server(list[i]);
     text_list_free(list);
