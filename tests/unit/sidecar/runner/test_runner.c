@@ -276,7 +276,11 @@ static void what_a_finished_hook_left_behind_ends_too(void **state) {
     assert_int_equal(alive_with(mark), 0);
 }
 
-static void look_again(void *arg);
+static void turn_over(void *arg) {
+    (void)arg;
+    loop_quit(loop);
+}
+
 static int looks;
 static struct loop_timer *look;
 static void look_again(void *arg) {
@@ -296,7 +300,7 @@ static void a_cancelled_hook_ends_and_says_nothing(void **state) {
     seen.calls = 0;
     struct runner_job *job = runner_hook(runner, &hook, on_hook, NULL);
     for (int i = 0; i < 1000 && alive_with(seconds) < 1; i++) {
-        loop_timer_start(loop, &look, 5, look_again, seconds);
+        loop_timer_start(loop, &look, 5, turn_over, NULL);
         loop_run(loop);
     }
     runner_cancel(&job);
