@@ -68,6 +68,13 @@ void inbox_post(struct inbox *inbox, struct inbox_message *message) {
     pthread_mutex_unlock(&inbox->lock);
 }
 
+void inbox_stop(struct inbox *inbox) {
+    if (inbox->freed)
+        *inbox->freed = true; // the dispatch in progress ends here
+    inbox->freed = NULL;
+    loop_fd_stop(&inbox->watch);
+}
+
 static void drop_all(struct link *list, inbox_fn *drop, void *arg) {
     while (!list_empty(list)) {
         struct inbox_message *message = list_first(list, struct inbox_message, link);
@@ -79,9 +86,7 @@ static void drop_all(struct link *list, inbox_fn *drop, void *arg) {
 void inbox_free(struct inbox *inbox, inbox_fn *drop) {
     if (!inbox)
         return;
-    if (inbox->freed)
-        *inbox->freed = true;
-    loop_fd_stop(&inbox->watch);
+    inbox_stop(inbox);
     take_posted(inbox);
     drop_all(&inbox->taken, drop, inbox->arg);
     close(inbox->wake);
