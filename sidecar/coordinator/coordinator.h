@@ -6,7 +6,8 @@
 // and seq. Lock: nodes as kazoo's, "<32 hex>__lock__<10 digits>" under <root>/coordinator, lowest
 // leads, others watch their immediate predecessor; leading means: lowest AND ephemeralOwner is our
 // session AND zk_silence below 2/3 of the session. A dead pod does not lead: it gives its lock node
-// back and does not stand again (coordinator_stand).
+// back and does not stand again (coordinator_stand). Events may call anything here but
+// coordinator_free.
 #pragma once
 #include "sidecar/cluster/record.h"
 #include "sidecar/leader/leader.h"
@@ -51,10 +52,11 @@ const char *coordinator_status(const struct coordinator *c); // the status line;
 // Reads for /info, /cluster, /wait and fencing: the present tree uuid and generation from
 // ZooKeeper. answer is
 // {"tree", "hash", "snapshot": {...}, "leader": {...}|null, "pods": {uuid: record}}; borrowed.
+// Once, unless we are freed before; never inside the call. ERR_DETACHED without a connection.
 typedef void coordinator_read_fn(const json_t *answer, const struct err *err, void *arg);
 void coordinator_read(struct coordinator *c, coordinator_read_fn *fn, void *arg);
-// Called each time /leader changes (round completed): {"epoch","round","generation","hash"} as
-// known here; borrowed, may be NULL.
+// What /leader said last (a watch keeps it): {"epoch", "round", "generation", "hash"...}; borrowed
+// until the loop turns, NULL when it is not known.
 const json_t *coordinator_leader_record(const struct coordinator *c);
 // The last pod to leave in good order writes an empty snapshot. Unregisters, gives the lock back,
 // closes; done on the loop.

@@ -169,14 +169,10 @@ static void on_message(struct inbox_message *inbox, void *arg) {
         struct event *event = (struct event *)message;
         int state = event->state;
         free(event);
-        if (!zk->closed)
-            on_library_state(zk, state);
+        on_library_state(zk, state);
     } else if (message->kind == MESSAGE_CHANGED) {
-        if (zk->closed)
-            free(message);
-        else
-            zk_follow_changed(message);
-    } else if (!zk->closed) {
+        zk_follow_changed(message);
+    } else {
         on_answer(zk, (struct zk_op *)message);
     }
 }
@@ -303,11 +299,13 @@ static void on_library_closed(void *arg) {
         done(done_arg);
 }
 
+static void nothing(void *arg) { // on a worker
+    (void)arg;
+}
+
+// A worker in either case: their reports come even while the loop is being freed.
 static void finish_close(struct zk *zk) {
-    if (zk->zh)
-        loop_work_start(zk->loop, close_library, on_library_closed, NULL, zk);
-    else
-        loop_timer_start(zk->loop, NULL, 0, on_library_closed, zk);
+    loop_work_start(zk->loop, zk->zh ? close_library : nothing, on_library_closed, NULL, zk);
 }
 
 void zk_close(struct zk *zk, void (*done)(void *arg), void *arg) {
@@ -319,6 +317,7 @@ void zk_close(struct zk *zk, void (*done)(void *arg), void *arg) {
     loop_timer_stop(&zk->retry);
     resolve_free(zk->resolve);
     zk->resolve = NULL;
+    inbox_stop(zk->inbox);
     if (!zk->starting)
         finish_close(zk);
 }

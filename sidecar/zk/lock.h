@@ -1,7 +1,9 @@
 // Our place in the queue for leadership: a node as kazoo makes it ("<32 hex>__lock__<10 digits>",
 // ephemeral, under a folder), the wait for the immediate predecessor, and the proof that it is
-// ours: lowest, and owned by the present session. An ambiguous create is settled by looking for our
-// own hex prefix before another is made. Children without "__lock__" are ignored.
+// ours: lowest, and owned by the present session. The hex is the pod's own and stays: nodes of ours
+// are found by it after an ambiguous create, and those of an earlier session of ours are deleted
+// instead of waited for. Children without "__lock__" are ignored. Once on_gone was called it does
+// nothing more. Loop thread; one per session, freed before it.
 #pragma once
 #include "sidecar/zk/zk.h"
 
@@ -11,8 +13,11 @@ struct lock_events {
     void (*on_gone)(
         void *arg); // our node was deleted by somebody, or is another session's: we hold nothing
 };
-struct lock *lock_create(struct loop *loop, struct zk *zk, const char *folder,
+// hex: 32 hex digits that no other pod uses.
+struct lock *lock_create(struct loop *loop, struct zk *zk, const char *folder, const char *hex,
                          const struct lock_events *events, void *arg);
-void lock_release(struct lock *lock, void (*done)(void *arg),
-                  void *arg);      // deletes our node, then frees; done may be NULL
-void lock_free(struct lock *lock); // touches nothing in ZooKeeper; takes NULL
+// Deletes our node, then frees; done, if not NULL, comes when no node of ours is left or the
+// session is gone. No event after it. zk must stay open until then, or lock_free be called.
+void lock_release(struct lock *lock, void (*done)(void *arg), void *arg);
+const char *lock_path(const struct lock *lock); // of our node; NULL while there is none
+void lock_free(struct lock *lock);              // touches nothing in ZooKeeper; takes NULL

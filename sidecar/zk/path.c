@@ -2,6 +2,7 @@
 #include "base/own.h"
 #include "base/text.h"
 #include "sidecar/zk/zk.h"
+#include <arpa/inet.h>
 #include <string.h>
 
 char *zk_cluster_path(const char *namespace_, const char *cluster) {
@@ -47,7 +48,9 @@ static int add_server(struct text *servers, const char *server, struct err *err)
     if (end)
         *end = '\0';
     const char *name = bracketed ? host + 1 : host;
-    if (!*name || strpbrk(name, " \t\r\n[]@"))
+    struct in6_addr any;
+    bool bad = (v6 || bracketed) && inet_pton(AF_INET6, name, &any) != 1;
+    if (bad || !*name || strpbrk(name, " \t\r\n[]@"))
         return err_set(err, ERR_USER, "zk: a server must look like host:2181");
     text_addf(servers, "%s%s:%d", servers->len ? "," : "", name, (int)number);
     return 0;

@@ -1,0 +1,329 @@
+#include "sidecar/registration/registration.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "base/text.h"
+#include <string.h>
+
+// CLONES: how often another living node of our id may be met within one session. Once is a ghost of
+// ourselves; one that comes back is another sidecar.
+enum { PAUSE_MS = 250, SUFFIX = 10, CLONES = 2 };
+
+struct registration {
+    struct loop *loop;
+    struct zk *zk;
+    char *folder, *prefix; // "<root>/pods", "<pod id>."
+    json_t *record;
+    int64_t seq; // -1: none yet
+    char *path;  // our node; NULL: none, or not known
+    const char *name;
+    char *ghost;     // being looked at: a node of our id that we did not make knowingly
+    char *deleted;   // the last ghost
+    bool doubt;      // whether our last create made a node
+    bool registered; // on_registered was called
+    bool over;
+    int met; // others of our id, deleted so far
+    struct zk_op *op;
+    struct zk_follow *own;
+    struct loop_timer *pause;
+    const struct registration_events *events;
+    void *arg;
+    void (*done)(void *arg);
+    void *done_arg;
+};
+
+static void make(struct registration *r);
+static void look(struct registration *r);
+
+// ---- our record ----
+
+// Its keys stay in the order that record_make gave them: the marker is the last one.
+static void set_seq(struct registration *r, int64_t seq) {
+    auto_json json_t *marker = json_incref(json_object_get(r->record, "sidecar"));
+    r->seq = seq;
+    json_object_del(r->record, "sidecar");
+    CHECK(json_object_set_new(r->record, "seq", json_integer(seq)) == 0);
+    CHECK(json_object_set(r->record, "sidecar", marker) == 0);
+}
+
+static int64_t suffix_of(const char *name) {
+    size_t len = strlen(name);
+    int64_t n = -1;
+    if (len < SUFFIX || text_int(name + len - SUFFIX, 0, 9999999999, &n, NULL))
+        return -1;
+    return n;
+}
+
+static void set_path(struct registration *r, char *path) {
+    free(r->path);
+    r->path = path;
+    r->name = path ? strrchr(path, '/') + 1 : NULL;
+    zk_unfollow(&r->own);
+}
+
+static char *path_of(const struct registration *r, const char *name) {
+    return xasprintf("%s/%s", r->folder, name);
+}
+
+// ---- ends and pauses ----
+
+static void fail(struct registration *r, const struct err *err) {
+    r->over = true;
+    zk_unfollow(&r->own);
+    r->events->on_failed(err, r->arg);
+}
+
+static void on_pause(void *arg) {
+    struct registration *r = arg;
+    enum zk_state state = zk_state(r->zk);
+    if (state == ZK_CONNECTED)
+        look(r);
+    else if (state != ZK_LOST) // then our owner is told by the session itself
+        loop_timer_start(r->loop, &r->pause, PAUSE_MS, on_pause, r);
+}
+
+// What may succeed later is tried later; the rest is final.
+static void retry(struct registration *r, const struct err *err) {
+    if (err->kind == ERR_RETRY || err->kind == ERR_DETACHED || err->kind == ERR_ABSENT)
+        loop_timer_start(r->loop, &r->pause, PAUSE_MS, on_pause, r);
+    else
+        fail(r, err);
+}
+
+// ---- registered ----
+
+static void on_own(const char *data, size_t len, const struct zk_stat *stat, const struct err *err,
+                   void *arg) {
+    struct registration *r = arg;
+    (void)data;
+    (void)len;
+    (void)stat;
+    if (err->kind != ERR_ABSENT)
+        return;
+    log_warn("registration %s was deleted by somebody, registering again", r->path);
+    set_path(r, NULL);
+    look(r);
+}
+
+static void settle(struct registration *r) {
+    if (!r->own)
+        r->own = zk_follow_data(r->zk, r->path, on_own, r);
+    if (r->registered)
+        return;
+    r->registered = true;
+    r->events->on_registered(r->path, r->seq, r->arg);
+}
+
+static void on_completed(const struct err *err, void *arg) {
+    struct registration *r = arg;
+    r->op = NULL;
+    if (err->kind == ERR_NONE || err->kind == ERR_ABSENT)
+        look(r); // absent: it finds that out
+    else
+        retry(r, err);
+}
+
+static void complete(struct registration *r) {
+    auto_free char *payload = json_write(r->record);
+    r->op = zk_set(r->zk, r->path, payload, strlen(payload), ZK_ANY_VERSION, on_completed, r);
+}
+
+// The node is ours. Its suffix is our seq when we have none; only then is its payload not whole.
+static void take(struct registration *r, char *path) {
+    set_path(r, path);
+    r->doubt = false;
+    if (r->seq >= 0) {
+        look(r);
+        return;
+    }
+    set_seq(r, suffix_of(r->name));
+    complete(r);
+}
+
+// ---- others of our id ----
+
+static void delete_ghost(struct registration *r) {
+    bool again = text_same(r->deleted, r->ghost); // it does not go: no hurry
+    auto_free char *path = path_of(r, r->ghost);
+    if (!again)
+        log_info("registration %s is of an earlier session of ours, deleted", path);
+    free(r->deleted);
+    r->deleted = xstrdup(r->ghost);
+    zk_delete(r->zk, path, ZK_ANY_VERSION, NULL, NULL); // the list is read again after it
+    if (again)
+        loop_timer_start(r->loop, &r->pause, PAUSE_MS, on_pause, r);
+    else
+        look(r);
+}
+
+static void refuse_clone(struct registration *r) {
+    struct err err = ERR_INIT;
+    err_set(&err, ERR_EXISTS,
+            "another sidecar is registered with our pod id (%.*s): its state directory is a copy "
+            "of ours; give each pod its own",
+            (int)strlen(r->prefix) - 1, r->prefix);
+    fail(r, &err);
+}
+
+static void on_ghost(const char *data, size_t len, const struct zk_stat *stat,
+                     const struct err *err, void *arg) {
+    struct registration *r = arg;
+    (void)data;
+    (void)len;
+    r->op = NULL;
+    if (err->kind == ERR_ABSENT) {
+        look(r);
+        return;
+    }
+    if (!stat) {
+        retry(r, err);
+        return;
+    }
+    bool foreign = stat->ephemeral_owner != zk_session(r->zk);
+    if (!foreign && !r->path) {
+        take(r, path_of(r, r->ghost)); // the create whose answer was lost
+        return;
+    }
+    r->met += foreign && !text_same(r->deleted, r->ghost);
+    if (r->met > CLONES)
+        refuse_clone(r);
+    else
+        delete_ghost(r);
+}
+
+static const char *other_of_ours(const struct registration *r, char *const *names, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (text_starts(names[i], r->prefix) && !text_same(names[i], r->name))
+            return names[i];
+    }
+    return NULL;
+}
+
+static bool contains(char *const *names, size_t n, const char *name) {
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void on_names(char *const *names, size_t n, const struct err *err, void *arg) {
+    struct registration *r = arg;
+    r->op = NULL;
+    if (err->kind != ERR_NONE && err->kind != ERR_ABSENT) {
+        retry(r, err);
+        return;
+    }
+    if (r->path && !contains(names, n, r->name))
+        set_path(r, NULL);
+    const char *other = other_of_ours(r, names, n);
+    if (!r->path && !(other && r->doubt)) {
+        make(r); // before ghosts are deleted: peers shall always see one of us
+    } else if (other) {
+        free(r->ghost);
+        r->ghost = xstrdup(other);
+        auto_free char *path = path_of(r, other);
+        r->op = zk_get(r->zk, path, on_ghost, r);
+    } else {
+        settle(r);
+    }
+}
+
+static void look(struct registration *r) {
+    if (!r->op && !r->over)
+        r->op = zk_names(r->zk, r->folder, on_names, r);
+}
+
+// ---- our node ----
+
+static void on_folder(const struct err *err, void *arg) {
+    struct registration *r = arg;
+    r->op = NULL;
+    if (err->kind == ERR_NONE)
+        make(r);
+    else
+        retry(r, err);
+}
+
+static void on_made(const char *path, const struct zk_stat *stat, const struct err *err,
+                    void *arg) {
+    struct registration *r = arg;
+    (void)stat;
+    r->op = NULL;
+    if (err->kind == ERR_NONE) {
+        take(r, xstrdup(path));
+    } else if (err->kind == ERR_ABSENT) {
+        r->op = zk_ensure(r->zk, r->folder, on_folder, r);
+    } else {
+        r->doubt = true;
+        retry(r, err);
+    }
+}
+
+// With the payload in it: nobody ever sees an empty node of ours.
+static void make(struct registration *r) {
+    auto_free char *payload = json_write(r->record);
+    auto_free char *path = path_of(r, r->prefix);
+    r->op = zk_create(r->zk, path, payload, strlen(payload), ZK_EPHEMERAL | ZK_SEQUENCE, on_made,
+                      r);
+}
+
+struct registration *registration_create(struct loop *loop, struct zk *zk, const char *root,
+                                         const char *pod_id, const struct record_facts *facts,
+                                         int64_t seq, const struct registration_events *events,
+                                         void *arg) {
+    struct registration *r = xnew(struct registration);
+    r->loop = loop;
+    r->zk = zk;
+    r->folder = xasprintf("%s/pods", root);
+    r->prefix = xasprintf("%s.", pod_id);
+    r->record = record_make(facts, seq);
+    r->seq = seq;
+    r->events = events;
+    r->arg = arg;
+    make(r);
+    return r;
+}
+
+// ---- leaving ----
+
+static void finish(void *arg) {
+    struct registration *r = arg;
+    void (*done)(void *arg) = r->done;
+    if (done)
+        done(r->done_arg); // may free us
+}
+
+static void on_withdrawn(const struct err *err, void *arg) {
+    struct registration *r = arg;
+    (void)err;
+    r->op = NULL;
+    finish(r);
+}
+
+void registration_withdraw(struct registration *r, void (*done)(void *arg), void *arg) {
+    r->over = true;
+    r->done = done;
+    r->done_arg = arg;
+    zk_unfollow(&r->own);
+    zk_forget(&r->op);
+    loop_timer_stop(&r->pause);
+    if (r->path)
+        r->op = zk_delete(r->zk, r->path, ZK_ANY_VERSION, on_withdrawn, r);
+    else
+        loop_timer_start(r->loop, &r->pause, 0, finish, r);
+}
+
+void registration_free(struct registration *r) {
+    if (!r)
+        return;
+    zk_forget(&r->op);
+    zk_unfollow(&r->own);
+    loop_timer_stop(&r->pause);
+    json_decref(r->record);
+    free(r->folder);
+    free(r->prefix);
+    free(r->path);
+    free(r->ghost);
+    free(r);
+}
