@@ -1,0 +1,51 @@
+#include "sidecar/pod/fence.h"
+#include <string.h>
+
+int fence_phase(enum pod_task task) {
+    static const int phases[POD_TASKS] = {
+        [POD_CHECK] = 0, [POD_OFF] = 1,   [POD_ON] = 2,
+        [POD_OK] = 3,    [POD_KILL] = -1, [POD_SIGNAL] = -1,
+    };
+    return phases[task];
+}
+
+static enum fence_verdict judge_original(bool attached, const struct fence_witness *witness) {
+    if (!attached)
+        return FENCE_DETACHED;
+    if (!witness->asked)
+        return FENCE_WITNESS;
+    return witness->has_original ? FENCE_PASS : FENCE_STALE;
+}
+
+static enum fence_verdict judge_round(const struct fence_mark *mark,
+                                      const struct pod_request *request) {
+    int phase = fence_phase(request->task);
+    if (request->round < mark->round)
+        return FENCE_STALE;
+    if (request->round > mark->round)
+        return FENCE_RAISE;
+    return phase >= 0 && phase <= mark->phase ? FENCE_AGAIN : FENCE_PASS;
+}
+
+enum fence_verdict fence_judge(const struct fence_mark *mark, const char *pod_id, bool attached,
+                               const struct fence_witness *witness,
+                               const struct pod_request *request) {
+    if (request->target && strcmp(request->target, pod_id) != 0)
+        return FENCE_STRANGER;
+    if (request->scope == POD_OPERATOR)
+        return FENCE_PASS;
+    if (request->scope == POD_ORIGINAL)
+        return judge_original(attached, witness);
+    bool known = *mark->tree && request->tree && strcmp(request->tree, mark->tree) == 0;
+    if (known && request->epoch < mark->epoch)
+        return FENCE_STALE;
+    if (!attached)
+        return FENCE_DETACHED;
+    if (!known && !witness->asked)
+        return FENCE_WITNESS;
+    if (!known && (!request->tree || strcmp(request->tree, witness->tree) != 0))
+        return FENCE_FOREIGN;
+    if (!known || request->epoch > mark->epoch)
+        return FENCE_RAISE;
+    return judge_round(mark, request);
+}

@@ -1,0 +1,146 @@
+#include "sidecar/pod/place.h"
+#include "base/check.h"
+#include "base/own.h"
+#include "base/text.h"
+#include "sidecar/cluster/digest.h"
+#include <ctype.h>
+#include <fcntl.h>
+#include <string.h>
+
+enum { ID_LEN = 64, SHORT = 8 };
+
+static void put(json_t *obj, const char *key, const char *value) {
+    CHECK(json_object_set_new(obj, key, json_string(value)) == 0);
+}
+
+// ---- outside a container: the owner is a process ----
+
+static char *boot_id(void) {
+    auto_file FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+    char line[64] = "";
+    if (!f || !fgets(line, sizeof line, f))
+        return xstrdup("unknown");
+    line[strcspn(line, "\n")] = '\0';
+    return xstrdup(line);
+}
+
+// Field 22 of stat, counted from behind the name, which may hold anything. -1: no such process.
+static long long start_of(long pid) {
+    char path[64], buf[1024];
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    auto_file FILE *f = fopen(path, "re");
+    size_t n = f ? fread(buf, 1, sizeof buf - 1, f) : 0;
+    buf[n] = '\0';
+    char *at = strrchr(buf, ')');
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    return at ? strtoll(at, NULL, 10) : -1;
+}
+
+static char *process_owner(void) {
+    auto_free char *boot = boot_id();
+    long pid = (long)getppid(); // init: the worker may be another one tomorrow
+    return xasprintf("host:%s:%ld:%lld", boot, pid, start_of(pid));
+}
+
+static enum owner_fate process_fate(const struct place *place, const char *owner) {
+    auto_free char *boot = boot_id();
+    const char *at = owner + strlen("host:");
+    if (strncmp(at, boot, strlen(boot)) != 0 || at[strlen(boot)] != ':')
+        return OWNER_GONE;
+    char *end;
+    long pid = strtol(at + strlen(boot) + 1, &end, 10);
+    if (*end != ':' || place->self) // from a container we do not see the host's processes
+        return OWNER_ALIVE;
+    return start_of(pid) == strtoll(end + 1, NULL, 10) ? OWNER_ALIVE : OWNER_GONE;
+}
+
+enum owner_fate place_fate(const struct place *place, const char *owner) {
+    if (strcmp(owner, place->owner) == 0)
+        return OWNER_ALIVE;
+    if (text_starts(owner, "host:"))
+        return process_fate(place, owner);
+    if (strlen(owner) != ID_LEN || strspn(owner, "0123456789abcdef") != ID_LEN)
+        return OWNER_ALIVE; // not a word of ours: hands off
+    return OWNER_ASK;
+}
+
+// ---- names ----
+
+static char *cleaned(const char *s) {
+    char *name = xstrdup(s);
+    for (char *c = name; *c; c++)
+        if (!isalnum((unsigned char)*c) && !strchr("_.-", *c))
+            *c = '-';
+    return name;
+}
+
+// A name that begins with mesos- would be taken, and removed, by an agent's recovery.
+static void name_it(struct place *p) {
+    auto_free char *cluster = cleaned(p->full_name);
+    p->fallback_name = xasprintf("ochopod-%s-%.*s", cluster, SHORT, p->pod_id);
+    bool usable = p->self && *p->self->name && !text_starts(p->self->name, "mesos-");
+    p->name = usable ? xasprintf("%s-workload", p->self->name) : xstrdup(p->fallback_name);
+}
+
+char *place_volume(const struct place *place, const char *path) {
+    char hex[65];
+    digest_hex(path, strlen(path), hex);
+    return xasprintf("ochopod-%s-%.8s", place->pod_id, hex);
+}
+
+json_t *place_labels(const struct place *place, const char *role) {
+    json_t *labels = json_object();
+    put(labels, LABEL_ROLE, role);
+    put(labels, LABEL_CLUSTER, place->full_name);
+    put(labels, LABEL_POD, place->pod_id);
+    put(labels, LABEL_OWNER, place->owner);
+    return labels;
+}
+
+bool place_owns(const struct place *place, const struct docker_container *c) {
+    return *docker_container_label(c, LABEL_ROLE) &&
+           (strcmp(docker_container_label(c, LABEL_POD), place->pod_id) == 0 ||
+            strcmp(docker_container_label(c, LABEL_OWNER), place->owner) == 0);
+}
+
+// ---- network ----
+
+// Who joins a container that itself joined another joins that one.
+static char *home(const struct docker_container *self) {
+    if (!self || strcmp(self->network_mode, "host") == 0)
+        return xstrdup("host");
+    if (text_starts(self->network_mode, "container:"))
+        return xstrdup(self->network_mode);
+    return xasprintf("container:%s", self->id);
+}
+
+struct place *place_make(const struct spec *spec, const struct binding_facts *facts,
+                         const char *pod_id, const char *full_name) {
+    struct place *p = xnew(struct place);
+    const struct docker_container *self = facts->self;
+    p->self = self;
+    p->pod_id = xstrdup(pod_id);
+    p->full_name = xstrdup(full_name);
+    p->owner = self ? xstrdup(self->id) : process_owner();
+    p->run = self ? xasprintf("%s@%s", self->id, self->started_at) : xstrdup(p->owner);
+    name_it(p);
+    p->home_network = home(self);
+    p->network = xstrdup(spec->workload.network ? spec->workload.network : p->home_network);
+    p->shares_network = strcmp(p->network, p->home_network) == 0;
+    return p;
+}
+
+void place_free(struct place *place) {
+    if (!place)
+        return;
+    free(place->owner);
+    free(place->run);
+    free(place->name);
+    free(place->fallback_name);
+    free(place->network);
+    free(place->home_network);
+    free(place->pod_id);
+    free(place->full_name);
+    free(place);
+}
