@@ -1,0 +1,183 @@
+#include "base/check.h"
+#include "base/log.h"
+#include "sidecar/pod/pod_inside.h"
+#include <string.h>
+
+// Taking the workload down: the tear_down hook or the stop signal, its grace, then the end by force
+// (never when soft). It is down when inspect says so.
+
+enum {
+    FAILING_GRACE_MS = 10000, // a workload that fails its check is not waited for as long
+    CONFIRM_TRIES = 200,      // of LOOK_AGAIN_MS
+};
+
+static int64_t grace_of(const struct pod *pod) {
+    int64_t grace = pod->spec->workload.stop.grace;
+    if (pod->leaving && pod->leave_grace < grace)
+        grace = pod->leave_grace;
+    if (pod->at == POD_FAILING && grace > FAILING_GRACE_MS)
+        grace = FAILING_GRACE_MS;
+    return grace;
+}
+
+// ---- tear down ----
+
+static void torn_down(const struct action_result *result, const struct err *failure, void *arg) {
+    struct run *run = arg;
+    struct pod *pod = run->pod;
+    struct err err = ERR_INIT;
+    run->action = NULL;
+    pod->torn_down = !action_judge("tear_down", result, failure, &err);
+    if (!pod->torn_down)
+        log_warn("pod %s %s: stopped by its signal instead", pod->config.full_name, err.text);
+    run_next(run);
+}
+
+static void step_tear_down(struct run *run) {
+    struct pod *pod = run->pod;
+    const struct spec_action *hook = &pod->spec->hooks[HOOK_TEAR_DOWN];
+    pod->torn_down = false;
+    if (hook->kind == ACTION_NONE || pod->at == POD_FAILING) {
+        run_next(run);
+        return;
+    }
+    struct action_want want = {.action = hook, .name = "tear_down", .input = pod->view};
+    if (hook->timeout > grace_of(pod))
+        want.timeout = grace_of(pod);
+    run->action = action_start(pod, &want, torn_down, run);
+}
+
+// ---- stop ----
+
+static void stopped(const struct err *err, void *arg) {
+    struct run *run = arg;
+    run->call = NULL;
+    if (err->kind == ERR_RETRY)
+        run_fail(run, err);
+    else
+        run_next(run); // whatever it said: inspect knows
+}
+
+static void force(struct run *run, int64_t grace) {
+    struct pod *pod = run->pod;
+    const char *signal = pod_launches(pod) ? NULL : pod->spec->workload.stop.signal;
+    run->call = docker_stop(pod->docker, pod->state->container, signal, (int)((grace + 999) / 1000),
+                            stopped, run);
+}
+
+static void waited_enough(void *arg) {
+    struct run *run = arg;
+    struct pod *pod = run->pod;
+    docker_cancel(&run->call);
+    if (!pod->spec->workload.stop.soft) {
+        force(run, 0);
+        return;
+    }
+    struct err err = ERR_INIT;
+    auto_text struct text grace = {0};
+    text_add_duration(&grace, grace_of(pod));
+    err_set(&err, ERR_TIMEOUT, "still running after %s, and stop.soft says never to kill it",
+            text_str(&grace));
+    run_fail(run, &err);
+}
+
+static void ended(int exit_code, const struct err *err, void *arg) {
+    struct run *run = arg;
+    (void)exit_code;
+    run->call = NULL;
+    loop_timer_stop(&run->timer);
+    stopped(err, run);
+}
+
+static void await_end(struct run *run) {
+    struct pod *pod = run->pod;
+    run->call = docker_wait(pod->docker, pod->state->container, "not-running", NULL, ended, run);
+    loop_timer_start(pod->loop, &run->timer, grace_of(pod), waited_enough, run);
+}
+
+static void signalled(const struct err *err, void *arg) {
+    struct run *run = arg;
+    run->call = NULL;
+    if (err->kind == ERR_NONE)
+        await_end(run);
+    else
+        stopped(err, run);
+}
+
+static void step_stop(struct run *run) {
+    struct pod *pod = run->pod;
+    if (pod->torn_down)
+        await_end(run);
+    else if (pod->spec->workload.stop.soft)
+        run->call = docker_kill(pod->docker, pod->state->container, pod->spec->workload.stop.signal,
+                                signalled, run);
+    else
+        force(run, grace_of(pod));
+}
+
+// ---- confirm ----
+
+static void confirm(void *arg);
+
+static void inspected(struct docker_container *c, const struct err *err, void *arg) {
+    struct run *run = arg;
+    struct pod *pod = run->pod;
+    run->call = NULL;
+    bool running = c && c->running;
+    if (c && !running)
+        pod->exit_code = c->exit_code;
+    docker_container_free(c);
+    if (err->kind != ERR_NONE && err->kind != ERR_ABSENT) {
+        run_fail(run, err);
+        return;
+    }
+    if (err->kind == ERR_ABSENT)
+        look_set_container(pod, "", "");
+    if (!running) {
+        run_next(run);
+        return;
+    }
+    if (run->tries++ < CONFIRM_TRIES) {
+        loop_timer_start(pod->loop, &run->timer, LOOK_AGAIN_MS, confirm, run);
+        return;
+    }
+    struct err why = ERR_INIT;
+    err_set(&why, ERR_REFUSED, "the workload still runs after stop and kill");
+    run_fail(run, &why);
+}
+
+static void confirm(void *arg) {
+    struct run *run = arg;
+    run->call = docker_inspect(run->pod->docker, run->pod->state->container, inspected, run);
+}
+
+static void step_confirm(struct run *run) {
+    run->tries = 0;
+    confirm(run);
+}
+
+static void halt_done(struct run *run, const struct err *err) {
+    struct pod *pod = run->pod;
+    if (err->kind != ERR_NONE) {
+        err_copy(&pod->why, err);
+        pod->wish_failed = true;
+        log_warn("pod %s workload does not stop: %s", pod->config.full_name, err->text);
+        pod_fire(pod, POD_HALT_FAILED);
+        return;
+    }
+    pod->run_open = false;
+    pod->exited = false;
+    if (pod->at == POD_STOPPING) {
+        state_set(&pod->state->started_at, "");
+        pod_save(pod);
+    }
+    pod_fire(pod, POD_HALTED);
+    if (pod->state->dead)
+        pod_fire(pod, POD_BURY);
+}
+
+void halt_begin(struct pod *pod) {
+    static const struct step steps[] = {
+        {"tear_down", step_tear_down}, {"stop", step_stop}, {"confirm", step_confirm}, {0}};
+    run_start(&pod->halt, pod, steps, halt_done);
+}

@@ -1,0 +1,240 @@
+#include "base/check.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "sidecar/pod/pod_inside.h"
+#include "sidecar/pod/workload.h"
+#include <string.h>
+
+// Bringing the workload up with what is in force. A crash of what we know well takes the short way:
+// the start call alone, sent on the die event itself (the engine finishes with the old process
+// before it starts the new one). Only when the engine refuses is the whole way walked.
+
+// ---- after the start ----
+
+static void container_release(struct docker_container **c) {
+    docker_container_free(*c);
+}
+
+static void verified(struct docker_container *c, const struct err *err, void *arg) {
+    struct run *run = arg;
+    struct pod *pod = run->pod;
+    __attribute__((cleanup(container_release))) struct docker_container *held = c;
+    run->call = NULL;
+    run->steps = NULL;
+    if (err->kind != ERR_NONE || !held->running)
+        return; // its die event says the rest
+    pod->run_open = true;
+    pod->has_healthcheck = held->has_healthcheck;
+    state_set(&pod->state->started_at, held->started_at);
+    if (!pod->place->shares_network && !pod->spec->workload.address && *held->ip)
+        state_set(&pod->address, held->ip);
+    pod_save(pod);
+    pod_changed(pod);
+}
+
+static void step_verify(struct run *run) {
+    run->call = docker_inspect(run->pod->docker, run->pod->state->container, verified, run);
+}
+
+static void verify_done(struct run *run, const struct err *err) {
+    (void)run;
+    (void)err;
+}
+
+static void verify(struct pod *pod) {
+    static const struct step steps[] = {{"verify", step_verify}, {0}};
+    run_cancel(&pod->verify);
+    run_start(&pod->verify, pod, steps, verify_done);
+}
+
+static void launch_good(struct pod *pod) {
+    pod->started_ms = loop_now(pod->loop);
+    pod->live = true;
+    pod->stale = false;
+    backoff_started(&pod->backoff, pod->started_ms);
+    pod_fire(pod, POD_STARTED);
+    if (pod->died_early)
+        exit_name(pod);
+    else
+        verify(pod);
+}
+
+static void launch_bad(struct pod *pod, const struct err *err) {
+    err_copy(&pod->why, err);
+    if (pod->why.kind != ERR_RETRY && pod->why.kind != ERR_TIMEOUT)
+        pod->why.kind = ERR_REFUSED;
+    pod->wish_failed = true;
+    log_warn("pod %s workload cannot be started: %s", pod->config.full_name, err->text);
+    pod_fire(pod, POD_START_FAILED);
+}
+
+// ---- steps ----
+
+static void started(const struct err *err, void *arg) {
+    struct run *run = arg;
+    run->call = NULL;
+    run_step_over(run, err);
+}
+
+static void step_start(struct run *run) {
+    run->call = docker_start(run->pod->docker, run->pod->state->container, started, run);
+}
+
+static void known(struct docker_container *c, const struct err *err, void *arg) {
+    struct run *run = arg;
+    run->call = NULL;
+    if (err->kind != ERR_NONE && err->kind != ERR_ABSENT) {
+        run_fail(run, err);
+        return;
+    }
+    if (!c)
+        look_set_container(run->pod, "", "");
+    docker_container_free(c);
+    run_next(run);
+}
+
+static void step_known(struct run *run) {
+    if (*run->pod->state->container)
+        run->call = docker_inspect(run->pod->docker, run->pod->state->container, known, run);
+    else
+        run_next(run);
+}
+
+static void adopted(struct run *run, struct docker_container *c, const struct err *err) {
+    if (c)
+        look_set_container(run->pod, c->id, c->id);
+    docker_container_free(c);
+    run_step_over(run, err);
+}
+
+static void step_find(struct run *run) {
+    adopt_find(run, adopted);
+}
+
+// The holder may be another one than when it was made; then so must the container be.
+static json_t *wanted_body(struct pod *pod, struct err *err) {
+    struct workload_want want = {
+        .spec = pod->spec,
+        .place = pod->place,
+        .mounts = pod->mounts,
+        .image = pod->image,
+        .plan = pod->plan,
+        .holder = *pod->holder ? pod->holder : NULL,
+    };
+    return workload_body(&want, err);
+}
+
+static void step_container(struct run *run) {
+    struct pod *pod = run->pod;
+    struct err err = ERR_INIT;
+    if (!pod->plan) {
+        if (*pod->state->container) {
+            run_next(run);
+            return;
+        }
+        err_set(&err, ERR_REFUSED,
+                "its container is gone, and after a restart of the sidecar's worker only a round "
+                "knows what it was made of");
+        run_fail(run, &err);
+        return;
+    }
+    auto_json json_t *body = wanted_body(pod, &err);
+    if (!body) {
+        run_fail(run, &err);
+        return;
+    }
+    json_object_set_new(pod->state->applied, "container", json_string(workload_digest(body)));
+    if (*pod->state->container && strcmp(pod->config_digest, workload_digest(body)) == 0)
+        run_next(run);
+    else
+        container_create(run, body);
+}
+
+static void put_done(const struct err *err, void *arg) {
+    struct run *run = arg;
+    run->call = NULL;
+    struct err why = *err;
+    if (why.kind != ERR_NONE)
+        err_wrap(&why, "files below no shared volume");
+    run_step_over(run, &why);
+}
+
+struct docker_file *outside_files(const json_t *list) {
+    size_t n = json_array_size(list);
+    struct docker_file *files = xcalloc(n + 1, sizeof *files);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *f = json_array_get(list, i);
+        files[i] = (struct docker_file){
+            .path = json_text(f, "target") + 1,
+            .data = json_text(f, "content"),
+            .len = json_string_length(json_object_get(f, "content")),
+            .mode = (unsigned)json_integer_value(json_object_get(f, "mode")),
+            .uid = (unsigned)json_integer_value(json_object_get(f, "uid")),
+            .gid = (unsigned)json_integer_value(json_object_get(f, "gid")),
+        };
+    }
+    return files;
+}
+
+void launch_step_outside(struct run *run) {
+    struct pod *pod = run->pod;
+    size_t n = json_array_size(pod->outside);
+    if (!n) {
+        run_next(run);
+        return;
+    }
+    auto_free struct docker_file *files = outside_files(pod->outside);
+    run->call = docker_archive_put(pod->docker, pod->state->container, "/", files, n, put_done,
+                                   run);
+}
+
+static const struct step whole_way[] = {{"known", step_known},
+                                        {"holder", holder_ensure},
+                                        {"container", step_container},
+                                        {"replace", container_take_next},
+                                        {"files", launch_step_outside},
+                                        {"start", step_start},
+                                        {0}};
+static const struct step adopted_way[] = {
+    {"find", step_find}, {"files", launch_step_outside}, {"start", step_start}, {0}};
+static const struct step short_way[] = {{"start", step_start}, {0}};
+
+static void launch_done(struct run *run, const struct err *err) {
+    struct pod *pod = run->pod;
+    if (err->kind == ERR_NONE)
+        launch_good(pod);
+    else
+        launch_bad(pod, err);
+}
+
+static void short_done(struct run *run, const struct err *err) {
+    struct pod *pod = run->pod;
+    bool refused = err->kind != ERR_NONE && err->kind != ERR_RETRY && err->kind != ERR_TIMEOUT;
+    if (!refused) {
+        launch_done(run, err);
+        return;
+    }
+    log_info("pod %s start refused, looks at all of it: %s", pod->config.full_name, err->text);
+    run_start(run, pod, pod_launches(pod) ? whole_way : adopted_way, launch_done);
+}
+
+static bool is_as_wanted(const struct pod *pod) {
+    return *pod->state->container && !*pod->next_id && !json_array_size(pod->outside) &&
+           strcmp(json_text(pod->state->applied, "container"), pod->config_digest) == 0;
+}
+
+void launch_begin(struct pod *pod) {
+    if (pod->swapping) {
+        pod->launch_deferred = true;
+        return;
+    }
+    if (pod->exited)
+        pod->restarts++;
+    pod->exited = pod->oom = pod->died_early = pod->run_open = false;
+    pod->killed_ms = 0;
+    run_cancel(&pod->verify);
+    if (is_as_wanted(pod))
+        run_start(&pod->launch, pod, short_way, short_done);
+    else
+        run_start(&pod->launch, pod, pod_launches(pod) ? whole_way : adopted_way, launch_done);
+}

@@ -1,0 +1,273 @@
+#include "base/check.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "sidecar/pod/pod_inside.h"
+#include <string.h>
+
+enum { LOOK_TRIES = 100 }; // of LOOK_AGAIN_MS: an engine that never agrees is believed then
+
+void look_set_container(struct pod *pod, const char *id, const char *digest) {
+    if (strcmp(id, pod->state->container) != 0)
+        logs_end(pod);
+    state_set(&pod->state->container, id);
+    state_set(&pod->config_digest, digest);
+}
+
+// ---- recover ----
+
+static void recovered(json_t *answer, const struct err *err, void *arg) {
+    struct run *run = arg;
+    (void)answer;
+    run->job = NULL;
+    if (err->kind != ERR_NONE)
+        log_warn("pod %s files cannot be recovered: %s", run->pod->config.full_name, err->text);
+    run->pod->recovered = true;
+    run_next(run);
+}
+
+static void step_recover(struct run *run) {
+    struct pod *pod = run->pod;
+    if (pod->recovered || !pod->roots || !*pod->roots)
+        run_next(run);
+    else
+        run->job = render_recover(pod->config.runner, pod->roots, pod->spec->state_dir, recovered,
+                                  run);
+}
+
+// ---- find ----
+
+static bool is_role(const json_t *entry, const char *role) {
+    return strcmp(json_text(json_object_get(entry, "Labels"), LABEL_ROLE), role) == 0;
+}
+
+static bool is_own(const struct pod *pod, const json_t *entry) {
+    return strcmp(json_text(json_object_get(entry, "Labels"), LABEL_OWNER), pod->place->owner) == 0;
+}
+
+static bool is_running(const json_t *entry) {
+    return strcmp(json_text(entry, "State"), "running") == 0;
+}
+
+static int rank(const struct pod *pod, const json_t *entry) {
+    const char *id = json_text(entry, "Id");
+    if (strcmp(id, pod->state->container) == 0)
+        return 3;
+    return is_running(entry) ? 2 : 1;
+}
+
+// The one we know, else one that runs, else the newest, which the engine lists first.
+static const json_t *choose(const struct pod *pod, const json_t *list) {
+    const json_t *best = NULL;
+    size_t i;
+    json_t *entry;
+    json_array_foreach((json_t *)list, i, entry) {
+        if (is_role(entry, "workload") && is_own(pod, entry) &&
+            (!best || rank(pod, entry) > rank(pod, best)))
+            best = entry;
+    }
+    return best;
+}
+
+static void swept(const struct err *err, void *arg) {
+    (void)err;
+    (void)arg;
+}
+
+// What a crash between two of our own steps left: a successor never started, a validator.
+static void sweep(struct pod *pod, const json_t *list, const json_t *chosen) {
+    size_t i;
+    json_t *entry;
+    json_array_foreach((json_t *)list, i, entry) {
+        if (!is_own(pod, entry) || entry == chosen || is_role(entry, "holder"))
+            continue;
+        log_info("pod %s removes leftover container=%s", pod->config.full_name,
+                 json_text(entry, "Id"));
+        docker_remove(pod->docker, json_text(entry, "Id"), true, true, swept, NULL);
+    }
+}
+
+static void take_holder(struct pod *pod, const json_t *list) {
+    size_t i;
+    json_t *entry;
+    state_set(&pod->holder, "");
+    json_array_foreach((json_t *)list, i, entry) {
+        if (is_role(entry, "holder") && is_own(pod, entry) && (!*pod->holder || is_running(entry)))
+            state_set(&pod->holder, json_text(entry, "Id"));
+    }
+}
+
+static void listed(const json_t *answer, const struct err *err, void *arg) {
+    struct run *run = arg;
+    struct pod *pod = run->pod;
+    run->call = NULL;
+    if (err->kind != ERR_NONE) {
+        run_fail(run, err);
+        return;
+    }
+    const json_t *chosen = choose(pod, answer);
+    take_holder(pod, answer);
+    if (!pod->looked)
+        sweep(pod, answer, chosen);
+    const json_t *labels = json_object_get(chosen, "Labels");
+    look_set_container(pod, chosen ? json_text(chosen, "Id") : "",
+                       chosen ? json_text(labels, LABEL_CONFIG) : "");
+    run_next(run);
+}
+
+static void adopted(struct run *run, struct docker_container *c, const struct err *err) {
+    if (err->kind == ERR_RETRY || err->kind == ERR_TIMEOUT) {
+        run_fail(run, err);
+        return;
+    }
+    look_set_container(run->pod, c ? c->id : "", c ? c->id : "");
+    docker_container_free(c);
+    run_next(run);
+}
+
+static void step_find(struct run *run) {
+    struct pod *pod = run->pod;
+    if (!pod_launches(pod)) {
+        adopt_find(run, adopted);
+        return;
+    }
+    auto_free char *label = xasprintf("%s=%s", LABEL_POD, pod->state->pod_id);
+    auto_json json_t *filters = json_pack("{s:[s]}", "label", label);
+    run->call = docker_list(pod->docker, true, filters, listed, run);
+}
+
+// ---- judge ----
+
+// In force, and put there by this run of our container, whose network it shares.
+static bool is_in_force(const struct pod *pod) {
+    const struct state *state = pod->state;
+    const char *digest = json_text(state->applied, "container");
+    return state->applied && strcmp(state->owner, pod->place->run) == 0 &&
+           strcmp(digest, pod->config_digest) == 0;
+}
+
+static void take_facts(struct pod *pod, const struct docker_container *c) {
+    bool outside = !pod->place->shares_network && strcmp(pod->place->network, "host") != 0;
+    const char *given = pod->spec->workload.address;
+    const char *address = given ? given : outside && *c->ip ? c->ip : "127.0.0.1";
+    state_set(&pod->address, address);
+    pod->has_healthcheck = c->has_healthcheck;
+    pod->tty = json_is_true(json_object_get(c->config, "Tty"));
+    pod->paused = c->paused;
+    snprintf(pod->health.docker_health, sizeof pod->health.docker_health, "%s", c->health);
+}
+
+static enum pod_event_kind judge_running(struct pod *pod, const struct docker_container *c) {
+    struct state *state = pod->state;
+    bool held = pod->spec->workload.hold && !pod->configured;
+    if (state->dead || state->off || held || (pod->configured && !pod->wanted))
+        return POD_SEEN_UNWANTED;
+    pod->live = pod->run_open = true;
+    pod->stale = !pod->configured;
+    if (strcmp(state->started_at, c->started_at) != 0) {
+        health_end(pod); // another run than the one it was watched in
+        pod->started_ms = loop_now(pod->loop);
+        if (pod->configured)
+            state_set(&state->started_at, c->started_at);
+        pod_save(pod);
+    } else if (!pod->started_ms) {
+        pod->started_ms = loop_now(pod->loop) - BACKOFF_SETTLED_MS; // it ran long before us
+    }
+    return POD_SEEN_RUNNING;
+}
+
+static enum pod_event_kind judge_stopped(struct pod *pod, const struct docker_container *c) {
+    struct state *state = pod->state;
+    if (c && strcmp(c->started_at, state->started_at) == 0) {
+        pod->exited = true;
+        pod->exit_code = c->exit_code;
+        pod->oom |= c->oom_killed;
+    }
+    if (state->dead)
+        return POD_SEEN_DEAD;
+    if (pod->configured && pod->wanted && !state->off)
+        return POD_SEEN_WANTED;
+    return POD_SEEN_STOPPED;
+}
+
+// A worker that was restarted: what was in force still is. That it was to run is said by its
+// running, or by started_at, which is cleared when it is stopped on purpose.
+static void resume(struct pod *pod, bool running) {
+    if (pod->looked)
+        return;
+    pod->looked = true;
+    pod->configured = is_in_force(pod) && *pod->state->container;
+    pod->wanted = pod->configured && (running || *pod->state->started_at) && !pod->state->off &&
+                  !pod->state->dead;
+}
+
+static void look_again(void *arg) {
+    look_begin(arg);
+}
+
+// inspect lags behind the event: the same run that still "runs" is asked for again.
+static bool must_look_again(struct pod *pod, const struct docker_container *c) {
+    if (pod->at != POD_ENDING || !c || !c->running || ++pod->look_tries > LOOK_TRIES ||
+        strcmp(c->started_at, pod->state->started_at) != 0)
+        return false;
+    loop_timer_start(pod->loop, &pod->look.timer, LOOK_AGAIN_MS, look_again, pod);
+    return true;
+}
+
+static void judge(struct pod *pod, const struct docker_container *c) {
+    if (must_look_again(pod, c))
+        return;
+    pod->look_tries = 0;
+    if (c)
+        take_facts(pod, c);
+    resume(pod, c && c->running);
+    if (c && c->running)
+        pod_fire(pod, judge_running(pod, c));
+    else if (pod->at == POD_ENDING && c && c->exit_code == 0)
+        pod_fire(pod, POD_DONE);
+    else
+        pod_fire(pod, judge_stopped(pod, c));
+}
+
+static void container_release(struct docker_container **c) {
+    docker_container_free(*c);
+}
+
+static void inspected(struct docker_container *c, const struct err *err, void *arg) {
+    struct run *run = arg;
+    __attribute__((cleanup(container_release))) struct docker_container *held = c;
+    run->call = NULL;
+    if (err->kind != ERR_NONE && err->kind != ERR_ABSENT) {
+        run_fail(run, err);
+        return;
+    }
+    if (!held)
+        look_set_container(run->pod, "", "");
+    run->steps = NULL;
+    judge(run->pod, held);
+}
+
+static void step_inspect(struct run *run) {
+    struct pod *pod = run->pod;
+    if (*pod->state->container) {
+        run->call = docker_inspect(pod->docker, pod->state->container, inspected, run);
+        return;
+    }
+    run->steps = NULL;
+    judge(pod, NULL);
+}
+
+// An engine that is there but does not answer is asked until it does.
+static void look_failed(struct run *run, const struct err *err) {
+    struct pod *pod = run->pod;
+    log_debug("pod %s look failed: %s", pod->config.full_name, err->text);
+    if (pod->engine)
+        loop_timer_start(pod->loop, &run->timer, LOOK_AGAIN_MS * 10, look_again, pod);
+}
+
+void look_begin(struct pod *pod) {
+    static const struct step whole[] = {
+        {"recover", step_recover}, {"find", step_find}, {"inspect", step_inspect}, {0}};
+    static const struct step known[] = {{"inspect", step_inspect}, {0}};
+    run_cancel(&pod->look);
+    run_start(&pod->look, pod, pod->at == POD_ENDING ? known : whole, look_failed);
+}

@@ -1,0 +1,378 @@
+#include "base/check.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "sidecar/pod/pod_inside.h"
+#include "sidecar/pod/validate.h"
+#include <string.h>
+
+// on: what was checked comes into force. Up to "stop" nothing that runs is touched; between "swap"
+// and "take" the state directory says that nothing whole is in force, so that a crash there is
+// followed by a round, never by a start with half of a set.
+
+// ---- by an operator, without a body ----
+
+// Clears what held it; says whether there is something to start with.
+static int wake(struct pod *pod, struct err *err) {
+    struct state *state = pod->state;
+    bool was_dead = state->dead;
+    if (state->dead || state->off) {
+        state->dead = state->off = false;
+        if (state_save(state, err))
+            return -1;
+    }
+    if (was_dead && pod->config.on_dead)
+        pod->config.on_dead(false, pod->config.arg);
+    if (pod->at == POD_DEAD)
+        pod_fire(pod, POD_WAKE);
+    if (pod->configured)
+        return 0;
+    return err_set(err, ERR_REFUSED,
+                   "nothing holds it any more, but it has no configuration yet: the next round "
+                   "brings one and starts it");
+}
+
+static void on_wake(struct run *run) {
+    struct pod *pod = run->pod;
+    struct err err = ERR_INIT;
+    if (wake(pod, &err)) {
+        run_fail(run, &err);
+        return;
+    }
+    pod->wanted = true;
+    run_skip(run, "start");
+}
+
+// ---- the body ----
+
+static bool is_plain(const struct job *job) {
+    return job->request.scope == POD_OPERATOR && !job->request.body_len;
+}
+
+static void on_body(struct run *run) {
+    struct pod *pod = run->pod;
+    struct job *job = job_of(run);
+    struct err err = ERR_INIT;
+    if (is_plain(job)) {
+        on_wake(run);
+        return;
+    }
+    if (pod->checked && strcmp(pod->checked->digest, job->digest) == 0) {
+        job->proposal = take_ptr(pod->checked);
+        run_skip(run, "initialize");
+        return;
+    }
+    if (pod->checked) {
+        log_info("pod %s the body of on is not the one that was checked: checked again",
+                 pod->config.full_name);
+        proposal_free(pod->checked);
+        pod->checked = NULL;
+    }
+    if (proposal_read(pod, job->request.body, job->request.body_len, &job->proposal, &err))
+        run_fail(run, &err);
+    else
+        run_next(run);
+}
+
+// ---- hooks before ----
+
+static void on_initialize(struct run *run) {
+    if (run->pod->state->initialized)
+        run_next(run);
+    else
+        action_hook(run, HOOK_INITIALIZE, job_of(run)->proposal->view);
+}
+
+static bool all_strings(const json_t *value) {
+    size_t i;
+    json_t *item;
+    const char *key;
+    bool good = json_is_array(value) || json_is_object(value);
+    json_array_foreach((json_t *)value, i, item) {
+        good &= json_is_string(item);
+    }
+    json_object_foreach((json_t *)value, key, item) {
+        good &= json_is_string(item);
+    }
+    return good;
+}
+
+// {"command": [...], "environment": {...}}, both optional; nothing at all is fine too.
+static int merge(struct proposal *p, const char *out, struct err *err) {
+    size_t len = strlen(out);
+    if (strspn(out, " \t\r\n") == len)
+        return 0;
+    auto_json json_t *said = json_read(out, len, 64 * 1024, "configure", err);
+    json_t *command = json_object_get(said, "command");
+    json_t *environment = json_object_get(said, "environment");
+    if (!said || (command && !(json_is_array(command) && all_strings(command))) ||
+        (environment && !(json_is_object(environment) && all_strings(environment))))
+        return err_set(err, ERR_REFUSED,
+                       "configure must print nothing, or JSON {\"command\": [strings], "
+                       "\"environment\": {name: string}}");
+    if (command)
+        json_object_set(p->rendering, "command", command);
+    if (environment)
+        json_object_update(json_object_get(p->rendering, "environment"), environment);
+    return 0;
+}
+
+static void configured(const struct action_result *result, const struct err *failure, void *arg) {
+    struct run *run = arg;
+    struct err err = ERR_INIT;
+    run->action = NULL;
+    if (action_judge("configure", result, failure, &err) ||
+        merge(job_of(run)->proposal, result->out, &err))
+        run_fail(run, &err);
+    else
+        run_next(run);
+}
+
+static void on_configure(struct run *run) {
+    struct pod *pod = run->pod;
+    const struct spec_action *hook = &pod->spec->hooks[HOOK_CONFIGURE];
+    if (!pod->state->initialized && pod->spec->hooks[HOOK_INITIALIZE].kind != ACTION_NONE) {
+        pod->state->initialized = true;
+        pod_save(pod);
+    }
+    if (hook->kind == ACTION_NONE) {
+        run_next(run);
+        return;
+    }
+    struct action_want want = {
+        .action = hook, .name = "configure", .input = job_of(run)->proposal->view};
+    run->action = action_start(pod, &want, configured, run);
+}
+
+// ---- what is to be done ----
+
+static bool is_changed(const struct proposal *p) {
+    return p->files_changed || p->container_changed || p->dependencies_changed;
+}
+
+// Changed files alone may be told to the running workload instead.
+static bool wants_restart(const struct pod *pod, const struct proposal *p) {
+    return pod->stale || !pod->configured || pod->spec->workload.strict || p->container_changed ||
+           (is_changed(p) && pod->spec->workload.on_change.kind == CHANGE_RESTART);
+}
+
+static void take_over(struct pod *pod, struct proposal *p);
+
+static void on_compare(struct run *run) {
+    struct pod *pod = run->pod;
+    struct job *job = job_of(run);
+    struct err err = ERR_INIT;
+    if (proposal_compare(pod, job->proposal, &err)) {
+        run_fail(run, &err);
+        return;
+    }
+    job->parked = pod->state->off;
+    bool up = pod->at == POD_RUNNING || pod->at == POD_WAITING || pod->at == POD_STARTING;
+    if (up && !job->parked && !is_changed(job->proposal) && !wants_restart(pod, job->proposal)) {
+        pod->wanted = true;
+        take_over(pod, job->proposal);
+        run_skip(run, "ready");
+        return;
+    }
+    job->restart = !job->parked && wants_restart(pod, job->proposal);
+    log_info("pod %s#%lld configures files=%s container=%s dependencies=%s%s",
+             pod->config.full_name, (long long)pod->state->seq,
+             job->proposal->files_changed ? "changed" : "same",
+             job->proposal->container_changed ? "changed" : "same",
+             job->proposal->dependencies_changed ? "changed" : "same",
+             job->parked ? " start=no (off by operator)" : "");
+    run_next(run);
+}
+
+static void on_successor(struct run *run) {
+    struct job *job = job_of(run);
+    if (job->proposal->container_changed && pod_launches(run->pod))
+        container_create(run, job->proposal->body);
+    else
+        run_next(run);
+}
+
+static void on_stop(struct run *run) {
+    struct pod *pod = run->pod;
+    struct job *job = job_of(run);
+    if (!job->restart && pod->at == POD_RUNNING) {
+        run_next(run);
+        return;
+    }
+    pod->wanted = false;
+    backoff_reset(&pod->backoff);
+    pod_wish(run, WISH_DOWN);
+}
+
+// ---- the swap ----
+
+static json_t *outside_of(const struct proposal *p) {
+    json_t *outside = json_array();
+    size_t i, k;
+    json_t *target, *file;
+    json_array_foreach(json_object_get(p->staged, "outside"), i, target) {
+        json_array_foreach(json_object_get(p->rendering, "files"), k, file) {
+            if (json_equal(json_object_get(file, "target"), target))
+                json_array_append(outside, file);
+        }
+    }
+    return outside;
+}
+
+static void replace_json(json_t **where, json_t *with) {
+    json_decref(*where);
+    *where = with;
+}
+
+// In force from here on, in memory and in the state directory.
+static void take_over(struct pod *pod, struct proposal *p) {
+    struct state *state = pod->state;
+    replace_json(&pod->plan, json_incref(p->rendering));
+    replace_json(&pod->view, json_incref(p->view));
+    replace_json(&pod->outside, outside_of(p));
+    replace_json(&state->applied, json_incref(p->applied));
+    state_set(&state->hash, p->hash);
+    state_set(&state->owner, pod->place->run);
+    pod->configured = true;
+    pod_save(pod);
+}
+
+static void swapped(json_t *answer, const struct err *err, void *arg) {
+    struct run *run = arg;
+    struct proposal *p = job_of(run)->proposal;
+    (void)answer;
+    run->job = NULL;
+    json_decref(p->staged);
+    p->staged = json_pack("{s:O}", "outside", json_object_get(p->staged, "outside"));
+    run_step_over(run, err);
+}
+
+static void on_swap(struct run *run) {
+    struct pod *pod = run->pod;
+    struct job *job = job_of(run);
+    struct err err = ERR_INIT;
+    pod->swapping = true;
+    if (!json_array_size(json_object_get(job->proposal->staged, "staged"))) {
+        run_next(run);
+        return;
+    }
+    replace_json(&pod->state->applied, NULL);
+    pod->configured = false;
+    if (state_save(pod->state, &err)) {
+        run_fail(run, &err);
+        return;
+    }
+    run->job = render_swap(pod->config.runner, job->proposal->staged, pod->roots,
+                           pod->spec->state_dir, swapped, run);
+}
+
+static void on_take(struct run *run) {
+    struct pod *pod = run->pod;
+    struct job *job = job_of(run);
+    if (!job->parked) {
+        pod->state->started = true; // from here on there may be data
+        pod->wanted = true;
+    }
+    take_over(pod, job->proposal);
+    pod_swap_over(pod);
+    if (job->parked) {
+        job->answer = json_pack("{s:b, s:s}", "started", 0, "status",
+                                "configured, and not started: off by operator");
+        run_skip(run, "done");
+        return;
+    }
+    run_next(run);
+}
+
+// ---- telling the running workload ----
+
+static void told(const struct err *err, void *arg) {
+    struct run *run = arg;
+    run->call = NULL;
+    run_step_over(run, err);
+}
+
+static void told_by_exec(const struct action_result *result, const struct err *failure, void *arg) {
+    struct run *run = arg;
+    struct err err = ERR_INIT;
+    run->action = NULL;
+    if (action_judge("on_change", result, failure, &err))
+        run_fail(run, &err);
+    else
+        run_next(run);
+}
+
+static bool is_told(const struct run *run) {
+    return run->pod->at == POD_RUNNING && !job_of((struct run *)run)->restart;
+}
+
+static void on_outside(struct run *run) {
+    if (is_told(run))
+        launch_step_outside(run);
+    else
+        run_next(run);
+}
+
+static void on_tell(struct run *run) {
+    struct pod *pod = run->pod;
+    const struct spec_workload *w = &pod->spec->workload;
+    if (!is_told(run) || w->on_change.kind == CHANGE_NONE || w->on_change.kind == CHANGE_RESTART) {
+        run_next(run);
+        return;
+    }
+    if (w->on_change.kind == CHANGE_SIGNAL) {
+        run->call = docker_kill(pod->docker, pod->state->container, w->on_change.signal, told, run);
+        return;
+    }
+    struct spec_action exec = {
+        .kind = ACTION_EXEC, .argv = w->on_change.argv, .timeout = w->on_change.timeout};
+    struct action_want want = {.action = &exec, .name = "on_change", .input = pod->view};
+    run->action = action_start(pod, &want, told_by_exec, run);
+}
+
+// ---- up ----
+
+static void on_start(struct run *run) {
+    pod_wish(run, WISH_UP);
+}
+
+static void on_ready(struct run *run) {
+    health_await(run);
+}
+
+static void on_done(struct run *run) {
+    struct pod *pod = run->pod;
+    struct job *job = job_of(run);
+    if (!job->parked && !pod->state->joined) {
+        pod->state->joined = true;
+        pod_save(pod);
+    }
+    run_next(run);
+}
+
+const struct step *on_script(void) {
+    static const struct step steps[] = {{"engine", check_engine},
+                                        {"body", on_body},
+                                        {"needs", check_needs},
+                                        {"can_configure", check_can_configure},
+                                        {"image", check_image},
+                                        {"render", check_render},
+                                        {"holder", holder_ensure},
+                                        {"container", check_container},
+                                        {"container taken", check_take},
+                                        {"stage", check_stage},
+                                        {"validate", validate_files},
+                                        {"initialize", on_initialize},
+                                        {"configure", on_configure},
+                                        {"compare", on_compare},
+                                        {"successor", on_successor},
+                                        {"stop", on_stop},
+                                        {"swap", on_swap},
+                                        {"take", on_take},
+                                        {"outside", on_outside},
+                                        {"tell", on_tell},
+                                        {"start", on_start},
+                                        {"ready", on_ready},
+                                        {"done", on_done},
+                                        {0}};
+    return steps;
+}

@@ -1,0 +1,352 @@
+// What the files of this folder share: the pod, and a run of steps. The pod has two lanes. The
+// request lane (ask.c) takes one request at a time and walks its table of steps (check.c, on.c,
+// off.c). The workload lane is the table of pod_fsm.c: look, launch and halt are its effects, each
+// a run of steps too. A request that wants the workload up or down wishes it and waits for the
+// state to fit; a crash needs no request. Every run owns what it has in flight and cancels it.
+#pragma once
+#include "base/list.h"
+#include "base/text.h"
+#include "sidecar/pod/backoff.h"
+#include "sidecar/pod/fence.h"
+#include "sidecar/pod/mounts.h"
+#include "sidecar/pod/place.h"
+#include "sidecar/pod/pod.h"
+#include "sidecar/pod/pod_fsm.h"
+
+enum {
+    PHASES = 4,         // check off on ok
+    EVENTS_MAX = 8,     // events named while another one is being carried out
+    LOOK_AGAIN_MS = 50, // inspect lags behind the die event
+};
+
+// ---- a run of steps (run.c) ----
+
+struct run;
+struct step {
+    const char *name;
+    void (*fn)(struct run *run); // ends, now or later, in run_next, run_skip or run_fail
+};
+
+struct run {
+    struct pod *pod;
+    const struct step *steps; // ends with a NULL name; NULL: nothing runs
+    size_t at;
+    void (*done)(struct run *run, const struct err *err); // steps is NULL again when it runs
+    struct docker_call *call;
+    struct docker_stream *stream;
+    struct runner_job *job;
+    struct loop_timer *timer;
+    struct action *action;
+    struct oneshot *oneshot;
+    int tries;
+    void (*adopted)(struct run *run, struct docker_container *c, const struct err *err);
+};
+
+void run_start(struct run *run, struct pod *pod, const struct step *steps,
+               void (*done)(struct run *run, const struct err *err));
+void run_next(struct run *run);
+void run_skip(struct run *run, const char *name); // goes on with the step of that name
+void run_fail(struct run *run, const struct err *err);
+void run_cancel(struct run *run); // what is in flight is let go of; done is not called
+// Goes on, or fails, as err says: the tail of most callbacks.
+void run_step_over(struct run *run, const struct err *err);
+
+// ---- actions: hooks, tools, validators, checks by exec (action.c) ----
+
+struct action;
+struct action_want {
+    const struct spec_action *action;
+    const char *name;       // for OCHOPOD_HOOK and messages
+    const json_t *input;    // on stdin as JSON; NULL: none
+    const char *text;       // on stdin as it is, when there is no input
+    const char *const *env; // beside OCHOPOD_*, NULL-ended, or NULL
+    const char *cwd;        // of a run action, or NULL
+    char *const *argv;      // instead of the action's, or NULL
+    int64_t timeout;        // instead of the action's, or 0
+};
+struct action_result {
+    int code;
+    const char *out, *err; // borrowed until the callback returns
+};
+// err: it could not be run, or its time was over (then it is really ended). Comes once, never
+// inside the call; the handle is gone then.
+typedef void action_fn(const struct action_result *result, const struct err *err, void *arg);
+struct action *action_start(struct pod *pod, const struct action_want *want, action_fn *fn,
+                            void *arg);
+void action_cancel(struct action **slot); // ends it; no callback after it; no-op on NULL
+// ERR_REFUSED "<what>: exit 3: <last line it said>" for a code other than 0; what could not be run
+// likewise.
+int action_judge(const char *what, const struct action_result *result, const struct err *failure,
+                 struct err *err) must_check;
+// The same for an action of a run: goes on when it succeeds. Takes the hook; none: goes on.
+void action_drop_foreign(struct pod *pod);
+void action_hook(struct run *run, enum spec_hook hook, const json_t *input);
+
+// ---- one attempt of a check (probe.c) ----
+
+struct probe;
+typedef void probe_fn(bool good, const char *why, void *arg); // why: when not good
+struct probe *probe_start(struct pod *pod, const struct spec_check *check, int64_t timeout,
+                          probe_fn *fn, void *arg);
+void probe_cancel(struct probe **slot);
+
+// ---- a body and what was made of it (proposal.c) ----
+
+struct proposal {
+    char digest[65]; // of the body as sent
+    struct cluster *cluster;
+    char *key, *hash;
+    json_t *view;
+    json_t *rendering; // of render_start
+    json_t *staged;    // of render_stage
+    json_t *applied;   // what state keeps of it
+    json_t *body;      // of the container it wants, launch only
+    bool checked;      // all steps of check have passed
+    bool files_changed, container_changed, dependencies_changed;
+};
+int proposal_read(struct pod *pod, const char *body, size_t len, struct proposal **ret,
+                  struct err *err) must_check;
+void proposal_free(struct proposal *proposal); // takes NULL
+// "needs 3 pods, has 2"
+int proposal_needs(const struct spec *spec, const struct proposal *proposal,
+                   struct err *err) must_check;
+// The container it wants, launch only: body.
+int proposal_shape(struct pod *pod, struct proposal *proposal, struct err *err) must_check;
+// Works out body, applied and the three changes against what is in force.
+int proposal_compare(struct pod *pod, struct proposal *proposal, struct err *err) must_check;
+void proposal_discard(struct pod *pod, struct proposal *proposal); // its staged files
+void digest_text(const char *text, char ret[65]);
+
+// ---- requests (ask.c) ----
+
+struct job {
+    struct link link; // in pod->queue while it waits
+    struct link asks; // who waits for its answer
+    struct pod *pod;
+    struct pod_request request; // its strings are copies
+    char digest[65];            // of the body, "" none
+    bool begun;
+    struct run run;
+    struct proposal *proposal;
+    json_t *answer; // for the body
+    size_t file;    // validated so far
+    bool parked;    // configured, but not to be started
+    bool restart;   // changed in a way that the running workload cannot be told
+    struct tool *tool;
+    struct witness_call *witness;
+};
+
+struct recorded {
+    bool set;
+    char digest[65];
+    struct err err;
+    json_t *answer;
+};
+
+static inline struct job *job_of(struct run *run) {
+    return (struct job *)((char *)run - offsetof(struct job, run));
+}
+
+// Steps that check shares with on (check.c).
+void check_engine(struct run *run);
+void check_needs(struct run *run);
+void check_can_configure(struct run *run);
+void check_image(struct run *run);
+void check_render(struct run *run);
+void check_container(struct run *run);
+void check_take(struct run *run);
+void check_stage(struct run *run);
+
+const struct step *check_script(void);
+const struct step *on_script(void);
+const struct step *off_script(void);
+const struct step *ok_script(void);
+const struct step *kill_script(void);
+const struct step *signal_script(void);
+const struct step *tool_script(void);
+const struct step *leave_script(void);
+void tool_free(struct tool *tool); // takes NULL; removes its folder
+
+struct pod_ask *ask_job(struct pod *pod, struct job *job, int64_t budget_ms, pod_reply_fn *fn,
+                        void *arg);
+struct job *job_create(struct pod *pod, const struct pod_request *request);
+void ask_refuse(struct job *job, const struct err *err); // answered, and gone
+void ask_run_tool(struct pod *pod, struct job *job);     // at once, beside the queue
+void ask_close(struct pod *pod, const struct err *why);  // all waiting are answered; for the end
+void ask_drop(struct pod *pod); // answers under way are dropped; for the very end
+
+// ---- the pod ----
+
+enum wish { WISH_NONE, WISH_KNOWN, WISH_UP, WISH_DOWN };
+
+struct pod {
+    struct loop *loop;
+    struct pod_config config;
+    const struct spec *spec;
+    struct state *state;
+    struct docker *docker;
+    bool attached;
+
+    // where we stand
+    struct place *place;
+    struct mounts *mounts;
+    char **roots;      // shared paths: of mounts, or with the adopted container
+    struct err misfit; // what the spec wants of our mounts cannot be
+
+    // requests
+    struct link queue;
+    struct job *active;
+    struct link witnesses, answered;
+    struct loop_timer *pump;
+    int phase;
+    struct recorded recorded[PHASES];
+    struct proposal *checked; // by the last check that passed
+    struct runner_job *discard;
+
+    // the workload's life
+    enum pod_state at;
+    enum pod_event_kind pending[EVENTS_MAX];
+    size_t pending_len;
+    bool firing;
+    bool engine;     // reachable
+    bool looked;     // what is true was asked once
+    bool recovered;  // a swap cut short was completed
+    bool live;       // no gap in the events since the present run was seen
+    bool run_open;   // a die event is of the present run
+    bool died_early; // between the start call and its answer
+    bool wanted;     // by the last accepted request
+    bool configured; // what is in force is of this sidecar's run
+    bool stale;      // runs with what we cannot vouch for: the next round restarts it
+    bool swapping;   // files are being exchanged: no start meanwhile
+    bool launch_deferred;
+    bool leaving, paused;
+    enum wish wish;
+    struct run *wish_run;
+    bool wish_failed;
+    struct err why; // of the last start or stop that failed
+    struct run look, launch, halt, verify, orphans;
+    int look_tries;
+
+    // its container
+    char *config_digest;         // LABEL_CONFIG of state->container
+    char *next_id, *next_digest; // created beside it, not started yet
+    json_t *next_body;
+    char *holder;  // id, "" none
+    char *address; // where its ports are
+    json_t *plan;  // rendering in force, NULL after a restart of the worker
+    json_t *view;  // the cluster as of it
+
+    json_t *outside; // files in force below no shared root
+    bool has_healthcheck, tty;
+    int64_t leave_grace; // of the last halt, when the sidecar itself stops
+    bool torn_down;      // the hook did it instead of a signal
+
+    // its runs
+    int64_t started_ms, killed_ms; // our clock
+    bool exited, oom;
+    int exit_code, restarts;
+    struct backoff backoff;
+    struct loop_timer *pause;
+    int64_t pause_until, next_pause;
+
+    // image.c
+    struct docker_image *image;
+    struct docker_call *image_call;
+    struct loop_timer *image_retry;
+    bool pulling;
+    int pulled_percent;
+    struct err image_err;
+    int64_t image_pause;
+
+    // health.c
+    struct {
+        bool on, ready;
+        int fails;
+        bool good; // the last check
+        struct probe *probe;
+        struct loop_timer *timer;
+        struct docker_call *call;
+        char why[240];
+        struct run *waiter;
+        struct loop_timer *waiter_timer;
+        char docker_health[16];
+    } health;
+
+    // sanity.c
+    json_t *metrics;
+    struct action *sanity;
+    struct loop_timer *sanity_timer;
+
+    // logs.c
+    struct docker_stream *logs;
+    char logs_of[65];
+    int64_t logs_ns;
+    struct loop_timer *logs_retry;
+
+    // orphans.c
+    struct loop_timer *orphans_timer;
+    json_t *orphan_list, *orphan_volumes; // volumes: name -> when seen
+    size_t orphan_at;
+
+    struct link foreign; // actions that are not the pod's own
+    struct link tools;   // jobs of tools, beside the queue
+    struct run left_run;
+    void (*left_done)(struct run *run, const struct err *err);
+    void (*left)(void *arg);
+    void *left_arg;
+};
+
+// pod.c
+void pod_fire(struct pod *pod, enum pod_event_kind event);
+void pod_changed(struct pod *pod);
+// The run goes on when the workload is so, or fails with why it cannot be.
+void pod_wish(struct run *run, enum wish wish);
+void pod_save(struct pod *pod);           // state_save; a failure is logged
+bool pod_launches(const struct pod *pod); // image, not adopt
+void pod_swap_over(struct pod *pod);
+
+// look.c
+void look_begin(struct pod *pod);
+void look_set_container(struct pod *pod, const char *id, const char *digest);
+// adopt.c: the step that finds the container the spec names, and refuses it when it cannot be ours
+void adopt_find(struct run *run,
+                void (*fn)(struct run *run, struct docker_container *c, const struct err *err));
+// launch.c
+void launch_begin(struct pod *pod);
+struct docker_file *outside_files(const json_t *files); // for the archive call; caller frees
+void launch_step_outside(struct run *run);              // a step: files below no shared root
+// holder.c: a step: the holder runs, or none is needed
+void holder_ensure(struct run *run);
+// container.c
+// Creates a container from body, named or beside the present one; the run goes on with its id kept
+// in next_id.
+void container_create(struct run *run, const json_t *body);
+void container_take_next(struct run *run); // a step: removes the old one, renames the new one
+// halt.c
+void halt_begin(struct pod *pod);
+// exit.c
+void exit_die(struct pod *pod, int code);
+void exit_note_signal(struct pod *pod, const char *signal);
+void exit_name(struct pod *pod);
+void exit_pause(struct pod *pod);
+// health.c
+void health_begin(struct pod *pod);
+void health_end(struct pod *pod);
+void health_docker(struct pod *pod, const char *status);
+void health_await(struct run *run); // goes on when ready, fails when its time is over
+void health_gone(struct pod *pod);  // a waiter is told that it died first
+// sanity.c
+void sanity_begin(struct pod *pod);
+void sanity_end(struct pod *pod);
+// logs.c
+void logs_follow(struct pod *pod);
+void logs_end(struct pod *pod);
+// image.c
+void image_look(struct pod *pod);
+void image_end(struct pod *pod);
+int image_judge(const struct pod *pod, struct err *err) must_check; // there, or "pulling 43 %"
+// orphans.c
+void orphans_begin(struct pod *pod);
+void orphans_end(struct pod *pod);
+// info.c
+void info_status(const struct pod *pod, struct text *t);
