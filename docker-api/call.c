@@ -148,18 +148,10 @@ void call_done_reply(struct docker_call *call, const struct http_reply *reply,
     fn(&copy, arg);
 }
 
-void call_json_reply(struct docker_call *call, const struct http_reply *reply,
-                     const struct err *err) {
-    docker_json_fn *fn = call->fn.json;
-    void *arg = call->arg;
-    struct err mine = *err;
-    auto_json json_t *j = NULL;
-    if (mine.kind == ERR_NONE)
-        j = json_read(reply->body, reply->len, DECODE_MAX_REPLY, "reply", &mine);
-    if (mine.kind != ERR_NONE && err->kind == ERR_NONE)
-        err_wrap(&mine, "docker %s", call->what);
-    call_free(call);
-    fn(j, &mine, arg);
+void call_unreadable(const struct docker_call *call, struct err *err) {
+    if (err->kind != ERR_LIMIT)
+        err->kind = ERR_RETRY;
+    err_wrap(err, "docker %s", call->what);
 }
 
 // ---- the request ----
@@ -170,6 +162,9 @@ static void send_now(struct docker_call *call) {
     auto_free char *type = xasprintf("Content-Type: %s",
                                      call->content_type ? call->content_type : "application/json");
     const char *headers[] = {call->body ? type : NULL, NULL};
+    // On a kept connection that turns out dead libcurl sends a request again: not one that changes
+    // something.
+    bool reads = strcmp(call->method, "GET") == 0 || strcmp(call->method, "HEAD") == 0;
     struct http_request request = {.method = call->method,
                                    .url = url,
                                    .unix_socket = d->socket,
@@ -178,6 +173,7 @@ static void send_now(struct docker_call *call) {
                                    .body_len = call->body_len,
                                    .timeout_ms = call->timeout_ms,
                                    .max_reply = call->max_reply,
+                                   .fresh = !reads,
                                    .on_head = on_head,
                                    .on_data = call->on_data ? on_data : NULL};
     call->waiting = false;

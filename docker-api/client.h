@@ -125,11 +125,11 @@ void call_send(struct docker_call *call, const struct call_request *request);
 void call_fail(struct docker_call *call, const struct err *err);
 void call_free(struct docker_call *call); // leaves docker->calls, stops what is in flight
 
-// Ready-made replies.
+// The reply of a docker_done_fn.
 void call_done_reply(struct docker_call *call, const struct http_reply *reply,
                      const struct err *err);
-void call_json_reply(struct docker_call *call, const struct http_reply *reply,
-                     const struct err *err);
+// err of a reader becomes that of the call: the engine said what it should not, nobody else did.
+void call_unreadable(const struct docker_call *call, struct err *err);
 
 void calls_release(struct docker *d);                     // the contact was made
 void calls_drop(struct docker *d, const struct err *why); // it was lost

@@ -43,7 +43,7 @@ static void id_reply(struct docker_call *call, const struct http_reply *reply,
     if (mine.kind == ERR_NONE) {
         j = json_read(reply->body, reply->len, DECODE_MAX_REPLY, "reply", &mine);
         if (!j || decode_id(j, &id, &mine) < 0)
-            err_wrap(&mine, "docker %s", call->what);
+            call_unreadable(call, &mine);
     }
     call_free(call);
     fn(id, &mine, arg);
@@ -92,7 +92,7 @@ static void inspect_reply(struct docker_call *call, const struct http_reply *rep
     struct err mine = *err;
     struct docker_container *c = NULL;
     if (mine.kind == ERR_NONE && decode_container(reply->body, reply->len, &c, &mine) < 0)
-        err_wrap(&mine, "docker %s", call->what);
+        call_unreadable(call, &mine);
     call_free(call);
     fn(c, &mine, arg);
 }
@@ -104,9 +104,26 @@ struct docker_call *docker_inspect(struct docker *d, const char *id_or_name,
     return send_to(call, "GET", id_or_name, LOOK_MS, "/json");
 }
 
+static void list_reply(struct docker_call *call, const struct http_reply *reply,
+                       const struct err *err) {
+    docker_json_fn *fn = call->fn.json;
+    void *arg = call->arg;
+    struct err mine = *err;
+    auto_json json_t *j = NULL;
+    if (mine.kind == ERR_NONE) {
+        j = json_read(reply->body, reply->len, DECODE_MAX_REPLY, "list of containers", &mine);
+        if (j && !json_is_array(j))
+            err_set(&mine, ERR_RETRY, "list of containers: not an array");
+        if (mine.kind != ERR_NONE)
+            call_unreadable(call, &mine);
+    }
+    call_free(call);
+    fn(mine.kind == ERR_NONE ? j : NULL, &mine, arg);
+}
+
 struct docker_call *docker_list(struct docker *d, bool all, const json_t *filters,
                                 docker_json_fn *fn, void *arg) {
-    struct docker_call *call = call_create(d, call_json_reply, arg, "list containers");
+    struct docker_call *call = call_create(d, list_reply, arg, "list containers");
     call->fn.json = fn;
     auto_text struct text path = {0};
     text_addf(&path, "/containers/json?all=%d", all);
@@ -183,7 +200,7 @@ static void wait_reply(struct docker_call *call, const struct http_reply *reply,
     struct err mine = *err;
     int exit_code = -1;
     if (mine.kind == ERR_NONE && read_wait(reply, &exit_code, &mine) < 0)
-        err_wrap(&mine, "docker %s", call->what);
+        call_unreadable(call, &mine);
     call_free(call);
     fn(exit_code, &mine, arg);
 }

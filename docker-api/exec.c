@@ -59,6 +59,11 @@ static void failed(struct docker_call *call, struct err *err) {
     finish(call, -1, err);
 }
 
+static void unreadable(struct docker_call *call, struct err *err) {
+    call_unreadable(call, err);
+    finish(call, -1, err);
+}
+
 static void on_overdue(void *arg) {
     struct docker_call *call = arg;
     const struct exec_run *run = call->extra;
@@ -85,7 +90,7 @@ static void inspect_reply(struct docker_call *call, const struct http_reply *rep
     auto_json json_t *j = json_read(reply->body, reply->len, DECODE_MAX_REPLY, "reply", &mine);
     if (!j || json_flag(j, "Running", &running, &mine) < 0 ||
         json_int(j, "ExitCode", &code, &mine) < 0) {
-        failed(call, &mine);
+        unreadable(call, &mine);
         return;
     }
     // The stream ends when the process closes its output; it may live on for a while.
@@ -205,12 +210,12 @@ static void create_reply(struct docker_call *call, const struct http_reply *repl
     }
     auto_json json_t *j = json_read(reply->body, reply->len, DECODE_MAX_REPLY, "reply", &mine);
     if (!j || decode_id(j, &id, &mine) < 0) {
-        failed(call, &mine);
+        unreadable(call, &mine);
         return;
     }
     if (!is_name(id)) {
-        err_set(&mine, ERR_RETRY, "the engine gave an id that is none");
-        failed(call, &mine);
+        err_set(&mine, ERR_RETRY, "Id: not an id");
+        unreadable(call, &mine);
         return;
     }
     run->exec_id = xstrdup(id);

@@ -15,7 +15,7 @@ static void inspect_reply(struct docker_call *call, const struct http_reply *rep
     struct err mine = *err;
     struct docker_image *image = NULL;
     if (mine.kind == ERR_NONE && decode_image(reply->body, reply->len, &image, &mine) < 0)
-        err_wrap(&mine, "docker %s", call->what);
+        call_unreadable(call, &mine);
     call_free(call);
     fn(image, &mine, arg);
 }
@@ -90,7 +90,7 @@ static bool on_data(struct docker_call *call, const char *data, size_t len) {
     loop_timer_start(call->docker->loop, &p->stalled, STALLED_MS, on_stalled, call);
     if (jsonl_feed(&p->lines, data, len, DECODE_MAX_EVENT, on_line, p, &err) == 0)
         return true;
-    err_wrap(&err, "docker %s", call->what);
+    call_unreadable(call, &err);
     call_done_reply(call, NULL, &err);
     return false;
 }

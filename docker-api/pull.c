@@ -55,10 +55,17 @@ static int percent(const struct pull *p) {
     return total > 0 ? (int)(100 * current / total) : 0;
 }
 
+// The engine said what it should not.
+static int unreadable(struct err *err) {
+    if (err)
+        err->kind = ERR_RETRY;
+    return -1;
+}
+
 int pull_feed(struct pull *p, const char *line, size_t len, struct err *err) {
     auto_json json_t *j = json_read(line, len, DECODE_MAX_EVENT, "progress of the pull", err);
     if (!j)
-        return -1;
+        return unreadable(err);
     const char *message = json_text(json_object_get(j, "errorDetail"), "message");
     if (!*message)
         message = json_text(j, "error");
@@ -68,7 +75,7 @@ int pull_feed(struct pull *p, const char *line, size_t len, struct err *err) {
     int64_t current = 0, total = 0;
     if (json_int(detail, "current", &current, err) < 0 ||
         json_int(detail, "total", &total, err) < 0)
-        return -1;
+        return unreadable(err);
     const char *id = json_text(j, "id");
     if (*id && current >= 0 && total >= 0)
         note(p, id, json_text(j, "status"), current, total);

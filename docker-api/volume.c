@@ -36,7 +36,7 @@ static void list_reply(struct docker_call *call, const struct http_reply *reply,
         j = json_read(reply->body, reply->len, DECODE_MAX_REPLY, "reply", &mine);
         volumes = json_object_get(j, "Volumes");
         if (mine.kind != ERR_NONE)
-            err_wrap(&mine, "docker %s", call->what);
+            call_unreadable(call, &mine);
         else if (!json_is_array(volumes))
             volumes = none; // null when there is none
     }
