@@ -76,7 +76,7 @@ static void info_has_ochopods_keys_first(void **state) {
                         "{\"application\":\"app\",\"port\":\"8080\",\"ip\":\"127.0.0.1\","
                         "\"metrics\":{},\"dependencies\":[],\"process\":\"stopped\","
                         "\"state\":\"follower\",\"id\":\"uuid-own\",\"namespace\":\"marathon\","
-                        "\"cluster\":\"zk\"}");
+                        "\"cluster\":\"zk\",\"ready\":false}");
     assert_non_null(strstr(r.head, "Content-Type: application/json; charset=utf-8\r\n"));
 }
 

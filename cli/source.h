@@ -1,0 +1,20 @@
+// Where clusters are read: ZooKeeper, or one pod's GET /cluster. Both give the same:
+//   {"namespace.cluster": {"generation": n|null, "pods": {id: {"seq", "record", "info"|"error"}}}}
+// info is there only when it came along (GET /cluster); pods.h asks for what is missing. A pod
+// whose node cannot be read is listed with its error. Calls turn the loop and come back when it is
+// done.
+#pragma once
+#include "base/http.h"
+#include "cli/cli.h"
+
+struct source;
+// --url, --zk, OCHOPOD_ZK, ochopod_zk, or what the spec of this container says. ERR_RETRY:
+// ZooKeeper does not answer within wait_ms.
+int source_open(const struct cli_options *options, int64_t wait_ms, struct source **ret,
+                struct err *err) must_check;
+void source_close(struct source *source); // takes NULL
+struct loop *source_loop(struct source *source);
+struct http *source_http(struct source *source);
+// Those that match the pattern; new reference.
+json_t *source_read(struct source *source, const char *pattern, struct err *err);
+bool source_matches(const char *pattern, const char *name);

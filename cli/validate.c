@@ -1,0 +1,34 @@
+#include "base/text.h"
+#include "cli/cli.h"
+#include "sidecar/render/render.h"
+#include "sidecar/spec/spec.h"
+#include <stdio.h>
+
+extern char **environ;
+
+static int validate(const char *path) {
+    struct spec_flags flags = {.spec = path, .port = -1};
+    struct spec *spec = NULL;
+    auto_text struct text report = {0};
+    struct err err = ERR_INIT;
+    int failed = spec_load(&flags, environ, &spec, &report, &err);
+    if (!failed)
+        failed = render_check(spec, &report, &err);
+    spec_free(spec);
+    if (failed)
+        fprintf(stderr, "%s", report.len ? text_str(&report) : err.text);
+    if (failed && !text_ends(report.len ? text_str(&report) : err.text, "\n"))
+        fprintf(stderr, "\n");
+    return failed;
+}
+
+int validate_run(const struct cli_options *options) {
+    int status = EXIT_DONE;
+    for (char **path = options->args; *path; path++) {
+        if (validate(*path))
+            status = EXIT_USAGE;
+        else
+            printf("%s: good\n", *path);
+    }
+    return status;
+}
