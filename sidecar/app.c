@@ -43,7 +43,7 @@ struct app {
     struct control *control;
     struct loop_signal *term, *interrupt;
     struct loop_timer *overdue;
-    bool waiting_said, stopping;
+    bool stopping;
     int status;
 };
 
@@ -251,31 +251,41 @@ static void stop(int signo, void *arg) {
 
 // ---- the stations that need to know where they are ----
 
+// Spec before binding before default.
+static const char *first_of(const char *spec, const char *binding, const char *default_) {
+    if (spec && *spec)
+        return spec;
+    return *binding ? binding : default_;
+}
+
 static int name_cluster(struct app *app, struct err *err) {
     const struct spec *spec = app->spec;
-    const char *cluster = spec->cluster ? spec->cluster : app->facts->cluster;
+    const struct binding_facts *facts = app->facts;
+    const char *cluster = first_of(spec->cluster, facts->cluster, "");
+    const char *namespace_ = first_of(spec->namespace_, facts->namespace_, "marathon");
     if (!*cluster)
-        return err_set(err, ERR_USER,
-                       "no cluster name: set `cluster:` in the spec, OCHOPOD_CLUSTER or --cluster "
-                       "(binding %s knows none)",
-                       app->facts->binding);
-    app->full_name = xasprintf("%s.%s", spec->namespace_, cluster);
+        return err_set(
+            err, ERR_USER,
+            "no cluster name: set `cluster:` in the spec, OCHOPOD_CLUSTER or --cluster (binding %s "
+            "knows none)",
+            facts->binding);
+    app->full_name = xasprintf("%s.%s", namespace_, cluster);
     char port[16];
     snprintf(port, sizeof port, "%d", spec->port);
     app->record = (struct record_facts){
-        .application = spec->application ? spec->application : app->facts->application,
+        .application = first_of(spec->application, facts->application, ""),
         .cluster = cluster,
-        .namespace_ = spec->namespace_,
-        .task = spec->task ? spec->task : app->facts->task,
-        .zk = spec->zk ? spec->zk : app->facts->zk,
-        .fwk = app->facts->fwk,
-        .ip = app->facts->ip,
-        .node = app->facts->node,
-        .public_ = app->facts->public_,
+        .namespace_ = namespace_,
+        .task = first_of(spec->task, facts->task, ""),
+        .zk = first_of(spec->zk, facts->zk, ""),
+        .fwk = facts->fwk,
+        .ip = facts->ip,
+        .node = facts->node,
+        .public_ = facts->public_,
         .port = xstrdup(port),
         .debug = spec->debug,
         .start = spec->start,
-        .ports = app->facts->ports,
+        .ports = facts->ports,
     };
     if (!*app->record.zk)
         return err_set(err, ERR_USER,
@@ -345,12 +355,8 @@ static struct coordinator *build_coordinator(struct app *app, struct err *err) {
 static void found(struct binding_facts *facts, const struct err *found_err, void *arg) {
     struct app *app = arg;
     app->search = NULL;
-    if (found_err->kind == ERR_RETRY || found_err->kind == ERR_TIMEOUT) {
-        if (!app->waiting_said)
-            log_warn("sidecar waits for the Docker engine: %s", found_err->text);
-        app->waiting_said = true;
-        return; // asked again when the engine is up
-    }
+    if (found_err->kind == ERR_RETRY || found_err->kind == ERR_TIMEOUT)
+        return; // asked again when the engine is up; that it is away is said there
     if (found_err->kind != ERR_NONE) {
         fatal(app, EXIT_SPEC, found_err);
         return;

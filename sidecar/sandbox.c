@@ -29,6 +29,8 @@ static const char *const allowed[] = {
     "eventfd2",
     "futex",
     "clock_gettime",
+    "timerfd_create",
+    "timerfd_settime",
     "clock_nanosleep",
     "nanosleep",
     "restart_syscall",
