@@ -176,14 +176,14 @@ static int add_one(scmp_filter_ctx ctx, int nr, struct scmp_arg_cmp arg, struct 
 static int add_arguments(scmp_filter_ctx ctx, struct err *err) {
     static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
-        if (add_one(ctx, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]), err))
+        if (add_one(ctx, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0), err))
             return -1;
     static const unsigned long ioctls[] = {FIONBIO, FIONREAD, FIOCLEX};
     for (size_t i = 0; i < sizeof ioctls / sizeof *ioctls; i++)
-        if (add_one(ctx, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, ioctls[i]), err))
+        if (add_one(ctx, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, ioctls[i], 0), err))
             return -1;
-    if (add_one(ctx, SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME), err) ||
-        add_one(ctx, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX), err) ||
+    if (add_one(ctx, SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0), err) ||
+        add_one(ctx, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0), err) ||
         add_one(ctx, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD), err))
         return -1;
     // clone3's flags lie in memory, where a filter cannot look: glibc then falls back to clone.
