@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 static int open_below(int dir, const char *path, int flags, mode_t mode) {
+    // No link is followed anywhere on the way; O_NOFOLLOW besides, where the last part is looked at
+    // as what it is. With O_DIRECTORY it would only hide that there was a link.
     struct open_how how = {
-        .flags = (unsigned)flags | O_CLOEXEC | O_NOFOLLOW,
+        .flags = (unsigned)flags | O_CLOEXEC | (flags & O_DIRECTORY ? 0 : O_NOFOLLOW),
         .mode = mode,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
     };

@@ -54,9 +54,11 @@ static const char prelude[] =
     "  return concat(parts, sep or ',')\n"
     "end\n"
     "\n"
+    // A number is as good as its label: get(p.ports, 2181, 2181) must not miss a published port.
     "function env.get(t, key, default)\n"
     "  table_or_fail('get', t)\n"
     "  local v = rawget(t, key)\n"
+    "  if v == nil and type(key) == 'number' then v = rawget(t, tostring(key)) end\n"
     "  if v == nil then return default end\n"
     "  return v\n"
     "end\n"

@@ -91,6 +91,9 @@ static void the_scope_is_that_of_the_contract(void **state) {
     is("{{ env.HOME }} {{ settings.tick }}", "/root 500");
     is("{{ get(settings, 'tick', 2000) }} {{ get(settings, 'tock', 2000) }}", "500 2000");
     is("{{ get(settings, 'gone', 'x') }}", "x");
+    is("{{ get(self.ports, 2181, 1) }} {{ get(self.ports, '2181', 1) }} {{ get(self.ports, 99, 1) "
+       "}}",
+       "32181 32181 1");
     is("{% for i, p in ipairs(dependencies.kafka) do %}{{ i }}={{ p.ip }} {% end %}",
        "1=10.1.0.1 2=fd00::2 ");
 }
