@@ -14,10 +14,10 @@ worker_rlimit_nofile 8192;
 events { worker_connections 4096; }
 http {
     access_log off; sendfile on; tcp_nopush on; keepalive_timeout 75s; keepalive_requests 1000000000; etag off;
-    open_file_cache max=16; server_tokens off; types {} default_type "%(type)s";
+    open_file_cache max=16; server_tokens off; max_ranges 0; types {} default_type "%(type)s";
     client_body_temp_path %(dir)s; proxy_temp_path %(dir)s; fastcgi_temp_path %(dir)s; uwsgi_temp_path %(dir)s;
     scgi_temp_path %(dir)s;
-    server { listen 127.0.0.1:%(port)d backlog=4096; root %(dir)s/www; }
+    server { listen 127.0.0.1:%(port)d backlog=4096; root %(dir)s/www; add_header Last-Modified ""; }
 }
 """
 
