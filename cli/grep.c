@@ -44,9 +44,11 @@ static void print_table(const json_t *rows) {
     }
     printf("%-*s  %-*s  %-*s  %-*s  %s\n", first, "POD", widths[0], heads[0], widths[1], heads[1],
            widths[2], heads[2], heads[3]);
-    json_object_foreach((json_t *)rows, name, row) printf(
-        "%-*s  %-*s  %-*s  %-*s  %s\n", first, name, widths[0], cell(row, columns[0]), widths[1],
-        cell(row, columns[1]), widths[2], cell(row, columns[2]), cell(row, columns[3]));
+    json_object_foreach((json_t *)rows, name, row) {
+        printf("%-*s  %-*s  %-*s  %-*s  %s\n", first, name, widths[0], cell(row, columns[0]),
+               widths[1], cell(row, columns[1]), widths[2], cell(row, columns[2]),
+               cell(row, columns[3]));
+    }
 }
 
 int grep_run(const struct cli_options *options) {

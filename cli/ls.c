@@ -35,9 +35,11 @@ static void print_table(const json_t *rows) {
     json_object_foreach((json_t *)rows, name, row)
         width = (int)strlen(name) > width ? (int)strlen(name) : width;
     printf("%-*s  PODS  RUNNING  STATUS\n", width, "CLUSTER");
-    json_object_foreach((json_t *)rows, name, row) printf(
-        "%-*s  %4d  %7d  %s\n", width, name, (int)json_integer_value(json_object_get(row, "total")),
-        (int)json_integer_value(json_object_get(row, "running")), json_text(row, "status"));
+    json_object_foreach((json_t *)rows, name, row) {
+        printf("%-*s  %4d  %7d  %s\n", width, name,
+               (int)json_integer_value(json_object_get(row, "total")),
+               (int)json_integer_value(json_object_get(row, "running")), json_text(row, "status"));
+    }
 }
 
 int ls_run(const struct cli_options *options) {

@@ -74,7 +74,9 @@ static void print_words(const json_t *rendering, const char *key) {
     if (!json_is_array(words))
         return;
     printf("==> %s\n", key);
-    json_array_foreach(words, i, word) printf("%s\n", json_string_value(word));
+    json_array_foreach(words, i, word) {
+        printf("%s\n", json_string_value(word));
+    }
 }
 
 static void print_text(const json_t *rendering) {
@@ -93,7 +95,9 @@ static void print_text(const json_t *rendering) {
     }
     if (json_object_size(environment))
         printf("==> environment\n");
-    json_object_foreach(environment, name, value) printf("%s=%s\n", name, json_string_value(value));
+    json_object_foreach(environment, name, value) {
+        printf("%s=%s\n", name, json_string_value(value));
+    }
     print_words(rendering, "entrypoint");
     print_words(rendering, "command");
 }
@@ -101,7 +105,9 @@ static void print_text(const json_t *rendering) {
 static int print_rendering(const struct spec *spec, const struct cli_options *options,
                            struct err *err) {
     auto_json json_t *given = read_json(options->cluster, err);
-    auto_json json_t *view = given ? view_of(given, options->key, err) : NULL;
+    if (!given)
+        return -1;
+    auto_json json_t *view = view_of(given, options->key, err);
     if (!view)
         return err_wrap(err, "%s", options->cluster);
     auto_json json_t *rendering = render_now(spec, view, err);

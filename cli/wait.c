@@ -83,7 +83,7 @@ static enum verdict judge(struct wait *w, const json_t *clusters, const struct p
     const struct pod_seen *dead = NULL;
     for (size_t i = 0; i < pods->n; i++) {
         so += is_so(&pods->list[i], w->state);
-        if (strcmp(json_text(pods_info(&pods->list[i]), "process"), "dead") == 0)
+        if (!dead && strcmp(json_text(pods_info(&pods->list[i]), "process"), "dead") == 0)
             dead = &pods->list[i];
     }
     auto_free char *line = describe(w, pods, so);

@@ -17,8 +17,11 @@ json_t *info_object(struct control *c) {
         if ((value = json_object_get(given, first_keys[i])))
             CHECK(json_object_set(info, first_keys[i], value) == 0);
     const char *key;
-    json_object_foreach(given, key, value) if (!json_object_get(info, key))
-        CHECK(json_object_set(info, key, value) == 0);
+    json_object_foreach(given, key, value) {
+        if (!json_object_get(info, key))
+            CHECK(json_object_set(info, key, value) == 0);
+    }
+    CHECK(json_object_set_new(info, "ready", json_boolean(pod_ready(c->pod))) == 0);
     return info;
 }
 

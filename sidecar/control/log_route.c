@@ -72,8 +72,10 @@ static void on_line(struct inbox_message *message, void *arg) {
     struct control *c = arg;
     struct line *line = (struct line *)message;
     struct follower *f;
-    list_each(f, &c->follows.list, struct follower, link) if (line->number > f->seen)
-        follower_add(f, line->text, line->len);
+    list_each(f, &c->follows.list, struct follower, link) {
+        if (line->number > f->seen)
+            follower_add(f, line->text, line->len);
+    }
     free(line);
 }
 

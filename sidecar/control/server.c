@@ -584,7 +584,9 @@ void server_close(struct server *server) {
         return;
     server->closing = true;
     struct request *it;
-    list_each(it, &server->waiting, struct request, link) dismiss(it);
+    list_each(it, &server->waiting, struct request, link) {
+        dismiss(it);
+    }
     for (int i = 0; i < RUNS; i++)
         MHD_run(server->mhd);
     loop_turn_stop(&server->turn);

@@ -214,7 +214,7 @@ static void send_bytes(struct client *c, const void *data, size_t len) {
     }
 }
 
-static void send_text(struct client *c, const char *s) {
+UNUSED static void send_text(struct client *c, const char *s) {
     send_bytes(c, s, strlen(s));
 }
 
@@ -237,7 +237,7 @@ struct reply {
 };
 
 // Takes one reply off what the client receives.
-static struct reply take_reply(struct client *c) {
+UNUSED static struct reply take_reply(struct client *c) {
     struct reply r = {0};
     pump((receive(c), reply_len(c) || c->eof));
     char *end = strstr(text_str(&c->got), "\r\n\r\n"), *body = end + 4;
