@@ -22,14 +22,7 @@ struct pod_ask {
     void *arg;
 };
 
-struct witness_call { // outlives its job: the answer cannot be called off
-    struct link link;
-    struct job *job;
-    struct pod *pod;
-};
-
 static void pump_soon(struct pod *pod);
-static void admit(struct job *job, const struct fence_witness *witness);
 
 // ---- asks ----
 
@@ -47,7 +40,7 @@ static void ask_reply(struct pod_ask *ask, const json_t *answer, const struct er
     fn(answer, err, arg);
 }
 
-static void job_free(struct job *job) {
+void job_free(struct job *job) {
     list_remove(&job->link);
     if (job->witness)
         job->witness->job = NULL;
@@ -110,9 +103,10 @@ static struct pod_ask *ask_create(struct pod *pod, int64_t budget_ms, pod_reply_
     return ask;
 }
 
-static void ask_attach(struct pod_ask *ask, struct job *job) {
+void ask_attach(struct pod_ask *ask, struct job *job) {
     int64_t left = ask->deadline - loop_now(ask->pod->loop);
     ask->job = job;
+    list_remove(&ask->link);
     list_append(&job->asks, &ask->link);
     loop_timer_start(ask->pod->loop, &ask->timer, left > 0 ? left : 0, ask_overdue, ask);
 }
@@ -127,7 +121,11 @@ void pod_forget(struct pod_ask **slot) {
         job_abandon(job);
 }
 
-static void answer_all(struct job *job, const json_t *answer, const struct err *err) {
+struct pod_ask *ask_first(struct job *job) {
+    return list_empty(&job->asks) ? NULL : list_first(&job->asks, struct pod_ask, link);
+}
+
+void ask_answer_all(struct job *job, const json_t *answer, const struct err *err) {
     struct pod_ask *ask;
     list_each(ask, &job->asks, struct pod_ask, link) {
         ask_answer(ask, answer, err);
@@ -151,7 +149,7 @@ struct job *job_create(struct pod *pod, const struct pod_request *request) {
 }
 
 void ask_refuse(struct job *job, const struct err *err) {
-    answer_all(job, NULL, err);
+    ask_answer_all(job, NULL, err);
     job_free(job);
 }
 
@@ -188,7 +186,7 @@ static void job_done(struct run *run, const struct err *err) {
         proposal_discard(pod, job->proposal);
     log_done(job, err);
     record(pod, job, err);
-    answer_all(job, job->answer, err);
+    ask_answer_all(job, job->answer, err);
     job_free(job);
     pump_soon(pod);
     pod_changed(pod);
@@ -215,7 +213,7 @@ static const struct step *script_of(const struct job *job) {
 static void tool_done(struct run *run, const struct err *err) {
     struct job *job = job_of(run);
     log_done(job, err);
-    answer_all(job, job->answer, err);
+    ask_answer_all(job, job->answer, err);
     job_free(job);
 }
 
@@ -226,12 +224,12 @@ void ask_run_tool(struct pod *pod, struct job *job) {
 }
 
 // Dead answers everybody but an operator who wakes it.
-static bool is_buried(const struct job *job) {
+bool ask_is_buried(const struct job *job) {
     return job->pod->state->dead &&
            !(job->request.task == POD_ON && job->request.scope == POD_OPERATOR);
 }
 
-static void say_dead(struct err *err) {
+void ask_say_dead(struct err *err) {
     err_set(err, ERR_GONE, "the pod is dead; an operator's on wakes it");
 }
 
@@ -248,8 +246,8 @@ static bool in_time(struct job *job) {
 static void begin(struct pod *pod, struct job *job) {
     struct err err = ERR_INIT;
     list_remove(&job->link);
-    if (is_buried(job)) {
-        say_dead(&err);
+    if (ask_is_buried(job)) {
+        ask_say_dead(&err);
         ask_refuse(job, &err);
         return;
     }
@@ -281,7 +279,7 @@ static void pump_soon(struct pod *pod) {
         loop_timer_start(pod->loop, &pod->pump, 0, pump, pod);
 }
 
-static void enqueue(struct pod *pod, struct job *job) {
+void ask_enqueue(struct pod *pod, struct job *job) {
     list_append(&pod->queue, &job->link);
     pump_soon(pod);
 }
@@ -290,188 +288,6 @@ struct pod_ask *ask_job(struct pod *pod, struct job *job, int64_t budget_ms, pod
                         void *arg) {
     struct pod_ask *ask = ask_create(pod, budget_ms, fn, arg);
     ask_attach(ask, job);
-    return ask;
-}
-
-// ---- who is heard ----
-
-static bool is_same(const struct job *a, const struct job *b) {
-    return a != b && a->request.scope == POD_LEADER && a->request.task == b->request.task &&
-           a->request.epoch == b->request.epoch && a->request.round == b->request.round &&
-           strcmp(a->digest, b->digest) == 0;
-}
-
-// The same thing asked before and not answered yet.
-static struct job *twin_of(struct pod *pod, const struct job *job) {
-    struct job *other;
-    if (pod->active && is_same(pod->active, job))
-        return pod->active;
-    list_each(other, &pod->queue, struct job, link) {
-        if (is_same(other, job))
-            return other;
-    }
-    return NULL;
-}
-
-static void join(struct job *twin, struct job *job) {
-    struct pod_ask *ask;
-    list_each(ask, &job->asks, struct pod_ask, link) {
-        list_remove(&ask->link);
-        ask_attach(ask, twin);
-    }
-    job_free(job);
-}
-
-static void forget_recorded(struct pod *pod) {
-    for (int i = 0; i < PHASES; i++) {
-        json_decref(pod->recorded[i].answer);
-        pod->recorded[i] = (struct recorded){0};
-    }
-}
-
-static void drop_older(struct pod *pod) {
-    struct err err = ERR_INIT;
-    err_set(&err, ERR_FENCED, "a newer leader has spoken");
-    struct job *job;
-    list_each(job, &pod->queue, struct job, link) {
-        if (job->request.scope == POD_LEADER && job->request.epoch < pod->state->epoch)
-            ask_refuse(job, &err);
-    }
-}
-
-// Kept durably before anything else: no older leader is obeyed after this, also not after a crash.
-static int raise(struct pod *pod, const struct job *job, struct err *err) {
-    struct state *state = pod->state;
-    bool same_tree = strcmp(state->tree, job->request.tree) == 0;
-    state_set(&state->tree, job->request.tree);
-    state->epoch = job->request.epoch;
-    state->round = job->request.round;
-    pod->phase = -1;
-    forget_recorded(pod);
-    if (state_save(state, err))
-        return -1;
-    if (!same_tree)
-        log_info("pod %s follows tree=%s", pod->config.full_name, state->tree);
-    drop_older(pod);
-    return 0;
-}
-
-// Asked before in this round: attach to it, or say again what was said. A check may come again with
-// another body, when a pod turned out to be dead; anything else may not.
-static void admit_again(struct pod *pod, struct job *job) {
-    struct job *twin = twin_of(pod, job);
-    int phase = fence_phase(job->request.task);
-    const struct recorded *r = &pod->recorded[phase];
-    struct err err = ERR_INIT;
-    if (twin) {
-        join(twin, job);
-    } else if (r->set && strcmp(r->digest, job->digest) == 0) {
-        answer_all(job, r->answer, &r->err);
-        job_free(job);
-    } else if (phase == 0 && pod->phase == 0) {
-        enqueue(pod, job);
-    } else {
-        err_set(&err, ERR_FENCED, "%s of round %lld came before, with another body",
-                pod_task_names[job->request.task], (long long)job->request.round);
-        ask_refuse(job, &err);
-    }
-}
-
-static void witnessed(const char *tree, bool has_original, const struct err *err, void *arg) {
-    struct witness_call *call = arg;
-    struct job *job = call->job;
-    list_remove(&call->link);
-    free(call);
-    if (!job)
-        return;
-    job->witness = NULL;
-    if (err->kind != ERR_NONE) {
-        struct err detached = ERR_INIT;
-        err_set(&detached, ERR_DETACHED, "ZooKeeper cannot say who may be heard: %s", err->text);
-        ask_refuse(job, &detached);
-        return;
-    }
-    struct fence_witness witness = {true, tree, has_original};
-    admit(job, &witness);
-}
-
-static void ask_witness(struct pod *pod, struct job *job) {
-    struct witness_call *call = xnew(struct witness_call);
-    call->job = job;
-    call->pod = pod;
-    list_append(&pod->witnesses, &call->link);
-    job->witness = call;
-    pod->config.witness(witnessed, call, pod->config.arg);
-}
-
-static void say_no(const struct pod *pod, const struct job *job, enum fence_verdict verdict,
-                   struct err *err) {
-    switch (verdict) {
-    case FENCE_STRANGER:
-        err_set(err, ERR_STRANGER, "meant for pod %s, this is %s", job->request.target,
-                pod->state->pod_id);
-        return;
-    case FENCE_FOREIGN:
-        err_set(err, ERR_DETACHED, "epoch of another tree than ours");
-        return;
-    case FENCE_DETACHED:
-        err_set(err, ERR_DETACHED, "detached: our own ZooKeeper session may be gone");
-        return;
-    default:
-        if (job->request.scope == POD_ORIGINAL)
-            err_set(err, ERR_FENCED, "no epoch, and the cluster has no original pod");
-        else
-            err_set(err, ERR_FENCED, "epoch %lld round %lld has spoken", // what the leader reads
-                    (long long)pod->state->epoch, (long long)pod->state->round);
-    }
-}
-
-static void admit(struct job *job, const struct fence_witness *witness) {
-    struct pod *pod = job->pod;
-    struct fence_mark mark = {pod->state->tree, pod->state->epoch, pod->state->round, pod->phase};
-    struct err err = ERR_INIT;
-    enum fence_verdict verdict = fence_judge(&mark, pod->state->pod_id, pod->attached, witness,
-                                             &job->request);
-    switch (verdict) {
-    case FENCE_WITNESS:
-        ask_witness(pod, job);
-        return;
-    case FENCE_AGAIN:
-        admit_again(pod, job);
-        return;
-    case FENCE_RAISE:
-        if (raise(pod, job, &err))
-            break;
-        // fall through
-    case FENCE_PASS:
-        if (is_buried(job)) {
-            say_dead(&err);
-            break;
-        }
-        enqueue(pod, job);
-        return;
-    default:
-        say_no(pod, job, verdict, &err);
-        break;
-    }
-    ask_refuse(job, &err);
-}
-
-static void refuse_leaving(struct job *job) {
-    struct err err = ERR_INIT;
-    err_set(&err, ERR_RETRY, "this sidecar is stopping");
-    ask_refuse(job, &err);
-}
-
-struct pod_ask *pod_request(struct pod *pod, const struct pod_request *request, pod_reply_fn *fn,
-                            void *arg) {
-    static const struct fence_witness nobody = {0};
-    struct job *job = job_create(pod, request);
-    struct pod_ask *ask = ask_job(pod, job, request->budget_ms, fn, arg);
-    if (pod->leaving)
-        refuse_leaving(job);
-    else
-        admit(job, &nobody);
     return ask;
 }
 
@@ -496,7 +312,7 @@ void ask_close(struct pod *pod, const struct err *why) {
         ask_refuse(job, why);
     }
     loop_timer_stop(&pod->pump);
-    forget_recorded(pod);
+    ask_forget_recorded(pod);
 }
 
 void ask_drop(struct pod *pod) {

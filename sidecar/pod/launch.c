@@ -64,6 +64,7 @@ static void launch_bad(struct pod *pod, const struct err *err) {
     if (pod->why.kind != ERR_RETRY && pod->why.kind != ERR_TIMEOUT)
         pod->why.kind = ERR_REFUSED;
     pod->wish_failed = true;
+    pod->started_ms = loop_now(pod->loop); // it has not run at all: what ran before does not count
     log_warn("pod %s workload cannot be started: %s", pod->config.full_name, err->text);
     pod_fire(pod, POD_START_FAILED);
 }

@@ -136,6 +136,12 @@ struct job {
     struct witness_call *witness;
 };
 
+struct witness_call { // outlives its job: the answer cannot be called off
+    struct link link;
+    struct job *job;
+    struct pod *pod;
+};
+
 struct recorded {
     bool set;
     char digest[65];
@@ -170,6 +176,14 @@ void tool_free(struct tool *tool); // takes NULL; removes its folder
 struct pod_ask *ask_job(struct pod *pod, struct job *job, int64_t budget_ms, pod_reply_fn *fn,
                         void *arg);
 struct job *job_create(struct pod *pod, const struct pod_request *request);
+void job_free(struct job *job);
+void ask_enqueue(struct pod *pod, struct job *job);
+void ask_attach(struct pod_ask *ask, struct job *job);
+struct pod_ask *ask_first(struct job *job); // NULL: nobody waits
+void ask_answer_all(struct job *job, const json_t *answer, const struct err *err);
+bool ask_is_buried(const struct job *job); // dead, and this does not wake it
+void ask_say_dead(struct err *err);
+void ask_forget_recorded(struct pod *pod);               // admit.c
 void ask_refuse(struct job *job, const struct err *err); // answered, and gone
 void ask_run_tool(struct pod *pod, struct job *job);     // at once, beside the queue
 void ask_close(struct pod *pod, const struct err *why);  // all waiting are answered; for the end

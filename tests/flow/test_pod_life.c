@@ -1,0 +1,284 @@
+// The workload's life: crashes, the end, the engine's and other people's doings, restarts of ours.
+#include "tests/flow/pod_stage.h"
+
+static struct stage *running(const char *more) {
+    struct stage *s = stage_create(more);
+    stage_configure(s);
+    fake_engine_forget_calls(s->engine);
+    return s;
+}
+
+static void exits(struct stage *s, int code) {
+    fake_engine_exit(s->engine, WORKLOAD, code);
+    fake_loop_advance(s->loop, 100); // the engine is done with the old run by then
+}
+
+static void a_crash_after_ten_seconds_is_answered_by_the_start_call_alone(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    fake_loop_advance(s->loop, 10000);
+    exits(s, 1);
+    assert_string_equal(fake_engine_calls(s->engine), "start side-workload\n");
+    assert_true(stage_runs(s));
+    expect_process(s, "running");
+    stage_free(s);
+}
+
+static void quick_crashes_are_started_again_later_and_later(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    static const int pauses[] = {500, 1000, 2000, 4000};
+    for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++) {
+        int before = stage_starts(s);
+        exits(s, 1);
+        expect_process(s, "stopped");
+        assert_non_null(strstr(stage_status(s), "after exit 1"));
+        fake_loop_advance(s->loop, pauses[i] * 8 / 10 - 120);
+        assert_int_equal(stage_starts(s), before);
+        fake_loop_advance(s->loop, pauses[i] * 4 / 10 + 240);
+        assert_int_equal(stage_starts(s), before + 1);
+    }
+    stage_free(s);
+}
+
+static void exit_0_seen_live_is_done_and_stays_so(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    exits(s, 0);
+    fake_loop_advance(s->loop, 500);
+    expect_process(s, "dead");
+    assert_true(s->state->dead);
+    assert_int_equal(s->dead_told, 1);
+    expect_kind(stage_check(s), ERR_GONE);
+    fake_loop_advance(s->loop, 60000);
+    assert_int_equal(stage_starts(s), 1);
+    stage_free(s);
+}
+
+static void restart_always_restarts_on_exit_0(void **unused) {
+    (void)unused;
+    struct stage *s = running("  restart: always\n");
+    exits(s, 0);
+    fake_loop_advance(s->loop, 2000);
+    expect_process(s, "running");
+    assert_int_equal(stage_starts(s), 2);
+    stage_free(s);
+}
+
+// As after a restart of dockerd: it ended in good order, and nobody heard of it.
+static void exit_0_caused_by_the_engine_is_not_done(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    fake_engine_down(s->engine, "restarting");
+    exits(s, 0);
+    fake_engine_up(s->engine);
+    fake_loop_advance(s->loop, 20000);
+    assert_false(s->state->dead);
+    expect_process(s, "running");
+    assert_int_equal(stage_starts(s), 2);
+    stage_free(s);
+}
+
+static void a_start_that_keeps_failing_is_tried_later_and_later(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    fake_loop_advance(s->loop, 60000);
+    fake_engine_fail(s->engine, "start side-workload", 1000, 500, "no space left on device");
+    exits(s, 1);
+    fake_loop_advance(s->loop, 60000);
+    assert_in_range(fake_engine_count(s->engine, "start side-workload"), 4, 12);
+    assert_non_null(strstr(stage_status(s), "no space left"));
+    stage_free(s);
+}
+
+static void a_foreign_stop_is_not_done_and_is_restarted(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    struct engine_container *c = engine_find(fake_engine_memory(s->engine), WORKLOAD);
+    json_decref(engine_container_kill(fake_engine_memory(s->engine), c->id, "TERM").body);
+    exits(s, 0);
+    fake_loop_advance(s->loop, 2000);
+    assert_false(s->state->dead);
+    expect_process(s, "running");
+    stage_free(s);
+}
+
+static void a_foreign_removal_is_made_again_from_what_is_in_force(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    auto_free char *first = xstrdup(s->state->container);
+    json_decref(engine_container_remove(fake_engine_memory(s->engine), WORKLOAD, true, false).body);
+    fake_loop_advance(s->loop, 40000);
+    expect_process(s, "running");
+    assert_string_not_equal(s->state->container, first);
+    stage_free(s);
+}
+
+static void a_restarted_worker_leaves_the_workload_alone(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    stage_worker_gone(s);
+    stage_worker(s);
+    fake_loop_advance(s->loop, 1000);
+    expect_process(s, "running");
+    assert_true(pod_ready(s->pod));
+    assert_string_equal(fake_engine_calls(s->engine), "");
+    stage_configure(s);
+    assert_int_equal(stage_starts(s), 1);
+    stage_free(s);
+}
+
+static void what_died_while_no_worker_was_there_is_started_again(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    stage_worker_gone(s);
+    exits(s, 0); // not seen: proves nothing
+    stage_worker(s);
+    fake_loop_advance(s->loop, 2000);
+    assert_false(s->state->dead);
+    expect_process(s, "running");
+    stage_free(s);
+}
+
+// Another start of the sidecar's container is another network: what lies in the volume is not
+// trusted.
+static void after_a_restart_of_the_sidecars_container_a_round_starts_it(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    stage_worker_gone(s);
+    exits(s, 137); // with the holder
+    fake_loop_advance(s->loop, 1000);
+    free(s->facts.self->started_at);
+    s->facts.self->started_at = strdup("2030-01-01T00:00:00Z");
+    stage_worker(s);
+    fake_loop_advance(s->loop, 60000);
+    expect_process(s, "stopped");
+    assert_int_equal(stage_starts(s), 1);
+    assert_string_equal(stage_status(s), "waits for a round");
+    stage_configure(s);
+    assert_int_equal(stage_starts(s), 2);
+    stage_free(s);
+}
+
+static void a_leaders_off_is_not_undone_by_a_restart_of_the_worker(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    expect_done(stage_check(s));
+    struct said *off = stage_ask(s, POD_OFF, 60000);
+    fake_loop_advance(s->loop, 1000);
+    expect_done(off);
+    stage_worker_gone(s);
+    stage_worker(s);
+    fake_loop_advance(s->loop, 60000);
+    expect_process(s, "stopped");
+    assert_int_equal(stage_starts(s), 1);
+    stage_free(s);
+}
+
+static void the_engine_gone_in_the_middle_of_on_is_503_and_the_next_round_heals(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    expect_done(stage_check(s));
+    fake_engine_latency(s->engine, "start", 500);
+    struct said *on = stage_ask(s, POD_ON, 60000);
+    fake_loop_advance(s->loop, 100);
+    fake_engine_down(s->engine, "gone");
+    fake_loop_advance(s->loop, 1000);
+    expect_kind(on, ERR_RETRY);
+    expect_kind(stage_check(s), ERR_RETRY);
+    fake_engine_up(s->engine);
+    fake_loop_advance(s->loop, 5000);
+    stage_configure(s);
+    expect_process(s, "running");
+    stage_free(s);
+}
+
+static void an_engine_that_comes_back_with_the_same_run_changes_nothing(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    fake_engine_down(s->engine, "gone");
+    fake_loop_advance(s->loop, 3000);
+    expect_process(s, "running");
+    fake_engine_up(s->engine);
+    fake_loop_advance(s->loop, 5000);
+    expect_process(s, "running");
+    assert_int_equal(stage_starts(s), 1);
+    stage_free(s);
+}
+
+static void a_check_that_fails_too_often_restarts_it(void **unused) {
+    (void)unused;
+    struct stage *s = running("  check: {exec: [alive], every: 1s, timeout: 1s, retries: 3}\n");
+    fake_engine_fail(s->engine, "exec side-workload", 3, 500, "no");
+    fake_loop_advance(s->loop, 2500);
+    assert_int_equal(stage_starts(s), 1);
+    assert_false(pod_ready(s->pod));
+    fake_loop_advance(s->loop, 5000);
+    assert_int_equal(stage_starts(s), 2);
+    assert_true(pod_ready(s->pod));
+    stage_free(s);
+}
+
+static void done_leaving(void *arg) {
+    *(bool *)arg = true;
+}
+
+static void leaving_stops_and_removes_it_and_its_holder(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    bool left = false;
+    pod_leave(s->pod, 8000, done_leaving, &left);
+    fake_loop_advance(s->loop, 9000);
+    assert_true(left);
+    assert_null(engine_find(fake_engine_memory(s->engine), WORKLOAD));
+    struct link *all = engine_containers(fake_engine_memory(s->engine));
+    assert_true(all->next->next == all); // the sidecar alone
+    stage_free(s);
+}
+
+static void an_orphan_is_removed_and_a_stranger_is_not(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    struct engine *engine = fake_engine_memory(s->engine);
+    char gone[65];
+    memset(gone, 'a', 64);
+    gone[64] = '\0';
+    auto_json json_t *orphan = json_pack(
+        "{s:s, s:{s:s, s:s, s:s, s:s}}", "Image", "app:1", "Labels", "io.ochopod.role", "workload",
+        "io.ochopod.owner", gone, "io.ochopod.pod", OTHER, "io.ochopod.cluster", "marathon.other");
+    auto_json json_t *stranger = json_pack("{s:s, s:{s:s}}", "Image", "app:1", "Labels",
+                                           "io.ochopod.role", "workload");
+    json_decref(engine_container_create(engine, "orphan", orphan).body);
+    json_decref(engine_container_start(engine, "orphan").body);
+    json_decref(engine_container_create(engine, "stranger", stranger).body);
+    stage_worker_gone(s);
+    stage_worker(s);
+    fake_loop_advance(s->loop, 15000);
+    assert_null(engine_find(engine, "orphan"));
+    assert_non_null(engine_find(engine, "stranger"));
+    assert_non_null(engine_find(engine, "side"));
+    stage_free(s);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_crash_after_ten_seconds_is_answered_by_the_start_call_alone),
+        cmocka_unit_test(quick_crashes_are_started_again_later_and_later),
+        cmocka_unit_test(exit_0_seen_live_is_done_and_stays_so),
+        cmocka_unit_test(restart_always_restarts_on_exit_0),
+        cmocka_unit_test(exit_0_caused_by_the_engine_is_not_done),
+        cmocka_unit_test(a_start_that_keeps_failing_is_tried_later_and_later),
+        cmocka_unit_test(a_foreign_stop_is_not_done_and_is_restarted),
+        cmocka_unit_test(a_foreign_removal_is_made_again_from_what_is_in_force),
+        cmocka_unit_test(a_restarted_worker_leaves_the_workload_alone),
+        cmocka_unit_test(what_died_while_no_worker_was_there_is_started_again),
+        cmocka_unit_test(after_a_restart_of_the_sidecars_container_a_round_starts_it),
+        cmocka_unit_test(a_leaders_off_is_not_undone_by_a_restart_of_the_worker),
+        cmocka_unit_test(the_engine_gone_in_the_middle_of_on_is_503_and_the_next_round_heals),
+        cmocka_unit_test(an_engine_that_comes_back_with_the_same_run_changes_nothing),
+        cmocka_unit_test(a_check_that_fails_too_often_restarts_it),
+        cmocka_unit_test(leaving_stops_and_removes_it_and_its_holder),
+        cmocka_unit_test(an_orphan_is_removed_and_a_stranger_is_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
