@@ -93,6 +93,11 @@ static void on_dead(bool dead, void *arg) {
 
 static void on_change(void *arg) {
     struct app *app = arg;
+    if (app->record.renewals != app->state->renewals) {
+        app->record.renewals = app->state->renewals;
+        if (app->coordinator)
+            coordinator_update(app->coordinator);
+    }
     if (app->control)
         control_changed(app->control);
 }
@@ -286,6 +291,7 @@ static int name_cluster(struct app *app, struct err *err) {
         .debug = spec->debug,
         .start = spec->start,
         .ports = facts->ports,
+        .renewals = app->state->renewals,
     };
     if (!*app->record.zk)
         return err_set(err, ERR_USER,

@@ -353,16 +353,19 @@ json_t *cluster_view(const struct cluster *c, const char *key, struct err *err) 
 // ---- digest ----
 
 // What cluster_view shows of a pod and nothing more: a version, a debug flag or another ZooKeeper
-// address is no reason to touch a workload.
-static json_t *essence(json_t *pods) {
-    static const char *const keys[] = {"application", "cluster", "ip",  "namespace", "node",
-                                       "ports",       "public",  "seq", "task"};
+// address is no reason to touch a workload. A pod of our own cluster may ask for a round by its
+// renewals; who depends on us has no use for one.
+static json_t *essence(json_t *pods, bool own) {
+    static const char *const all_keys[] = {"renewals", "application", "cluster", "ip",  "namespace",
+                                           "node",     "ports",       "public",  "seq", "task"};
+    const char *const *keys = own ? all_keys : all_keys + 1;
+    size_t n = sizeof all_keys / sizeof *all_keys - (own ? 0 : 1);
     json_t *all = json_object();
     const char *id;
     json_t *pod;
     json_object_foreach(pods, id, pod) {
         json_t *one = json_object();
-        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        for (size_t i = 0; i < n; i++) {
             json_t *value = json_object_get(pod, keys[i]);
             if (value)
                 put(one, keys[i], json_incref(value));
@@ -378,9 +381,9 @@ void cluster_hash(const struct cluster *c, char ret[65]) {
     const char *name;
     json_t *pods;
     json_object_foreach(c->dependencies, name, pods) {
-        put(dependencies, name, essence(pods));
+        put(dependencies, name, essence(pods, false));
     }
-    put(all, "pods", essence(c->pods));
+    put(all, "pods", essence(c->pods, true));
     put(all, "dependencies", dependencies);
     auto_free char *canonical = json_canonical(all);
     digest_hex(canonical, strlen(canonical), ret);

@@ -201,6 +201,8 @@ json_t *record_make(const struct record_facts *facts, int64_t seq) {
     put_text(r, "public", facts->public_);
     if (seq >= 0)
         put(r, "seq", json_integer(seq));
+    if (facts->renewals)
+        put(r, "renewals", json_integer(facts->renewals));
     put_text(r, "sidecar", OCHOPOD_VERSION);
     return r;
 }

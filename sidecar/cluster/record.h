@@ -34,6 +34,8 @@ struct record_facts { // what a pod says of itself; NULL: ""
     const char *application, *cluster, *namespace_, *task, *zk, *fwk, *ip, *node, *public_, *port;
     bool debug, start, local;
     const json_t *ports; // object label -> int
+    int64_t renewals;    // how often this pod has asked for a round although nothing else of its
+                         // record had changed; 0 is left out
 };
 // The payload, keys in the original's order, marker last; seq < 0 leaves it out. New reference.
 json_t *record_make(const struct record_facts *facts, int64_t seq);

@@ -72,6 +72,11 @@ static int64_t lease_left(const struct coordinator *c) {
 
 // Asked of the clock, not of what was told: after a stop of the process this may be the first line
 // that runs.
+void coordinator_update(struct coordinator *c) {
+    if (c->registration)
+        registration_update(c->registration, c->config.facts);
+}
+
 bool coordinator_attached(const struct coordinator *c) {
     return is_registered(c) && c->zk && zk_state(c->zk) != ZK_LOST && lease_left(c) > 0;
 }

@@ -45,6 +45,8 @@ void coordinator_reset(
     struct coordinator *c); // drops the session and registers again; the workload runs on
 void coordinator_stand(struct coordinator *c,
                        bool stand); // false: step down and do not stand for leader
+// config.facts, which are borrowed, have changed: the record is written anew.
+void coordinator_update(struct coordinator *c);
 bool coordinator_attached(const struct coordinator *c);
 // "follower", "leader", "leader (configuration pending)", "leader (configuring)"
 const char *coordinator_state(const struct coordinator *c);

@@ -12,7 +12,7 @@ struct node {
     struct watch *watch;
     char *name; // "<id>.<10 digits>"
     struct zk_op *get;
-    struct zk_follow *follow; // until it can be used
+    struct zk_follow *follow; // ours for good; an original one's until it can be used
     bool read;
     struct record *record; // NULL: cannot be used
     char *reason;          // why, "" while it can
@@ -102,7 +102,7 @@ static void on_followed(const char *data, size_t len, const struct zk_stat *stat
     if (err->kind != ERR_NONE)
         return; // gone: the list of names says so
     take(n, data, len, stat);
-    if (n->record)
+    if (n->record && !n->record->ours)
         zk_unfollow(&n->follow);
     changed(n->watch);
 }
@@ -119,7 +119,7 @@ static void on_data(const char *data, size_t len, const struct zk_stat *stat, co
     }
     if (err->kind == ERR_NONE) {
         take(n, data, len, stat);
-        if (!n->record) {
+        if (!n->follow && (!n->record || n->record->ours)) {
             auto_free char *path = xasprintf("%s/%s", w->folder, n->name);
             n->follow = zk_follow_data(w->zk, path, on_followed, n);
         }

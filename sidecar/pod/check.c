@@ -132,10 +132,17 @@ void check_stage(struct run *run) {
 static void check_done(struct run *run) {
     struct pod *pod = run->pod;
     struct job *job = job_of(run);
+    struct err err = ERR_INIT;
+    if (proposal_compare(pod, job->proposal, &err)) {
+        run_fail(run, &err);
+        return;
+    }
+    bool changed = pod->spec->workload.strict || proposal_is_changed(job->proposal);
     proposal_free(pod->checked);
     pod->checked = take_ptr(job->proposal);
-    job->answer = json_pack("{s:b, s:b, s:b}", "joined", pod->state->joined, "started",
-                            pod->state->started, "running", pod->at == POD_RUNNING);
+    job->answer = json_pack("{s:b, s:b, s:b, s:b}", "joined", pod->state->joined, "started",
+                            pod->state->started, "running", pod->at == POD_RUNNING, "changed",
+                            changed);
     run_next(run);
 }
 

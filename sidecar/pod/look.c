@@ -198,6 +198,14 @@ static void resume(struct pod *pod, bool running) {
     pod->configured = is_in_force(pod) && *pod->state->container;
     pod->wanted = pod->configured && (running || *pod->state->started_at) && !pod->state->off &&
                   !pod->state->dead;
+    // What is in force was put there by another run of our container: only a round may start it,
+    // and to the leader nothing about us has changed.
+    if (!pod->configured && pod->state->applied && !pod->state->dead) {
+        pod->state->renewals++;
+        pod_save(pod);
+        log_info("pod %s asks for a round renewals=%lld", pod->config.full_name,
+                 (long long)pod->state->renewals);
+    }
 }
 
 static void look_again(void *arg) {

@@ -145,14 +145,10 @@ static void on_configure(struct run *run) {
 
 // ---- what is to be done ----
 
-static bool is_changed(const struct proposal *p) {
-    return p->files_changed || p->container_changed || p->dependencies_changed;
-}
-
 // Changed files alone may be told to the running workload instead.
 static bool wants_restart(const struct pod *pod, const struct proposal *p) {
     return pod->stale || !pod->configured || pod->spec->workload.strict || p->container_changed ||
-           (is_changed(p) && pod->spec->workload.on_change.kind == CHANGE_RESTART);
+           (proposal_is_changed(p) && pod->spec->workload.on_change.kind == CHANGE_RESTART);
 }
 
 static void take_over(struct pod *pod, struct proposal *p);
@@ -167,7 +163,8 @@ static void on_compare(struct run *run) {
     }
     job->parked = pod->state->off;
     bool up = pod->at == POD_RUNNING || pod->at == POD_WAITING || pod->at == POD_STARTING;
-    if (up && !job->parked && !is_changed(job->proposal) && !wants_restart(pod, job->proposal)) {
+    if (up && !job->parked && !proposal_is_changed(job->proposal) &&
+        !wants_restart(pod, job->proposal)) {
         pod->wanted = true;
         take_over(pod, job->proposal);
         run_skip(run, "ready");

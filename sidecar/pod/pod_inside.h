@@ -113,6 +113,7 @@ int proposal_needs(const struct spec *spec, const struct proposal *proposal,
 // The container it wants, launch only: body.
 int proposal_shape(struct pod *pod, struct proposal *proposal, struct err *err) must_check;
 // Works out body, applied and the three changes against what is in force.
+bool proposal_is_changed(const struct proposal *proposal);
 int proposal_compare(struct pod *pod, struct proposal *proposal, struct err *err) must_check;
 void proposal_discard(struct pod *pod, struct proposal *proposal); // its staged files
 void digest_text(const char *text, char ret[65]);

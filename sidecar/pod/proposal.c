@@ -144,6 +144,10 @@ int proposal_shape(struct pod *pod, struct proposal *p, struct err *err) {
     return p->body ? 0 : -1;
 }
 
+bool proposal_is_changed(const struct proposal *p) {
+    return p->files_changed || p->container_changed || p->dependencies_changed;
+}
+
 int proposal_compare(struct pod *pod, struct proposal *p, struct err *err) {
     const json_t *old = pod->state->applied;
     if (proposal_shape(pod, p, err))

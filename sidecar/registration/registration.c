@@ -21,6 +21,7 @@ struct registration {
     char *deleted;   // the last ghost
     bool doubt;      // whether our last create made a node
     bool registered; // on_registered was called
+    bool stale;      // our node holds an older record
     bool over;
     int met; // others of our id, deleted so far
     struct zk_op *op;
@@ -105,27 +106,34 @@ static void on_own(const char *data, size_t len, const struct zk_stat *stat, con
     look(r);
 }
 
+static void on_completed(const struct err *err, void *arg) {
+    struct registration *r = arg;
+    r->op = NULL;
+    if (err->kind == ERR_NONE || err->kind == ERR_ABSENT) {
+        look(r); // absent: it finds that out
+        return;
+    }
+    r->stale = true;
+    retry(r, err);
+}
+
+static void complete(struct registration *r) {
+    r->stale = false;
+    auto_free char *payload = json_write(r->record);
+    r->op = zk_set(r->zk, r->path, payload, strlen(payload), ZK_ANY_VERSION, on_completed, r);
+}
+
 static void settle(struct registration *r) {
+    if (r->stale) {
+        complete(r);
+        return;
+    }
     if (!r->own)
         r->own = zk_follow_data(r->zk, r->path, on_own, r);
     if (r->registered)
         return;
     r->registered = true;
     r->events->on_registered(r->path, r->seq, r->arg);
-}
-
-static void on_completed(const struct err *err, void *arg) {
-    struct registration *r = arg;
-    r->op = NULL;
-    if (err->kind == ERR_NONE || err->kind == ERR_ABSENT)
-        look(r); // absent: it finds that out
-    else
-        retry(r, err);
-}
-
-static void complete(struct registration *r) {
-    auto_free char *payload = json_write(r->record);
-    r->op = zk_set(r->zk, r->path, payload, strlen(payload), ZK_ANY_VERSION, on_completed, r);
 }
 
 // The node is ours. Its suffix is our seq when we have none; only then is its payload not whole.
@@ -283,6 +291,14 @@ struct registration *registration_create(struct loop *loop, struct zk *zk, const
     r->arg = arg;
     make(r);
     return r;
+}
+
+void registration_update(struct registration *r, const struct record_facts *facts) {
+    json_decref(r->record);
+    r->record = record_make(facts, r->seq);
+    r->stale = true;
+    if (!r->pause)
+        look(r); // does nothing while a call is under way, which ends in a look
 }
 
 // ---- leaving ----

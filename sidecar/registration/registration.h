@@ -21,6 +21,8 @@ struct registration *registration_create(struct loop *loop, struct zk *zk, const
                                          const char *pod_id, const struct record_facts *facts,
                                          int64_t seq, const struct registration_events *events,
                                          void *arg);
+// What the pod says of itself has changed: written to our node, now or once there is one.
+void registration_update(struct registration *r, const struct record_facts *facts);
 // Deletes the node (good order); done on the loop, also when it failed.
 void registration_withdraw(struct registration *r, void (*done)(void *arg), void *arg);
 void registration_free(struct registration *r); // touches nothing in ZooKeeper; takes NULL

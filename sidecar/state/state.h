@@ -16,6 +16,7 @@ struct state {
     char *tree;         // of epoch; "" none
     int64_t epoch;      // highest accepted in check
     int64_t round;      // highest of that epoch
+    int64_t renewals;   // rounds asked for, see record.h
     bool off;           // an operator's off holds until on
     bool dead;          // done, killed: until an operator's on
     bool started;       // the workload ran once: data may exist
