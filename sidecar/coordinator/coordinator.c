@@ -4,18 +4,16 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
-#include "sidecar/cluster/digest.h"
 #include "sidecar/coordinator/coordinator_fsm.h"
 #include "sidecar/coordinator/leaving.h"
 #include "sidecar/coordinator/nodes.h"
 #include "sidecar/coordinator/reading.h"
 #include "sidecar/registration/registration.h"
 #include "sidecar/zk/lock.h"
-#include <ctype.h>
 #include <string.h>
 #include <sys/random.h>
 
-enum { PAUSE_MS = 2000, AGAIN_MS = 1000, HEX = 32, WAITING = 8, MAX_RECORD = 64 * 1024 };
+enum { PAUSE_MS = 2000, AGAIN_MS = 1000, WAITING = 8, MAX_RECORD = 64 * 1024 };
 
 // Outlives the coordinator when that is freed before the session has ended.
 struct closing {
@@ -28,7 +26,6 @@ struct coordinator {
     struct coordinator_config config; // strings borrowed
     char *servers, *auth, *known;     // known: literal addresses of an earlier session
     char *root, *name;                // name: "<namespace>.<cluster>"
-    char hex[HEX + 1];                // of our lock nodes
     int64_t seq;
     enum coordinator_state_name state;
     bool stands;   // may lead
@@ -72,11 +69,6 @@ static int64_t lease_left(const struct coordinator *c) {
 
 // Asked of the clock, not of what was told: after a stop of the process this may be the first line
 // that runs.
-void coordinator_update(struct coordinator *c) {
-    if (c->registration)
-        registration_update(c->registration, c->config.facts);
-}
-
 bool coordinator_attached(const struct coordinator *c) {
     return is_registered(c) && c->zk && zk_state(c->zk) != ZK_LOST && lease_left(c) > 0;
 }
@@ -211,7 +203,7 @@ static void stand(struct coordinator *c) {
     if (c->lock || c->released)
         return; // when that is done
     auto_free char *folder = xasprintf("%s/coordinator", c->root);
-    c->lock = lock_create(c->loop, c->zk, folder, c->hex, &events, c);
+    c->lock = lock_create(c->loop, c->zk, folder, c->config.pod_id, &events, c);
 }
 
 static void on_released(void *arg) {
@@ -418,20 +410,6 @@ static void happen(struct coordinator *c, enum coordinator_event event) {
 
 // ---- the door ----
 
-// The pod's id, which is a uuid, without its dashes; what is none by its digest.
-static void make_hex(struct coordinator *c, const char *pod_id) {
-    char digest[65];
-    size_t n = 0;
-    for (const char *p = pod_id; *p && n < HEX; p++) {
-        if (isxdigit((unsigned char)*p))
-            c->hex[n++] = (char)tolower((unsigned char)*p);
-    }
-    if (n == HEX && strlen(pod_id) == HEX + 4)
-        return;
-    digest_hex(pod_id, strlen(pod_id), digest);
-    memcpy(c->hex, digest, HEX);
-}
-
 static void keep_secret(const char *auth) {
     const char *password = auth ? strchr(auth, ':') : NULL;
     if (password && password[1])
@@ -468,7 +446,6 @@ struct coordinator *coordinator_create(struct loop *loop, struct http *http,
     c->events = events;
     c->arg = arg;
     list_init(&c->readings);
-    make_hex(c, config->pod_id);
     keep_secret(c->auth);
     loop_timer_start(loop, &c->pause, 0, on_pause, c);
     return c;
@@ -476,6 +453,11 @@ struct coordinator *coordinator_create(struct loop *loop, struct http *http,
 
 void coordinator_reset(struct coordinator *c) {
     happen(c, COORDINATOR_RESET);
+}
+
+void coordinator_update(struct coordinator *c) {
+    if (c->registration)
+        registration_update(c->registration, c->config.facts);
 }
 
 void coordinator_stand(struct coordinator *c, bool stand_) {

@@ -21,7 +21,7 @@ struct registration {
     char *deleted;   // the last ghost
     bool doubt;      // whether our last create made a node
     bool registered; // on_registered was called
-    bool stale;      // our node holds an older record
+    bool stale;      // our node holds an older record, or one without its seq
     bool over;
     int met; // others of our id, deleted so far
     struct zk_op *op;
@@ -29,8 +29,6 @@ struct registration {
     struct loop_timer *pause;
     const struct registration_events *events;
     void *arg;
-    void (*done)(void *arg);
-    void *done_arg;
 };
 
 static void make(struct registration *r);
@@ -136,16 +134,18 @@ static void settle(struct registration *r) {
     r->events->on_registered(r->path, r->seq, r->arg);
 }
 
-// The node is ours. Its suffix is our seq when we have none; only then is its payload not whole.
+// The node is ours. Its suffix is our seq when we have none, and then it does not say so yet.
 static void take(struct registration *r, char *path) {
     set_path(r, path);
     r->doubt = false;
-    if (r->seq >= 0) {
-        look(r);
-        return;
+    if (r->seq < 0) {
+        set_seq(r, suffix_of(r->name));
+        r->stale = true;
     }
-    set_seq(r, suffix_of(r->name));
-    complete(r);
+    if (r->stale)
+        complete(r);
+    else
+        look(r);
 }
 
 // ---- others of our id ----
@@ -272,6 +272,7 @@ static void on_made(const char *path, const struct zk_stat *stat, const struct e
 static void make(struct registration *r) {
     auto_free char *payload = json_write(r->record);
     auto_free char *path = path_of(r, r->prefix);
+    r->stale = false;
     r->op = zk_create(r->zk, path, payload, strlen(payload), ZK_EPHEMERAL | ZK_SEQUENCE, on_made,
                       r);
 }
@@ -301,35 +302,6 @@ void registration_update(struct registration *r, const struct record_facts *fact
         look(r); // does nothing while a call is under way, which ends in a look
 }
 
-// ---- leaving ----
-
-static void finish(void *arg) {
-    struct registration *r = arg;
-    void (*done)(void *arg) = r->done;
-    if (done)
-        done(r->done_arg); // may free us
-}
-
-static void on_withdrawn(const struct err *err, void *arg) {
-    struct registration *r = arg;
-    (void)err;
-    r->op = NULL;
-    finish(r);
-}
-
-void registration_withdraw(struct registration *r, void (*done)(void *arg), void *arg) {
-    r->over = true;
-    r->done = done;
-    r->done_arg = arg;
-    zk_unfollow(&r->own);
-    zk_forget(&r->op);
-    loop_timer_stop(&r->pause);
-    if (r->path)
-        r->op = zk_delete(r->zk, r->path, ZK_ANY_VERSION, on_withdrawn, r);
-    else
-        loop_timer_start(r->loop, &r->pause, 0, finish, r);
-}
-
 void registration_free(struct registration *r) {
     if (!r)
         return;
@@ -341,5 +313,6 @@ void registration_free(struct registration *r) {
     free(r->prefix);
     free(r->path);
     free(r->ghost);
+    free(r->deleted);
     free(r);
 }

@@ -4,7 +4,8 @@
 // doubt (connection loss during the create, a restart) the children are listed: ours by this
 // session is kept, ours by another session (a ghost of ourselves) is deleted and replaced, never
 // waited for. A pod id held by a living other sidecar (its node keeps coming back: two times) is
-// ERR_EXISTS: a cloned state directory. Loop thread; owned by the coordinator; one per session.
+// ERR_EXISTS: a cloned state directory. The node goes with its session. Loop thread; owned by the
+// coordinator; one per session.
 #pragma once
 #include "sidecar/cluster/record.h"
 #include "sidecar/zk/zk.h"
@@ -23,6 +24,4 @@ struct registration *registration_create(struct loop *loop, struct zk *zk, const
                                          void *arg);
 // What the pod says of itself has changed: written to our node, now or once there is one.
 void registration_update(struct registration *r, const struct record_facts *facts);
-// Deletes the node (good order); done on the loop, also when it failed.
-void registration_withdraw(struct registration *r, void (*done)(void *arg), void *arg);
 void registration_free(struct registration *r); // touches nothing in ZooKeeper; takes NULL

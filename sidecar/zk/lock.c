@@ -3,6 +3,8 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
+#include "sidecar/cluster/digest.h"
+#include <ctype.h>
 #include <string.h>
 
 #define MARK "__lock__"
@@ -292,14 +294,26 @@ static void make(struct lock *l) {
     l->op = zk_create(l->zk, path, "", 0, ZK_EPHEMERAL | ZK_SEQUENCE, on_made, l);
 }
 
-struct lock *lock_create(struct loop *loop, struct zk *zk, const char *folder, const char *hex,
+// What is no uuid is known by its digest.
+static char *prefix_of(const char *pod_id) {
+    char hex[65];
+    size_t n = 0;
+    for (const char *p = pod_id; *p && n < HEX; p++) {
+        if (isxdigit((unsigned char)*p))
+            hex[n++] = (char)tolower((unsigned char)*p);
+    }
+    if (n < HEX || strlen(pod_id) != HEX + strlen("----"))
+        digest_hex(pod_id, strlen(pod_id), hex);
+    return xasprintf("%.*s" MARK, HEX, hex);
+}
+
+struct lock *lock_create(struct loop *loop, struct zk *zk, const char *folder, const char *pod_id,
                          const struct lock_events *events, void *arg) {
-    CHECK(strlen(hex) == HEX);
     struct lock *l = xnew(struct lock);
     l->loop = loop;
     l->zk = zk;
     l->folder = xstrdup(folder);
-    l->prefix = xasprintf("%s" MARK, hex);
+    l->prefix = prefix_of(pod_id);
     l->events = events;
     l->arg = arg;
     make(l);

@@ -2,6 +2,7 @@
 // stand-in that keeps book: rounds are the leader's own tests.
 #include "sidecar/coordinator/coordinator.h"
 #include "base/check.h"
+#include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
 #include "tests/fake/loop.h"
@@ -325,6 +326,389 @@ static void what_is_wrong_with_the_address_is_said_at_once(void **state) {
     }
 }
 
+// ---- faults ----
+
+static void run(struct bench *t, int64_t ms) {
+    fake_loop_advance(t->loop, ms);
+}
+
+static struct leader *leader_of(const struct pod *p) {
+    for (int i = 0; i < leaders_n; i++) {
+        if (strcmp(leaders[i]->config.pod_id, p->id) == 0)
+            return leaders[i];
+    }
+    return NULL;
+}
+
+static int leading_n(const struct bench *t) {
+    int n = 0;
+    for (int i = 0; i < PODS; i++)
+        n += t->pods[i].leading;
+    return n;
+}
+
+// Everybody is in, once, with the number of old, and one leads.
+static void all_is_well(struct bench *t) {
+    assert_int_equal(count(t, ROOT "/pods"), PODS);
+    assert_int_equal(count(t, ROOT "/coordinator"), PODS);
+    assert_int_equal(leading_n(t), 1);
+    assert_int_equal(leaders_n, 1);
+    for (int i = 0; i < PODS; i++) {
+        struct pod *p = &t->pods[i];
+        auto_free char *path = node_of(t, p);
+        assert_non_null(path);
+        assert_true(p->attached && coordinator_attached(p->coordinator));
+        assert_int_equal(p->seq, i);
+        auto_free char *seq = xasprintf("\"seq\":%d,", i);
+        assert_non_null(strstr(fake_zk_data(t->server, path), seq));
+    }
+}
+
+static void a_short_cut_changes_nothing(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    auto_free char *path = node_of(t, &t->pods[0]);
+    int writes = fake_zk_writes(t->server);
+    fake_zk_cut(zk_of(t, &t->pods[0]), 800);
+    run(t, 10);
+    assert_true(leader_of(&t->pods[0])->suspended);
+    assert_true(coordinator_attached(t->pods[0].coordinator)); // its lease still runs
+    run(t, 1000);
+    assert_false(leader_of(&t->pods[0])->suspended);
+    assert_int_equal(fake_zk_writes(t->server), writes);
+    auto_free char *again = node_of(t, &t->pods[0]);
+    assert_string_equal(path, again);
+    all_is_well(t);
+}
+
+static void silence_detaches_before_anybody_can_take_over(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    struct pod *p = &t->pods[0];
+    fake_zk_stall(zk_of(t, p));
+    while (p->attached)
+        run(t, 1);
+    assert_false(coordinator_attached(p->coordinator));
+    assert_int_equal(leading_n(t), 1); // nobody else yet
+    assert_true(p->leading && leader_of(p)->suspended);
+    assert_non_null(zk_of(t, p)); // the server still believes in us
+    while (!t->pods[1].leading) {
+        run(t, 1);
+        assert_false(p->attached);
+    }
+    assert_false(p->leading);
+    run(t, 5000);
+    all_is_well(t);
+    assert_true(t->pods[1].leading);
+}
+
+static void a_session_lost_is_replaced_and_keeps_the_number(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    auto_free char *path = node_of(t, &t->pods[0]);
+    fake_zk_expire(zk_of(t, &t->pods[0]));
+    run(t, 100);
+    assert_false(t->pods[0].leading);
+    assert_true(t->pods[1].leading);
+    run(t, 3000);
+    all_is_well(t);
+    auto_free char *again = node_of(t, &t->pods[0]);
+    assert_string_not_equal(path, again);
+}
+
+static void an_outage_of_the_server_costs_no_number_and_leaves_no_ghost(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    fake_zk_down(t->server);
+    run(t, 3 * SESSION);
+    assert_int_equal(leading_n(t), 0);
+    for (int i = 0; i < PODS; i++)
+        assert_false(t->pods[i].attached);
+    fake_zk_up(t->server);
+    run(t, 2500); // the pause, not the session of the ghosts
+    all_is_well(t);
+}
+
+static void another_server_in_its_place_is_a_new_tree(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    auto_free char *tree = xstrdup(fake_zk_data(t->server, ROOT "/tree"));
+    fake_zk_wipe(t->server);
+    run(t, 5000);
+    assert_string_not_equal(fake_zk_data(t->server, ROOT "/tree"), tree);
+    all_is_well(t);
+}
+
+// Each request of the way in loses its connection, before and after it took effect.
+static void an_answer_lost_anywhere_leaves_one_of_everything(void **state) {
+    struct bench *t = *state;
+    struct pod *p = &t->pods[0];
+    for (int nth = 1; nth <= 14; nth++) {
+        for (int when = FAKE_ZK_BEFORE; when <= FAKE_ZK_AFTER; when++) {
+            start(p);
+            fake_loop_run_until_idle(t->loop);
+            fake_zk_lose(fake_zk_newest(t->server), (enum fake_zk_loss)when, nth);
+            run(t, 1500);
+            assert_true(p->attached && p->leading);
+            assert_int_equal(p->fatal.kind, ERR_NONE);
+            assert_int_equal(count(t, ROOT "/pods"), 1);
+            assert_int_equal(count(t, ROOT "/coordinator"), 1);
+            auto_free char *path = node_of(t, p);
+            auto_free char *seq = xasprintf("\"seq\":%d,", (int)p->seq);
+            assert_non_null(strstr(fake_zk_data(t->server, path), seq));
+            coordinator_free(p->coordinator);
+            p->coordinator = NULL;
+            p->leading = p->attached = false;
+            p->seq = -1;
+            settle(t);
+        }
+    }
+}
+
+static void a_restart_after_a_crash_replaces_its_ghost_at_once(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    struct pod *p = &t->pods[0];
+    int64_t epoch = leader_of(p)->config.epoch;
+    fake_zk_crash(zk_of(t, p));
+    coordinator_free(p->coordinator);
+    p->leading = p->attached = false;
+    start(p);
+    run(t, 200); // far less than the session
+    assert_int_equal(count(t, ROOT "/pods"), PODS);
+    assert_int_equal(count(t, ROOT "/coordinator"), PODS);
+    assert_int_equal(p->fatal.kind, ERR_NONE);
+    all_is_well(t);
+    assert_true(leaders[0]->config.epoch > epoch);
+}
+
+static void a_cloned_pod_id_is_fatal_to_one_at_least(void **state) {
+    struct bench *t = *state;
+    struct pod *a = &t->pods[0], *b = &t->pods[1];
+    start(a);
+    settle(t);
+    strcpy(b->id, a->id);
+    b->seq = a->seq;
+    start(b);
+    run(t, 10000);
+    assert_true((a->fatal.kind == ERR_EXISTS) != (b->fatal.kind == ERR_EXISTS));
+    struct pod *survivor = a->fatal.kind ? b : a, *victim = a->fatal.kind ? a : b;
+    assert_non_null(strstr(victim->fatal.text, "state directory"));
+    assert_true(survivor->attached && survivor->leading);
+    assert_false(victim->attached || victim->leading);
+    assert_int_equal(count(t, ROOT "/pods"), 1);
+}
+
+static void a_record_deleted_by_hand_is_made_again(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    auto_free char *path = node_of(t, &t->pods[1]);
+    fake_zk_remove(t->server, path);
+    settle(t);
+    auto_free char *again = node_of(t, &t->pods[1]);
+    assert_non_null(again);
+    assert_string_not_equal(path, again);
+    all_is_well(t);
+}
+
+static void a_record_that_changed_is_written_anew_under_its_number(void **state) {
+    struct bench *t = *state;
+    struct pod *p = &t->pods[0];
+    for (int when = FAKE_ZK_BEFORE; when <= FAKE_ZK_AFTER; when++) {
+        start(p);
+        settle(t);
+        auto_free char *path = node_of(t, p);
+        fake_zk_lose(zk_of(t, p), (enum fake_zk_loss)when, 1);
+        p->facts.task = when == FAKE_ZK_BEFORE ? "one" : "two";
+        coordinator_update(p->coordinator);
+        run(t, 1000);
+        const char *data = fake_zk_data(t->server, path);
+        assert_non_null(strstr(data, p->facts.task));
+        assert_non_null(strstr(data, "\"seq\":0,\"sidecar\""));
+        coordinator_free(p->coordinator);
+        settle(t);
+        start(p); // the change comes while the record is being made
+        coordinator_update(p->coordinator);
+        fake_loop_run_until_idle(t->loop);
+        p->facts.node = when == FAKE_ZK_BEFORE ? "three" : "four";
+        for (int i = 0; i < 8; i++) {
+            run(t, 1);
+            coordinator_update(p->coordinator);
+        }
+        settle(t);
+        auto_free char *again = node_of(t, p);
+        assert_non_null(strstr(fake_zk_data(t->server, again), p->facts.node));
+        coordinator_free(p->coordinator);
+        p->coordinator = NULL;
+        settle(t);
+    }
+}
+
+static void a_lock_deleted_by_hand_deposes(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    fake_zk_remove(t->server, leaders[0]->lock_path);
+    run(t, 10);
+    assert_false(t->pods[0].leading);
+    run(t, 1500);
+    assert_true(t->pods[1].leading);
+    all_is_well(t);
+}
+
+static void a_deposed_leader_goes_to_the_end_of_the_queue(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    struct err why = ERR_INIT;
+    err_set(&why, ERR_FENCED, "a pod follows a newer leader");
+    leaders[0]->config.on_deposed(&why, leaders[0]->config.arg);
+    assert_int_equal(leaders_n, 1); // not within its own call
+    run(t, 1500);
+    assert_true(t->pods[1].leading);
+    all_is_well(t);
+}
+
+static void a_foreign_contender_is_respected_and_other_children_are_not_contenders(void **state) {
+    struct bench *t = *state;
+    fake_zk_put(t->server, 0, ROOT "/coordinator/zz-foreign__lock__0000000000", "data", 0);
+    fake_zk_put(t->server, 0, ROOT "/coordinator/aa-note", "", 0);
+    fake_zk_put(t->server, 0, ROOT "/coordinator/0000__lock__x", "", 0);
+    start(&t->pods[0]);
+    run(t, 1000);
+    assert_true(t->pods[0].attached);
+    assert_false(t->pods[0].leading);
+    fake_zk_remove(t->server, ROOT "/coordinator/zz-foreign__lock__0000000000");
+    run(t, 10);
+    assert_true(t->pods[0].leading);
+}
+
+// An original follower deletes its node every 5 s and makes the next.
+static void a_queue_that_churns_wakes_no_herd(void **state) {
+    struct bench *t = *state;
+    int64_t stranger = fake_zk_stranger(t->server);
+    start_all(t);
+    const char *lock = ROOT "/coordinator/ffffffffffffffffffffffffffffffff__lock__";
+    for (int i = 0; i < 20; i++) {
+        auto_free char *node = xstrdup(
+            fake_zk_put(t->server, stranger, lock, "", ZK_EPHEMERAL | ZK_SEQUENCE));
+        int before = fake_zk_requests(t->server);
+        settle(t);
+        fake_zk_remove(t->server, node);
+        settle(t);
+        assert_int_equal(fake_zk_requests(t->server), before); // it stood behind all of us
+    }
+    assert_true(t->pods[0].leading);
+}
+
+static void who_steps_aside_gives_the_lock_back_and_may_come_again(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    coordinator_stand(t->pods[0].coordinator, false);
+    assert_false(t->pods[0].leading);
+    settle(t);
+    assert_true(t->pods[1].leading);
+    assert_int_equal(count(t, ROOT "/coordinator"), 2);
+    assert_true(t->pods[0].attached);
+    fake_zk_expire(zk_of(t, &t->pods[0])); // not forgotten over a session
+    run(t, 3000);
+    assert_true(t->pods[0].attached);
+    assert_int_equal(count(t, ROOT "/coordinator"), 2);
+    coordinator_stand(t->pods[0].coordinator, true);
+    settle(t);
+    all_is_well(t);
+    assert_true(t->pods[1].leading);
+}
+
+static void aside_and_back_at_once_leaves_one_lock(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    for (int i = 0; i < 5; i++) {
+        coordinator_stand(t->pods[0].coordinator, false);
+        coordinator_stand(t->pods[0].coordinator, true);
+        run(t, i);
+    }
+    settle(t);
+    all_is_well(t);
+    assert_true(t->pods[1].leading);
+}
+
+static void a_reset_takes_a_new_session_and_keeps_the_number(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    int64_t session = zk_session(zk_of(t, &t->pods[0]));
+    coordinator_reset(t->pods[0].coordinator);
+    assert_false(t->pods[0].leading || t->pods[0].attached);
+    settle(t);
+    all_is_well(t);
+    assert_int_not_equal(zk_session(zk_of(t, &t->pods[0])), session);
+    assert_true(t->pods[1].leading);
+}
+
+static void a_frozen_leader_wakes_as_a_follower(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    struct zk *zk = zk_of(t, &t->pods[0]);
+    fake_zk_freeze(zk);
+    run(t, SESSION + 500);
+    assert_true(t->pods[1].leading);
+    fake_zk_thaw(zk);
+    assert_false(coordinator_attached(t->pods[0].coordinator)); // before it was told anything
+    run(t, 3000);
+    all_is_well(t);
+    assert_true(t->pods[1].leading);
+}
+
+static void readings_end_with_the_session(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    coordinator_read(t->pods[1].coordinator, on_read, t);
+    fake_zk_expire(zk_of(t, &t->pods[1]));
+    run(t, 100);
+    assert_int_equal(t->reads, 1);
+    assert_true(t->err.kind == ERR_RETRY || t->err.kind == ERR_DETACHED);
+    coordinator_read(t->pods[1].coordinator, on_read, t);
+    run(t, 1);
+    assert_int_equal(t->reads, 2);
+    assert_int_equal(t->err.kind, ERR_DETACHED);
+    fake_zk_latency(t->server, 100);
+    run(t, 5000);
+    coordinator_read(t->pods[1].coordinator, on_read, t);
+    run(t, 10);
+    coordinator_reset(t->pods[1].coordinator);
+    run(t, 10);
+    assert_int_equal(t->reads, 3);
+    assert_int_equal(t->err.kind, ERR_DETACHED);
+    fake_zk_latency(t->server, 1);
+    run(t, 200);
+}
+
+static void leaving_ends_whatever_the_server_does(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    fake_zk_cut(zk_of(t, &t->pods[0]), -1);
+    run(t, 10);
+    coordinator_leave(t->pods[0].coordinator, on_left, &t->pods[0]);
+    fake_zk_stall(zk_of(t, &t->pods[1]));
+    coordinator_leave(t->pods[1].coordinator, on_left, &t->pods[1]);
+    fake_zk_expire(zk_of(t, &t->pods[2]));
+    run(t, 30);
+    coordinator_leave(t->pods[2].coordinator, on_left, &t->pods[2]);
+    run(t, 3000);
+    for (int i = 0; i < PODS; i++)
+        assert_true(t->pods[i].left);
+    assert_int_equal(leaders_n, 0);
+}
+
+static void a_wrong_right_to_write_is_fatal_not_a_storm(void **state) {
+    struct bench *t = *state;
+    int64_t stranger = fake_zk_stranger(t->server);
+    fake_zk_put(t->server, 0, "/ochopod/clusters", "", 0);
+    fake_zk_put(t->server, stranger, ROOT, "", 0); // nothing can be made below an ephemeral node
+    start(&t->pods[0]);
+    run(t, 5000);
+    assert_int_equal(t->pods[0].fatal.kind, ERR_REFUSED);
+    assert_true(fake_zk_requests(t->server) < 50);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -335,6 +719,28 @@ int main(void) {
         T(the_last_to_leave_empties_the_snapshot),
         T(a_reading_holds_all_that_is_there),
         T(what_is_wrong_with_the_address_is_said_at_once),
+        T(a_short_cut_changes_nothing),
+        T(silence_detaches_before_anybody_can_take_over),
+        T(a_session_lost_is_replaced_and_keeps_the_number),
+        T(an_outage_of_the_server_costs_no_number_and_leaves_no_ghost),
+        T(another_server_in_its_place_is_a_new_tree),
+        T(an_answer_lost_anywhere_leaves_one_of_everything),
+        T(a_restart_after_a_crash_replaces_its_ghost_at_once),
+        T(a_cloned_pod_id_is_fatal_to_one_at_least),
+        T(a_record_deleted_by_hand_is_made_again),
+        T(a_record_that_changed_is_written_anew_under_its_number),
+        T(a_lock_deleted_by_hand_deposes),
+        T(a_deposed_leader_goes_to_the_end_of_the_queue),
+        T(a_foreign_contender_is_respected_and_other_children_are_not_contenders),
+        T(a_queue_that_churns_wakes_no_herd),
+        T(who_steps_aside_gives_the_lock_back_and_may_come_again),
+        T(aside_and_back_at_once_leaves_one_lock),
+        T(a_reset_takes_a_new_session_and_keeps_the_number),
+        T(a_frozen_leader_wakes_as_a_follower),
+        T(readings_end_with_the_session),
+        T(leaving_ends_whatever_the_server_does),
+        T(a_wrong_right_to_write_is_fatal_not_a_storm),
     };
+    log_set_level(LOG_LEVEL_ERR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
