@@ -105,8 +105,8 @@ def running(place):
 BAD_SPECS = {
     "an unknown key": ("cluster: a\nworklod:\n  image: x\n", ["pod.yaml:2:1", "worklod", "workload"]),
     "no workload": ("cluster: a\n", ["pod.yaml", "workload"]),
-    "a number that is none": ("cluster: a\nport: eighty\nworkload: {image: x}\n", ["pod.yaml:2:7", "port"]),
-    "a duration that is none": ("cluster: a\ndamper: 5 parsecs\nworkload: {image: x}\n", ["pod.yaml:2:9", "damper"]),
+    "a number that is none": ("cluster: a\nport: eighty\nworkload: {image: x}\n", ["pod.yaml:2:1", "port", "eighty"]),
+    "a duration that is none": ("cluster: a\ndamper: 5 parsecs\nworkload: {image: x}\n", ["pod.yaml:2:1", "damper", "5 parsecs"]),
     "not yaml": ("cluster: [\n", ["pod.yaml:"]),
     "a key twice": ("cluster: a\ncluster: b\nworkload: {image: x}\n", ["pod.yaml:2", "cluster"]),
     "what comes later": ("cluster: a\ntoken_file: /x\nworkload: {image: x}\n", ["pod.yaml:2", "token_file", "not yet"]),
@@ -123,7 +123,7 @@ BAD_SPECS = {
         ["pod.yaml:6", "mode"]),
     "a need of nobody": ("cluster: a\nneeds: {kafka: 1}\nworkload: {image: x}\n", ["pod.yaml:2", "kafka"]),
     "the control port for the workload": (
-        "cluster: a\nport: 8080\nworkload: {image: x, ready: {tcp: 8080}}\n", ["8080"]),
+        "cluster: a\nport: 8080\nworkload: {image: x, ready: {tcp: 8080}}\n", ["pod.yaml:3:35", "control port"]),
 }
 
 
@@ -156,7 +156,7 @@ def test_a_docker_host_that_cannot_be_understood(place):
 
 
 def test_a_zookeeper_address_that_cannot_be_understood(place):
-    assert "zk" in place.refused(OCHOPOD_ZK="zk://:badport:x")
+    assert "OCHOPOD_ZK" in place.refused(OCHOPOD_ZK="zk://:badport:x")
 
 
 def test_no_zookeeper_says_where_to_set_it(place):
