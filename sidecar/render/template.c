@@ -347,7 +347,8 @@ static bool to_text(lua_State *L, int at) {
     if (!isfinite(n))
         return false;
     char s[64];
-    snprintf(s, sizeof s, n == floor(n) && fabs(n) < 1e15 ? "%.0f" : "%.14g", n);
+    snprintf(s, sizeof s, n > -1e15 && n < 1e15 && n == (lua_Number)(long long)n ? "%.0f" : "%.14g",
+             n);
     lua_pushstring(L, s);
     lua_replace(L, at);
     return true;
