@@ -151,7 +151,7 @@ static void admit(struct job *job, const struct fence_witness *witness) {
     case FENCE_RAISE:
         if (raise(pod, job, &err))
             break;
-        // fall through
+        __attribute__((fallthrough));
     case FENCE_PASS:
         if (ask_is_buried(job)) {
             ask_say_dead(&err);
