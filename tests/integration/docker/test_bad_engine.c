@@ -157,7 +157,7 @@ static void what_cannot_be_read_is_retry(void **state) {
     enum { DEEP = sizeof garbage / sizeof *garbage - 1 };
     create(bad, "zk");
     for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
-        auto_got struct got one = {0}, id = {0}, image = {0}, list = {0}, volumes = {0};
+        auto_got struct got one = {0}, id = {0}, image = {0}, list = {0};
         auto_json json_t *body = json_pack("{s:s}", "Image", "app:1");
         struct docker *d = bad->rig->docker;
         tell(bad, "misbehave?kind=garbage&path=/containers/zk", garbage[i]);

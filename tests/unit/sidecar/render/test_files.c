@@ -379,7 +379,7 @@ static void a_crash_between_two_renames_is_rolled_forward(void **state) {
 static void a_broken_journal_is_moved_aside(void **state) {
     struct world *w = *state;
     put(w->state, "swap.json", "[{\"targ");
-    auto_json json_t *answer = recover(w);
+    json_decref(recover(w));
     holds(w->state, "swap.json.broken", "[{\"targ");
     holds(w->state, "swap.json", NULL);
 }
@@ -419,7 +419,7 @@ static void killed_at_any_moment_the_set_is_of_one_round(void **state) {
         snprintf(content, sizeof content, "%d", i);
         put_set(w, content, true, (unsigned)(i * 37));
         torn += access(w->state, F_OK) == 0 && entries(w->state) > 0;
-        auto_json json_t *answer = recover(w);
+        json_decref(recover(w));
         auto_free char *first = get(w->volume, "d0/f");
         assert_true(!strcmp(first, content) || !strcmp(first, before));
         for (int k = 1; k < SET; k++) {
