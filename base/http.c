@@ -370,6 +370,15 @@ static void pump_soon(struct http *http) {
 
 // ---- the door ----
 
+// libcurl would initialise libssh2, and that one OpenSSL with all its engines: 1.5 MB of each
+// worker and some ms of its start, for protocols that nobody here speaks. The program's own
+// definition is found before the library's.
+int libssh2_init(int flags);
+int libssh2_init(int flags) {
+    (void)flags;
+    return 0;
+}
+
 struct http *http_create(struct loop *loop, int max_total, int max_idle) {
     struct http *http = xnew(struct http);
     CHECK(curl_global_init(CURL_GLOBAL_NOTHING) == 0); // no TLS
