@@ -238,8 +238,8 @@ static void swapped(json_t *answer, const struct err *err, void *arg) {
     struct proposal *p = job_of(run)->proposal;
     (void)answer;
     run->job = NULL;
-    json_decref(p->staged);
-    p->staged = json_pack("{s:O}", "outside", json_object_get(p->staged, "outside"));
+    replace_json(&p->staged, // what was renamed must not be discarded
+                 json_pack("{s:O}", "outside", json_object_get(p->staged, "outside")));
     run_step_over(run, err);
 }
 

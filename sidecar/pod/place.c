@@ -124,6 +124,9 @@ struct place *place_make(const struct spec *spec, const struct binding_facts *fa
     p->full_name = xstrdup(full_name);
     p->owner = self ? xstrdup(self->id) : process_owner();
     p->run = self ? xasprintf("%s@%s", self->id, self->started_at) : xstrdup(p->owner);
+    char hex[65];
+    digest_hex(p->run, strlen(p->run), hex);
+    snprintf(p->run_id, sizeof p->run_id, "%.16s", hex);
     name_it(p);
     p->home_network = home(self);
     p->network = xstrdup(spec->workload.network ? spec->workload.network : p->home_network);

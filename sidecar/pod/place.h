@@ -13,7 +13,8 @@
 struct place {
     const struct docker_container *self; // NULL outside a container
     char *owner;
-    char *run; // owner and its start: after another start its network is another one
+    char *run;       // owner and its start: after another start its network is another one
+    char run_id[17]; // of it, for others to compare
     char *name;
     char *fallback_name; // when another container has the first
     char *network;       // NetworkMode of the workload

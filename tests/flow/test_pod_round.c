@@ -192,6 +192,23 @@ static void dying_before_it_is_ready_fails_the_on(void **unused) {
     stage_free(s);
 }
 
+static void a_file_below_no_shared_volume_goes_in_by_the_archive_call(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    auto_free char *yaml = xasprintf(
+        "%s  - {target: /etc/app.conf, content: \"{{ size }} of them\"}\n", s->yaml);
+    stage_worker_gone(s);
+    stage_spec(s, yaml);
+    stage_worker(s);
+    stage_configure(s);
+    assert_string_equal(fake_engine_file(s->engine, WORKLOAD, "/etc/app.conf"), "1 of them");
+    stage_grow(s);
+    stage_configure(s);
+    assert_string_equal(fake_engine_file(s->engine, WORKLOAD, "/etc/app.conf"), "2 of them");
+    expect_process(s, "running");
+    stage_free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(check_touches_nothing_and_on_starts_it),
@@ -205,6 +222,7 @@ int main(void) {
         cmocka_unit_test(a_body_that_is_new_to_on_is_staged_and_started),
         cmocka_unit_test(changed_files_alone_may_be_told_by_a_signal),
         cmocka_unit_test(on_answers_only_when_it_is_ready_or_never_will_be),
+        cmocka_unit_test(a_file_below_no_shared_volume_goes_in_by_the_archive_call),
         cmocka_unit_test(dying_before_it_is_ready_fails_the_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
