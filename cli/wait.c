@@ -35,7 +35,10 @@ static bool is_so(const struct pod_seen *pod, const char *state) {
     return strcmp(process, "running") == 0 && (!ready || json_is_true(ready));
 }
 
+// A cluster of original pods counts no rounds.
 static bool enough_rounds(const json_t *clusters, int64_t generation) {
+    if (generation < 0)
+        return true;
     const char *name;
     json_t *cluster;
     json_object_foreach((json_t *)clusters, name, cluster) {

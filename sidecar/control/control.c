@@ -30,15 +30,15 @@ int control_open(struct loop *loop, struct http *http, const struct spec *spec, 
     list_init(&c->reads);
     if (server_open(loop, spec->listen, spec->port, &events, c, &c->server, err))
         return -1;
-    log_info("control listen=%s port=%d", spec->listen, server_port(c->server));
+    log_info("control listen=%s port=%d", spec->listen, server_bound_port(c->server));
     log_warn("control: no token: whoever reaches port %d of %s can stop this pod",
-             server_port(c->server), spec->listen);
+             server_bound_port(c->server), spec->listen);
     *ret = take_ptr(c);
     return 0;
 }
 
 int control_port(const struct control *control) {
-    return server_port(control->server);
+    return server_bound_port(control->server);
 }
 
 void control_changed(struct control *control) {

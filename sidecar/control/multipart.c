@@ -51,16 +51,20 @@ static char *parameter(struct span line, const char *name) {
     return NULL;
 }
 
-static int read_boundary(const char *content_type, char **ret, struct err *err) {
+// What stands before each part; NULL with err. Caller frees.
+static char *read_boundary(const char *content_type, struct err *err) {
     static const char kind[] = "multipart/form-data";
     struct span type = {content_type, content_type ? strlen(content_type) : 0};
-    if (type.len < sizeof(kind) - 1 || strncasecmp(type.s, kind, sizeof(kind) - 1) != 0)
-        return err_set(err, ERR_USER, "files come as multipart/form-data");
+    if (type.len < sizeof(kind) - 1 || strncasecmp(type.s, kind, sizeof(kind) - 1) != 0) {
+        err_set(err, ERR_USER, "files come as multipart/form-data");
+        return NULL;
+    }
     auto_free char *value = parameter(type, "boundary");
-    if (!value || !*value || strlen(value) > BOUNDARY_MAX)
-        return err_set(err, ERR_USER, "multipart/form-data needs a boundary of 1 to 70 characters");
-    *ret = xasprintf("\r\n--%s", value);
-    return 0;
+    if (!value || !*value || strlen(value) > BOUNDARY_MAX) {
+        err_set(err, ERR_USER, "multipart/form-data needs a boundary of 1 to 70 characters");
+        return NULL;
+    }
+    return xasprintf("\r\n--%s", value);
 }
 
 // Consumes the header of a part up to its empty line.
@@ -120,8 +124,8 @@ static int read_parts(struct multipart *m, struct span body, const char *boundar
 int multipart_read(struct multipart *m, const char *content_type, const char *body, size_t len,
                    struct err *err) {
     *m = (struct multipart){0};
-    auto_free char *boundary = NULL;
-    if (read_boundary(content_type, &boundary, err))
+    auto_free char *boundary = read_boundary(content_type, err);
+    if (!boundary)
         return -1;
     if (read_parts(m, (struct span){body, len}, boundary, err)) {
         multipart_done(m);

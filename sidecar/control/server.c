@@ -518,7 +518,7 @@ static void on_turn(void *arg) {
 }
 
 static int port_of(int fd) {
-    struct sockaddr_storage at;
+    struct sockaddr_storage at = {0};
     socklen_t len = sizeof(at);
     CHECK(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
     return ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
@@ -557,7 +557,7 @@ int server_open(struct loop *loop, const char *listen_on, int port,
     return 0;
 }
 
-int server_port(const struct server *server) {
+int server_bound_port(const struct server *server) {
     return server->port;
 }
 

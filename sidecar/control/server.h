@@ -26,7 +26,7 @@ struct server_events {
 // listen: a literal address, port 0: any. Every limit is control.h's.
 int server_open(struct loop *loop, const char *listen, int port, const struct server_events *events,
                 void *arg, struct server **ret, struct err *err) must_check;
-int server_port(const struct server *server); // the one it got
+int server_bound_port(const struct server *server); // the one it got
 // Requests that wait are gone for their owners and answered 503; what can be sent at once is.
 // Takes NULL.
 void server_close(struct server *server);
