@@ -46,7 +46,7 @@ static json_t *object_or_empty(const json_t *obj, const char *key) {
 }
 
 static bool is_hex_id(const char *s) {
-    return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
+    return s && strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
 }
 
 int decode_id(const json_t *j, const char **ret, struct err *err) {

@@ -192,6 +192,7 @@ static json_t *info(void *arg) {
     json_object_set_new(o, "binding", json_string(f->binding));
     json_object_set_new(o, "attached", json_boolean(coordinator_attached(app->coordinator)));
     json_object_set_new(o, "docker", json_string(docker_is_up(app->docker) ? "up" : "down"));
+    json_object_set_new(o, "generation", json_integer(generation(app)));
     json_object_set_new(o, "version", json_string(OCHOPOD_VERSION));
     json_object_update_missing(o, pod);
     return o;
@@ -308,7 +309,7 @@ static void warn_of_short_stop(const struct app *app) {
                  (long long)grace, (long long)budget);
 }
 
-static struct pod *build_pod(struct app *app) {
+static int build_pod(struct app *app, struct err *err) {
     struct pod_config config = {
         .spec = app->spec,
         .state = app->state,
@@ -323,7 +324,13 @@ static struct pod *build_pod(struct app *app) {
         .on_change = on_change,
         .arg = app,
     };
-    return pod_create(app->loop, &config);
+    auto_text struct text report = {0};
+    if (pod_verify(&config, &report, err)) {
+        fputs(text_str(&report), stderr);
+        return -1;
+    }
+    app->pod = pod_create(app->loop, &config);
+    return 0;
 }
 
 static int build_control(struct app *app, struct err *err) {
@@ -375,8 +382,7 @@ static void found(struct binding_facts *facts, const struct err *found_err, void
     }
     log_info("sidecar %s pod=%s port=%d", app->full_name, app->state->pod_id, app->spec->port);
     warn_of_short_stop(app);
-    app->pod = build_pod(app);
-    if (build_control(app, &err)) {
+    if (build_pod(app, &err) || build_control(app, &err)) {
         fatal(app, EXIT_SPEC, &err);
         return;
     }

@@ -51,14 +51,14 @@ static void set_ours(const struct pod *pod, json_t *env, const struct action_wan
 }
 
 static char **flatten(const json_t *env, const char *const *extra) {
-    size_t n = 0, extras = text_list_len((char *const *)extra);
-    char **list = xcalloc(json_object_size(env) + extras + 1, sizeof *list);
+    size_t n = 0, room = json_object_size(env) + text_list_len((char *const *)extra) + 1;
+    char **list = xcalloc(room, sizeof *list);
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)env, key, value)
         list[n++] = xasprintf("%s=%s", key, json_string_value(value));
-    for (size_t i = 0; i < extras; i++)
-        list[n++] = xstrdup(extra[i]);
+    for (; extra && *extra; extra++)
+        list[n++] = xstrdup(*extra);
     return list;
 }
 

@@ -192,9 +192,9 @@ static void leave_holder(struct run *run) {
 // was killed, or is done, does not.
 static void leave_volumes(struct run *run) {
     struct pod *pod = run->pod;
-    char **paths = pod->image ? pod->image->volumes : NULL;
-    size_t n = text_list_len(paths);
-    if (!pod->state->dead || !pod_launches(pod) || !pod->engine || (size_t)run->tries >= n) {
+    bool gone = pod->state->dead && pod_launches(pod) && pod->engine && pod->image;
+    char **paths = gone ? pod->image->volumes : NULL;
+    if (!paths || !paths[run->tries]) {
         run_next(run);
         return;
     }

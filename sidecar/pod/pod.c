@@ -261,10 +261,6 @@ static bool runs(const struct pod *pod) {
     return pod->at == POD_RUNNING || (pod->at == POD_UNKNOWN && pod->health.on);
 }
 
-const char *pod_run(const struct pod *pod) {
-    return pod->place->run_id;
-}
-
 const char *pod_process(const struct pod *pod) {
     if (pod->state->dead)
         return "dead";

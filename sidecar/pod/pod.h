@@ -83,10 +83,6 @@ void pod_engine(struct pod *pod, bool up); // from docker's listener
 void pod_event(struct pod *pod, const char *container_id, const char *name,
                const json_t *attributes);
 
-// Which run of the sidecar's container this is: 16 hex digits, the same for every worker of that
-// run and another after a restart or re-creation. For our record in the cluster: the same pod with
-// another run has a workload that waits for a round, though nothing else about it has changed.
-const char *pod_run(const struct pod *pod);
 const char *pod_process(const struct pod *pod); // "stopped" "running" "terminating" "dead"
 bool pod_ready(const struct pod *pod); // configured, running and passing its check: /readyz
 // {"process", "workload": {image, container, started, exit, restarts, state}, "metrics", "hash",

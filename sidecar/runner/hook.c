@@ -162,7 +162,7 @@ static void end_all(struct hook *h) {
     if (!h->ended)
         kill(-h->pid, SIGKILL);
     while (kill_children())
-        for (pid_t pid; (pid = waitpid(-1, NULL, 0)) > 0;)
+        while (waitpid(-1, NULL, 0) > 0)
             kill_children();
 }
 
