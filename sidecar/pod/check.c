@@ -147,18 +147,13 @@ static void check_done(struct run *run) {
 }
 
 const struct step *check_script(void) {
-    static const struct step steps[] = {{"engine", check_engine},
-                                        {"body", check_body},
-                                        {"needs", check_needs},
-                                        {"can_configure", check_can_configure},
-                                        {"image", check_image},
-                                        {"render", check_render},
-                                        {"holder", holder_ensure},
-                                        {"container", check_container},
-                                        {"take", check_take},
-                                        {"stage", check_stage},
-                                        {"validate", validate_files},
-                                        {"done", check_done},
-                                        {0}};
+    static const struct step steps[] = {
+        {"engine", check_engine},     {"body", check_body},
+        {"needs", check_needs},       {"can_configure", check_can_configure},
+        {"image", check_image},       {"render", check_render},
+        {"holder", holder_name},      {"container", check_container},
+        {"take", check_take},         {"stage", check_stage},
+        {"validate", validate_files}, {"held", holder_settle},
+        {"done", check_done},         {0}};
     return steps;
 }

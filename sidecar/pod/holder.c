@@ -6,12 +6,38 @@
 #include <string.h>
 
 // The container whose PID namespace the workload lives in; it ends when the sidecar does. The same
-// one is started again as long as it can be: the workload's container names it.
+// one is started again as long as it can be: the workload's container names it. One run makes it,
+// for whoever waits. It begins as soon as the pod knows that nothing runs: a first round that
+// waited for the engine to start the holder, then the workload, would take twice as long.
+
+enum { LANES = 3 };
 
 static bool is_needed(const struct pod *pod) {
     return pod_launches(pod) && pod->spec->workload.lifetime == LIFETIME_COUPLED &&
            pod->config.tether && (pod->place->self || pod->spec->holder_image);
 }
+
+// ---- who waits ----
+
+static struct run *lane(struct pod *pod, size_t i) {
+    struct run *lanes[LANES] = {pod->active ? &pod->active->run : NULL, &pod->launch,
+                                &pod->left_run};
+    return lanes[i];
+}
+
+// One that goes on may begin or end another: each is looked up when its turn comes.
+static void resume(struct pod *pod, enum awaits most, const struct err *err) {
+    static const struct err good = ERR_INIT;
+    for (size_t i = 0; i < LANES; i++) {
+        struct run *run = lane(pod, i);
+        if (!run || run->awaits == AWAITS_NOTHING || run->awaits > most)
+            continue;
+        run->awaits = AWAITS_NOTHING;
+        run_step_over(run, run == &pod->left_run ? &good : err); // leaving goes on anyway
+    }
+}
+
+// ---- making it ----
 
 static void started(const struct err *err, void *arg) {
     struct run *run = arg;
@@ -45,6 +71,8 @@ static void created(const char *id, const struct err *err, void *arg) {
     log_info("pod %s holder=%.12s", pod->config.full_name, id);
     state_set(&pod->holder, id);
     run->call = docker_start(pod->docker, id, started, run);
+    pod->holder_made = true;
+    resume(pod, AWAITS_HOLDER_ID, err);
 }
 
 static void create_named(struct run *run) {
@@ -90,12 +118,62 @@ static void inspected(struct docker_container *c, const struct err *err, void *a
         started(err, run);
 }
 
-void holder_ensure(struct run *run) {
+static void make(struct run *run) {
     struct pod *pod = run->pod;
-    if (!is_needed(pod))
-        run_next(run);
-    else if (*pod->holder)
+    if (*pod->holder)
         run->call = docker_inspect(pod->docker, pod->holder, inspected, run);
     else
         create_named(run);
+}
+
+// ---- the steps ----
+
+static void held(struct run *run, const struct err *err) {
+    if (err->kind != ERR_NONE)
+        log_debug("pod %s no holder yet: %s", run->pod->config.full_name, err->text);
+    resume(run->pod, AWAITS_HOLDER, err);
+}
+
+static bool is_being_made(const struct pod *pod) {
+    return pod->holding.steps != NULL;
+}
+
+static void hold(struct pod *pod) {
+    static const struct step steps[] = {{"holder", make}, {0}};
+    if (is_being_made(pod))
+        return;
+    pod->holder_made = false;
+    run_start(&pod->holding, pod, steps, held);
+}
+
+void holder_begin(struct pod *pod) {
+    if (is_needed(pod) && !pod->state->dead && !pod->state->off && !pod->leaving &&
+        pod->misfit.kind == ERR_NONE)
+        hold(pod);
+}
+
+void holder_ensure(struct run *run) {
+    if (!is_needed(run->pod)) {
+        run_next(run);
+        return;
+    }
+    run->awaits = AWAITS_HOLDER;
+    hold(run->pod);
+}
+
+void holder_name(struct run *run) {
+    struct pod *pod = run->pod;
+    if (!is_needed(pod) || (is_being_made(pod) && pod->holder_made)) {
+        run_next(run);
+        return;
+    }
+    run->awaits = AWAITS_HOLDER_ID;
+    hold(pod);
+}
+
+void holder_settle(struct run *run) {
+    if (is_being_made(run->pod))
+        run->awaits = AWAITS_HOLDER;
+    else
+        run_next(run);
 }

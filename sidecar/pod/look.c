@@ -105,7 +105,8 @@ static void listed(const json_t *answer, const struct err *err, void *arg) {
         return;
     }
     const json_t *chosen = choose(pod, answer);
-    take_holder(pod, answer);
+    if (!pod->holding.steps) // the list may be older than the one that is being made
+        take_holder(pod, answer);
     if (!pod->looked)
         sweep(pod, answer, chosen);
     const json_t *labels = json_object_get(chosen, "Labels");
@@ -234,6 +235,8 @@ static void judge(struct pod *pod, const struct docker_container *c) {
         pod_fire(pod, POD_DONE);
     else
         pod_fire(pod, judge_stopped(pod, c));
+    if (pod->at == POD_STOPPED)
+        holder_begin(pod);
 }
 
 static void container_release(struct docker_container **c) {

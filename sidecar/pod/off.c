@@ -214,13 +214,10 @@ static void leave_begin(struct run *run) {
 }
 
 const struct step *leave_script(void) {
-    static const struct step steps[] = {{"finalize", step_finalize},
-                                        {"container", leave_container},
-                                        {"successor", leave_next},
-                                        {"holder", leave_holder},
-                                        {"volumes", leave_begin},
-                                        {"volume", leave_volumes},
-                                        {0}};
+    static const struct step steps[] = {{"finalize", step_finalize}, {"container", leave_container},
+                                        {"successor", leave_next},   {"settled", holder_settle},
+                                        {"holder", leave_holder},    {"volumes", leave_begin},
+                                        {"volume", leave_volumes},   {0}};
     return steps;
 }
 

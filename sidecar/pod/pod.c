@@ -343,6 +343,7 @@ void pod_free(struct pod *pod) {
     ask_drop(pod);
     look_cancel_all(pod);
     run_cancel(&pod->left_run);
+    run_cancel(&pod->holding);
     unpause(pod);
     unwatch(pod);
     logs_end(pod);

@@ -27,6 +27,9 @@ struct step {
     void (*fn)(struct run *run); // ends, now or later, in run_next, run_skip or run_fail
 };
 
+// What of the holder a run waits for, holder.c: its id, or that it runs.
+enum awaits { AWAITS_NOTHING, AWAITS_HOLDER_ID, AWAITS_HOLDER };
+
 struct run {
     struct pod *pod;
     const struct step *steps; // ends with a NULL name; NULL: nothing runs
@@ -38,6 +41,7 @@ struct run {
     struct loop_timer *timer;
     struct action *action;
     struct oneshot *oneshot;
+    enum awaits awaits;
     int tries;
     void (*adopted)(struct run *run, struct docker_container *c, const struct err *err);
 };
@@ -239,17 +243,18 @@ struct pod {
     struct run *wish_run;
     bool wish_failed;
     struct err why; // of the last start or stop that failed
-    struct run look, launch, halt, verify, orphans;
+    struct run look, launch, halt, verify, orphans, holding;
     int look_tries;
 
     // its container
     char *config_digest;         // LABEL_CONFIG of state->container
     char *next_id, *next_digest; // created beside it, not started yet
     json_t *next_body;
-    char *holder;  // id, "" none
-    char *address; // where its ports are
-    json_t *plan;  // rendering in force, NULL after a restart of the worker
-    json_t *view;  // the cluster as of it
+    char *holder;     // id, "" none
+    bool holder_made; // by the holding that goes on
+    char *address;    // where its ports are
+    json_t *plan;     // rendering in force, NULL after a restart of the worker
+    json_t *view;     // the cluster as of it
 
     json_t *outside; // files in force below no shared root
     bool has_healthcheck, tty;
@@ -330,8 +335,11 @@ void adopt_find(struct run *run,
 void launch_begin(struct pod *pod);
 struct docker_file *outside_files(const json_t *files); // for the archive call; caller frees
 void launch_step_outside(struct run *run);              // a step: files below no shared root
-// holder.c: a step: the holder runs, or none is needed
-void holder_ensure(struct run *run);
+// holder.c
+void holder_begin(struct pod *pod);  // ahead of whoever will need it; a failure is not one yet
+void holder_ensure(struct run *run); // a step: the holder runs, or none is needed
+void holder_name(struct run *run);   // a step: its id is known, it may still be starting
+void holder_settle(struct run *run); // a step: it is not being made any more
 // container.c
 // Creates a container from body, named or beside the present one; the run goes on with its id kept
 // in next_id.

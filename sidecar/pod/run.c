@@ -67,5 +67,6 @@ void run_cancel(struct run *run) {
         pod->health.waiter = NULL;
         loop_timer_stop(&pod->health.waiter_timer);
     }
+    run->awaits = AWAITS_NOTHING;
     run->steps = NULL;
 }
