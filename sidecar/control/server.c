@@ -518,11 +518,15 @@ static void on_turn(void *arg) {
 }
 
 static int port_of(int fd) {
-    struct sockaddr_storage at = {0};
-    socklen_t len = sizeof(at);
-    CHECK(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
-    return ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
-                                          : ((struct sockaddr_in *)&at)->sin_port);
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } at;
+    memset(&at, 0, sizeof at);
+    socklen_t len = sizeof at;
+    CHECK(getsockname(fd, &at.any, &len) == 0);
+    return ntohs(at.any.sa_family == AF_INET6 ? at.v6.sin6_port : at.v4.sin_port);
 }
 
 static struct MHD_Daemon *daemon_start(struct server *server, int fd) {
