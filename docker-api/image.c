@@ -99,6 +99,8 @@ static void pull_reply(struct docker_call *call, const struct http_reply *reply,
                        const struct err *err) {
     const struct pulling *p = call->extra;
     struct err mine = *err;
+    if (mine.code >= 500 && pull_is_absence(mine.text))
+        mine.kind = ERR_ABSENT;
     if (mine.kind == ERR_NONE && p->failure.kind != ERR_NONE) {
         err_copy(&mine, &p->failure);
         err_wrap(&mine, "docker %s", call->what);

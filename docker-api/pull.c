@@ -16,13 +16,13 @@ void pull_done(struct pull *p) {
     p->layers = NULL;
 }
 
-static int failure(const char *message, struct err *err) {
+bool pull_is_absence(const char *message) {
     static const char *const absent[] = {"not found", "manifest unknown", "does not exist",
                                          "no matching manifest"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
         if (strstr(message, absent[i]))
-            return err_set(err, ERR_ABSENT, "%s", message);
-    return err_set(err, ERR_RETRY, "%s", message);
+            return true;
+    return false;
 }
 
 // A layer that is complete counts as what it was announced with; of one that was there already
@@ -70,7 +70,7 @@ int pull_feed(struct pull *p, const char *line, size_t len, struct err *err) {
     if (!*message)
         message = json_text(j, "error");
     if (*message)
-        return failure(message, err);
+        return err_set(err, pull_is_absence(message) ? ERR_ABSENT : ERR_RETRY, "%s", message);
     const json_t *detail = json_object_get(j, "progressDetail");
     int64_t current = 0, total = 0;
     if (json_int(detail, "current", &current, err) < 0 ||

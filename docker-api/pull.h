@@ -3,7 +3,7 @@
 #pragma once
 #include "base/err.h"
 #include "base/json.h"
-#include <stdint.h>
+#include <stdbool.h>
 
 struct pull {
     json_t *layers; // id -> [current, total]
@@ -15,6 +15,10 @@ void pull_done(struct pull *p);
 // One line. ERR_ABSENT when there is no such image (or none for us), ERR_RETRY for all other
 // failures of the pull.
 int pull_feed(struct pull *p, const char *line, size_t len, struct err *err) must_check;
+
+// Does the failure say that there is no such image? The engine says it as 404, as 500 or in the
+// stream, as it comes from the registry.
+bool pull_is_absence(const char *message);
 
 // "zookeeper:3.9" as the two parameters of the call; tag is the digest where there is one, "latest"
 // where there is neither. ERR_USER when it cannot be an image's name. The caller frees both.

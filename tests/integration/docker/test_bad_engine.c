@@ -5,6 +5,7 @@
 #include "tests/integration/docker/rig.h"
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define assert_kind(g, expected)                                                                   \
@@ -23,6 +24,7 @@ struct bad {
 static void spawn(struct bad *bad, const char *api) {
     bad->pid = fork();
     if (bad->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         execl(ENGINED, ENGINED, "--api", api, bad->host, NULL);
         _exit(127);
     }

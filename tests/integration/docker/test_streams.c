@@ -2,7 +2,10 @@
 #include "base/check.h"
 #include "base/own.h"
 #include "tests/integration/docker/rig.h"
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #define assert_kind(g, expected)                                                                   \
     do {                                                                                           \
@@ -371,6 +374,72 @@ static void a_pull_without_a_registry_fails_and_says_so(void **state) {
     assert_kind(&bad, ERR_USER);
 }
 
+// In the engine's own network namespace.
+static pid_t registry_start(void) {
+    int out[2];
+    char ready[16] = "";
+    assert_int_equal(pipe(out), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // a failed test leaves nothing behind
+        dup2(out[1], 1);
+        execl(SOURCE_DIR "/tests/lib/engine", "engine", "run", getenv("ENGINE_DIR"),
+              "/usr/bin/python3", SOURCE_DIR "/tests/integration/docker/registry", "5000", NULL);
+        _exit(127);
+    }
+    close(out[1]);
+    assert_true(read(out[0], ready, sizeof ready - 1) > 0);
+    close(out[0]);
+    assert_int_equal(strncmp(ready, "ready", 5), 0);
+    return pid;
+}
+
+static void registry_stop(pid_t pid) {
+    kill(pid, SIGTERM);
+    waitpid(pid, NULL, 0);
+}
+
+struct pulled {
+    struct got got;
+    int last, steps;
+};
+
+static void on_progress(int percent, void *arg) {
+    struct pulled *p = arg;
+    assert_true(percent > p->last && percent <= 100);
+    p->last = percent;
+    p->steps++;
+}
+
+static void a_pull_tells_how_far_it_is(void **state) {
+    struct rig *rig = *state;
+    struct pulled pulled = {0};
+    auto_got struct got image = {0}, broken = {0}, absent = {0}, never = {0};
+    pid_t registry = registry_start();
+    docker_pull(rig->docker, "127.0.0.1:5000/thing:1", on_progress, on_done, &pulled);
+    until(rig, &pulled.got, 90);
+    assert_kind(&pulled.got, ERR_NONE);
+    assert_true(pulled.steps > 3);
+    assert_int_equal(pulled.last, 100);
+    docker_image_inspect(rig->docker, "127.0.0.1:5000/thing:1", on_image, &image);
+    docker_pull(rig->docker, "127.0.0.1:5000/broken:1", NULL, on_done, &broken);
+    docker_pull(rig->docker, "127.0.0.1:5000/thing:2", NULL, on_done, &absent);
+    struct docker_call *call = docker_pull(rig->docker, "127.0.0.1:5000/broken:1", NULL, on_done,
+                                           &never);
+    rig_spin(rig, 20);
+    docker_cancel(&call);
+    until(rig, &image, 30);
+    until(rig, &broken, 90);
+    until(rig, &absent, 90);
+    registry_stop(registry);
+    assert_string_equal(image.image->volumes[0], "/data");
+    assert_string_equal(image.image->cmd[0], "/none");
+    assert_kind(&broken, ERR_RETRY);
+    assert_non_null(strstr(broken.err.text, "unknown blob"));
+    assert_kind(&absent, ERR_ABSENT);
+    assert_false(never.done);
+}
+
 // ---- volumes ----
 
 static void volumes_come_are_listed_and_go(void **state) {
@@ -437,6 +506,7 @@ int main(void) {
         rig_test(a_file_outside_its_directory_is_not_sent),
         rig_test(an_image_tells_what_it_declares),
         rig_test(a_pull_without_a_registry_fails_and_says_so),
+        rig_test(a_pull_tells_how_far_it_is),
         rig_test(volumes_come_are_listed_and_go),
     };
     return cmocka_run_group_tests_name("docker-api streams", tests, NULL, NULL);
