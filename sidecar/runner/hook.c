@@ -174,6 +174,9 @@ static int exit_code(const struct hook *h) {
 
 void runner_run_hook(struct wire *request, int line, struct text *answer) {
     struct hook h = {.line = line, .in = -1, .out = -1, .err = -1};
+    // Not killed with the runner: the line that breaks with the worker says so too, and then we
+    // must live long enough to end what daemonised.
+    prctl(PR_SET_PDEATHSIG, 0);
     read_request(&h, request);
     if (request->broken || !h.argv[0])
         err_set(&h.over, ERR_BUG, "runner got a broken hook");

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -94,6 +95,10 @@ static void end_when_over(int line, int64_t timeout_ms) {
     fcntl(line, F_SETOWN, getpid());
     int flags = fcntl(line, F_GETFL);
     fcntl(line, F_SETFL, flags | O_ASYNC);
+    // Who had left before that gives no signal.
+    struct pollfd left = {.fd = line, .events = POLLRDHUP};
+    if (poll(&left, 1, 0) > 0)
+        _exit(0);
 }
 
 static void stop_watching(int line) {
@@ -197,6 +202,7 @@ void runner_serve(int control, const struct runner_function *functions) {
     close_range(4, ~0U, 0);
     control = 3;
     prctl(PR_SET_NAME, "ochopod-runner");
+    setsid(); // a terminal's Ctrl-C is for the worker, who needs us to end in good order
     keep_file_capabilities();
     struct rlimit no_core = {0};
     setrlimit(RLIMIT_CORE, &no_core);

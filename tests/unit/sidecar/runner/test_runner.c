@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -312,6 +313,51 @@ static void a_cancelled_hook_ends_and_says_nothing(void **state) {
     assert_int_equal(seen.calls, 0);
 }
 
+// Waits until as many sleepers carry the mark, or the deadline is over.
+static int await_alive(const char *mark, int wanted) {
+    for (int i = 0; i < DEADLINE_MS / 20 && alive_with(mark) != wanted; i++)
+        usleep(20000);
+    return alive_with(mark);
+}
+
+// A worker of its own, with a hook that has daemonised.
+static void worker_with_hook(const char *const *argv, const char *const *hook_env) {
+    struct runner_hook hook = {.argv = argv, .env = hook_env, .timeout_ms = 600000};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (runner_start(functions, &runner, NULL))
+        _exit(1);
+    loop = loop_create();
+    runner_attach(runner, loop);
+    runner_hook(runner, &hook, on_hook, NULL);
+    loop_run(loop);
+    _exit(1);
+}
+
+static void a_killed_worker_takes_its_hooks_with_it(void **state) {
+    (void)state;
+    char mark[16], variable[32];
+    snprintf(mark, sizeof mark, "6%d", getpid());
+    snprintf(variable, sizeof variable, "MARK=%s", mark);
+    const char *hook_env[] = {"PATH=/usr/bin:/bin", variable, NULL};
+    const char *argv[] = {"sh", "-c", "(setsid sleep $MARK &) ; setsid sleep $MARK & sleep $MARK",
+                          NULL};
+    pid_t pid = fork();
+    if (pid == 0)
+        worker_with_hook(argv, hook_env);
+    assert_int_equal(await_alive(mark, 3), 3);
+    kill(pid, SIGKILL);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(await_alive(mark, 0), 0);
+}
+
+// Ctrl-C in a terminal is the worker's to answer, which still needs its runner then.
+static void the_runner_is_in_no_terminal_group(void **state) {
+    (void)state;
+    auto_json json_t *answer = ask("echo", 10000); // it has come that far
+    assert_int_equal(getpgid(runner_pid(runner)), runner_pid(runner));
+}
+
 static int setup(void **state) {
     (void)state;
     struct err err = ERR_INIT;
@@ -344,6 +390,8 @@ int main(void) {
         cmocka_unit_test(a_hook_gets_input_and_environment_and_gives_output),
         cmocka_unit_test(output_is_cut_at_its_cap),
         cmocka_unit_test(a_missing_command_is_127),
+        cmocka_unit_test(a_killed_worker_takes_its_hooks_with_it),
+        cmocka_unit_test(the_runner_is_in_no_terminal_group),
         cmocka_unit_test(a_hook_past_its_time_ends_with_all_it_started),
         cmocka_unit_test(what_a_finished_hook_left_behind_ends_too),
         cmocka_unit_test(a_cancelled_hook_ends_and_says_nothing),
