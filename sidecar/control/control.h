@@ -1,11 +1,11 @@
-// The control port: HTTP on the loop. server.c is the only file that knows microhttpd (external
-// epoll, suspended requests, no threads); routes.c is the table {method, path, handler}; reply.c
-// turns an err into a status and {"error": "..."}; auth later. A request that waits (control, wait,
-// cluster, exec, log?follow) is suspended and costs no thread; a client that leaves is noticed.
-// Limits: request line 2 KiB, 64 headers, 8 KiB in all, body 2 MiB for /control and /exec, 64 KiB
-// else (413), header within 5 s, body within 30 s, idle 15 s, 1,024 connections. No chunked bodies
-// (411). Unknown route 404, wrong method 405, never a crash. Knows the pod; never the coordinator:
-// what only that knows comes through callbacks that app hands in.
+// The control port: HTTP on the loop. server.c and server_request.c alone know microhttpd
+// (external epoll, suspended requests, no threads); routes.c is the table {method, path, handler};
+// reply.c turns an err into a status and {"error": "..."}; auth later. A request that waits
+// (control, wait, cluster, exec, log?follow) is suspended and costs no thread; a client that leaves
+// is noticed. Limits: request line 2 KiB, 64 headers, 8 KiB in all, body 2 MiB for /control and
+// /exec, 64 KiB else (413), header within 5 s, body within 30 s, idle 15 s, 1,024 connections. No
+// chunked bodies (411). Unknown route 404, wrong method 405, never a crash. Knows the pod; never
+// the coordinator: what only that knows comes through callbacks that app hands in.
 #pragma once
 #include "base/loop.h"
 #include "sidecar/pod/pod.h"

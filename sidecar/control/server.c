@@ -1,440 +1,20 @@
-#include "sidecar/control/server.h"
 #include "base/check.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/own.h"
-#include "base/text.h"
-#include "sidecar/control/framing.h"
 #include "sidecar/control/listen.h"
+#include "sidecar/control/server_inside.h"
 #include <arpa/inet.h>
-#include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 enum {
     CONNECTIONS = 1024,
     POOL = 16 * 1024, // of each connection: its header, and what is being sent
-    HEADER_MS = 5000, // from the connection to the end of its first header
-    BODY_MS = 30000,  // from there to the end of the body; the same for a reply to be taken
-    IDLE_MS = 15000,  // from a reply to the end of the next header
     SWEEP_MS = 500,
-    DROPPED_BODY = 8 * 1024 * 1024,     // a refused body up to this is read, so that the refusal
-                                        // arrives; a larger one is cut off
-    BUFFERED_BODIES = 32 * 1024 * 1024, // of all connections together
-    STATUS_MIN = 100,
-    STATUS_MAX = 600,
     RUNS = 4, // of microhttpd in one turn before others get theirs
 };
-
-static const int64_t NEVER = INT64_MAX;
-static const char CLOSING[] = "shutting down";
-
-struct connection {
-    struct link link;
-    int fd; // microhttpd's
-    int64_t deadline;
-};
-
-struct server {
-    struct loop *loop;
-    struct server_events events;
-    void *arg;
-    struct MHD_Daemon *mhd;
-    int port;
-    struct loop_fd *watch; // of microhttpd's epoll
-    struct loop_timer *again, *sweep;
-    struct loop_turn *turn;
-    struct link connections; // struct connection
-    struct link waiting;     // struct request, suspended
-    size_t connected, buffered;
-    bool closing;
-    bool resumed; // microhttpd has to look at it, and no descriptor says so
-    uint64_t answered[STATUS_MAX - STATUS_MIN];
-};
-
-enum phase {
-    HEAD,      // its request line is here
-    READING,   // its body
-    HANDED,    // inside on_head or on_request
-    SUSPENDED, // until somebody answers, or a stream has more
-    ANSWERED,  // the reply is known
-    LOST,      // the client has left
-};
-
-struct request {
-    struct link link; // server->waiting while SUSPENDED
-    struct server *server;
-    struct connection *connection;
-    struct MHD_Connection *mhd;
-    const char *path, *method;
-    struct text body;
-    size_t body_max, line_len;
-    enum phase phase;
-    struct loop_fd *watch; // tells when the client leaves while SUSPENDED
-    void (*gone)(void *arg);
-    void *gone_arg;
-    struct MHD_Response *response; // ours to release unless kept
-    int status;
-    bool kept;
-    struct {
-        bool on, ended;
-        struct text text;
-        size_t taken;
-    } stream;
-};
-
-// ---- answers ----
-
-static struct MHD_Response *response_make(const char *type, char *body, size_t len) {
-    struct MHD_Response *response = MHD_create_response_from_buffer(len, body,
-                                                                    MHD_RESPMEM_MUST_FREE);
-    CHECK(response);
-    CHECK(MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES);
-    return response;
-}
-
-struct server_answer {
-    struct MHD_Response *response;
-    int status;
-};
-
-struct server_answer *server_keep(int status, const char *type, char *body, size_t len) {
-    struct server_answer *answer = xnew(struct server_answer);
-    *answer = (struct server_answer){response_make(type, body, len), status};
-    return answer;
-}
-
-void server_drop(struct server_answer **slot) {
-    struct server_answer *answer = take_ptr(*slot);
-    if (!answer)
-        return;
-    MHD_destroy_response(answer->response);
-    free(answer);
-}
-
-static void wake(struct request *request) {
-    loop_fd_stop(&request->watch);
-    list_remove(&request->link);
-    MHD_resume_connection(request->mhd);
-    request->server->resumed = true;
-}
-
-static void settle(struct request *request, int status, struct MHD_Response *response, bool kept) {
-    CHECK(request->phase == HANDED || request->phase == SUSPENDED);
-    bool suspended = request->phase == SUSPENDED;
-    request->phase = ANSWERED;
-    request->response = response;
-    request->status = status;
-    request->kept = kept;
-    request->gone = NULL;
-    if (suspended)
-        wake(request);
-}
-
-void request_answer(struct request *request, int status, const char *type, char *body, size_t len) {
-    settle(request, status, response_make(type, body, len), false);
-}
-
-void request_refuse(struct request *request, int status, const char *allow, char *json) {
-    struct MHD_Response *response = response_make("application/json; charset=utf-8", json,
-                                                  strlen(json));
-    if (allow)
-        CHECK(MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allow) == MHD_YES);
-    settle(request, status, response, false);
-}
-
-void request_answer_kept(struct request *request, const struct server_answer *answer) {
-    // Suspended, it would be queued later, when the owner may have dropped it.
-    CHECK(request->phase == HANDED);
-    settle(request, answer->status, answer->response, true);
-}
-
-static void release_response(struct request *request) {
-    if (request->response && !request->kept)
-        MHD_destroy_response(request->response);
-    request->response = NULL;
-}
-
-static enum MHD_Result queue_answer(struct request *request) {
-    struct server *server = request->server;
-    CHECK(request->status >= STATUS_MIN && request->status < STATUS_MAX);
-    server->answered[request->status - STATUS_MIN]++;
-    request->connection->deadline = loop_now(server->loop) + BODY_MS;
-    enum MHD_Result ok = MHD_queue_response(request->mhd, (unsigned)request->status,
-                                            request->response);
-    release_response(request);
-    return ok;
-}
-
-// ---- waiting ----
-
-static void lose(struct request *request) {
-    void (*gone)(void *arg) = request->gone;
-    request->gone = NULL;
-    request->phase = LOST;
-    if (gone)
-        gone(request->gone_arg);
-}
-
-static void on_left(int events, void *arg) {
-    (void)events;
-    struct request *request = arg;
-    lose(request);
-    wake(request);
-}
-
-// While suspended microhttpd has the socket in no epoll set, so it is ours to watch; the watch ends
-// before it is resumed. A client that closes only its sending half counts as gone.
-static void suspend(struct request *request) {
-    struct server *server = request->server;
-    request->phase = SUSPENDED;
-    request->connection->deadline = NEVER;
-    list_append(&server->waiting, &request->link);
-    MHD_suspend_connection(request->mhd);
-    request->watch = loop_fd_start(server->loop, request->connection->fd, LOOP_GONE, on_left,
-                                   request);
-}
-
-void request_on_gone(struct request *request, void (*fn)(void *arg), void *arg) {
-    request->gone = fn;
-    request->gone_arg = arg;
-}
-
-// ---- streams ----
-
-static ssize_t on_more(void *cls, uint64_t pos, char *buf, size_t max) {
-    (void)pos;
-    struct request *request = cls;
-    size_t left = request->stream.text.len - request->stream.taken;
-    if (request->phase == LOST)
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    if (left) {
-        size_t n = left < max ? left : max;
-        memcpy(buf, request->stream.text.s + request->stream.taken, n);
-        request->stream.taken += n;
-        request->connection->deadline = loop_now(request->server->loop) + BODY_MS;
-        return (ssize_t)n;
-    }
-    if (request->stream.ended)
-        return MHD_CONTENT_READER_END_OF_STREAM;
-    text_clear(&request->stream.text);
-    request->stream.taken = 0;
-    suspend(request);
-    return 0;
-}
-
-void request_stream(struct request *request, const char *type) {
-    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096,
-                                                                      on_more, request, NULL);
-    CHECK(response);
-    CHECK(MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES);
-    CHECK(MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES);
-    void (*gone)(void *arg) = request->gone;
-    request->stream.on = true;
-    settle(request, MHD_HTTP_OK, response, false);
-    request->gone = gone; // of a stream its owner must hear for as long as it lasts
-}
-
-static void stream_go_on(struct request *request) {
-    if (request->phase != SUSPENDED)
-        return;
-    request->phase = ANSWERED;
-    wake(request);
-}
-
-void request_stream_add(struct request *request, const void *data, size_t len) {
-    text_addn(&request->stream.text, data, len);
-    stream_go_on(request);
-}
-
-size_t request_stream_pending(const struct request *request) {
-    return request->stream.text.len - request->stream.taken;
-}
-
-void request_stream_end(struct request *request) {
-    request->gone = NULL;
-    request->stream.ended = true;
-    stream_go_on(request);
-}
-
-// ---- reading ----
-
-enum request_method request_method(const struct request *request) {
-    if (strcmp(request->method, MHD_HTTP_METHOD_GET) == 0)
-        return METHOD_GET;
-    return strcmp(request->method, MHD_HTTP_METHOD_POST) == 0 ? METHOD_POST : METHOD_OTHER;
-}
-
-const char *request_path(const struct request *request) {
-    return request->path;
-}
-
-const char *request_header(struct request *request, const char *name) {
-    return MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
-}
-
-const char *request_query(struct request *request, const char *name) {
-    const char *value = NULL;
-    size_t len;
-    if (MHD_lookup_connection_value_n(request->mhd, MHD_GET_ARGUMENT_KIND, name, strlen(name),
-                                      &value, &len) != MHD_YES)
-        return NULL;
-    return value ? value : "";
-}
-
-const char *request_body(const struct request *request, size_t *ret_len) {
-    *ret_len = request->body.len;
-    return text_str(&request->body);
-}
-
-static char *complaint(const char *text) {
-    return xasprintf("{\"error\":\"%s\"}", text);
-}
-
-static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key,
-                                 size_t key_len, const char *value, size_t len) {
-    (void)kind;
-    // Both lie where they were received, so what is between them is what was sent.
-    size_t gap = value ? (size_t)((uintptr_t)value - (uintptr_t)key) - key_len : SIZE_MAX;
-    framing_add(cls, key, key_len, gap, value ? value : "", value ? len : 0);
-    return MHD_YES;
-}
-
-static void read_framing(struct request *request, const char *version, struct framing *f) {
-    const union MHD_ConnectionInfo *size = MHD_get_connection_info(
-        request->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    framing_begin(f, size ? size->header_size : 0, request->method, version, request->line_len);
-    MHD_get_connection_values_n(request->mhd, MHD_HEADER_KIND, on_header, f);
-}
-
-// Answers true when the request must not be believed any further; the connection ends with it.
-static bool refuse_framing(struct request *request, const struct framing *f) {
-    int status;
-    const char *why = framing_refuses(f, &status);
-    if (!why)
-        return false;
-    char *json = complaint(why);
-    struct MHD_Response *response = response_make("application/json; charset=utf-8", json,
-                                                  strlen(json));
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-    settle(request, status, response, false);
-    return true;
-}
-
-static void refuse_body(struct request *request, int status, const char *why) {
-    request->server->buffered -= request->body.len;
-    text_done(&request->body);
-    request->phase = HANDED;
-    request_refuse(request, status, NULL, complaint(why));
-}
-
-// The request line is complete. What is made here comes back as the request's own pointer and is
-// freed in on_completed, whatever becomes of the rest of the header.
-static void *on_line(void *cls, const char *uri, struct MHD_Connection *mhd) {
-    struct server *server = cls;
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-        mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct request *request = xnew(struct request);
-    request->server = server;
-    request->mhd = mhd;
-    request->connection = info->socket_context;
-    request->connection->deadline = loop_now(server->loop) + HEADER_MS;
-    request->line_len = strlen(uri);
-    list_init(&request->link);
-    return request;
-}
-
-// The header is complete. A POST that is refused may be answered before its body; any other method
-// is not expected to have one, so microhttpd would take the body for the next request.
-static enum MHD_Result take_head(struct request *request, const char *version) {
-    struct server *server = request->server;
-    struct framing f;
-    read_framing(request, version, &f);
-    request->phase = HANDED;
-    request->connection->deadline = loop_now(server->loop) + BODY_MS;
-    bool fatal = refuse_framing(request, &f);
-    if (!fatal)
-        request->body_max = server->events.on_head(request, server->arg);
-    if (request->phase == HANDED && f.length > request->body_max)
-        refuse_body(request, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large");
-    if (request->phase == HANDED)
-        request->phase = READING;
-    bool at_once = fatal || f.expect || f.length > DROPPED_BODY;
-    if (request->phase == ANSWERED && at_once && request_method(request) == METHOD_POST)
-        return queue_answer(request);
-    return MHD_YES;
-}
-
-static void take_body(struct request *request, const char *data, size_t len) {
-    if (request->phase != READING)
-        return;
-    struct server *server = request->server;
-    if (request->body.len + len > request->body_max) {
-        refuse_body(request, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large");
-    } else if (server->buffered + len > BUFFERED_BODIES) {
-        refuse_body(request, MHD_HTTP_SERVICE_UNAVAILABLE, "too many bodies at once: try again");
-    } else {
-        text_addn(&request->body, data, len);
-        server->buffered += len;
-    }
-}
-
-static enum MHD_Result take_end(struct request *request) {
-    struct server *server = request->server;
-    if (request->phase == READING) {
-        request->phase = HANDED;
-        if (server->closing)
-            request_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, complaint(CLOSING));
-        else
-            server->events.on_request(request, server->arg);
-    }
-    if (request->phase == LOST)
-        return MHD_NO;
-    if (request->phase == ANSWERED)
-        return queue_answer(request);
-    suspend(request);
-    return MHD_YES;
-}
-
-// Called by microhttpd once with the header, then with each piece of the body, once without any,
-// and again after a resume.
-static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const char *url,
-                                 const char *method, const char *version, const char *data,
-                                 size_t *len, void **con_cls) {
-    (void)cls;
-    (void)mhd;
-    struct request *request = *con_cls;
-    if (request->phase == HEAD) {
-        request->path = url;
-        request->method = method;
-        return take_head(request, version);
-    }
-    if (!*len)
-        return take_end(request);
-    take_body(request, data, *len);
-    *len = 0;
-    return MHD_YES;
-}
-
-static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
-                         enum MHD_RequestTerminationCode why) {
-    (void)mhd;
-    (void)why;
-    struct server *server = cls;
-    struct request *request = *con_cls;
-    *con_cls = NULL;
-    if (!request)
-        return;
-    lose(request); // a stream that broke off
-    loop_fd_stop(&request->watch);
-    list_remove(&request->link);
-    server->buffered -= request->body.len;
-    request->connection->deadline = loop_now(server->loop) + IDLE_MS;
-    release_response(request);
-    text_done(&request->stream.text);
-    text_done(&request->body);
-    free(request);
-}
 
 // ---- connections ----
 
@@ -447,7 +27,7 @@ static void on_sweep(void *arg) {
     list_each(it, &server->connections, struct connection, link) {
         if (it->deadline > now)
             continue;
-        it->deadline = NEVER;
+        it->deadline = SERVER_NEVER;
         shutdown(it->fd, SHUT_RDWR);
     }
     if (!list_empty(&server->connections))
@@ -466,7 +46,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
     }
     struct connection *it = xnew(struct connection);
     it->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    it->deadline = loop_now(server->loop) + HEADER_MS;
+    it->deadline = loop_now(server->loop) + SERVER_HEADER_MS;
     list_append(&server->connections, &it->link);
     server->connected++;
     *context = it;
@@ -522,22 +102,22 @@ static int port_of(int fd) {
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
-    } at;
-    memset(&at, 0, sizeof at);
-    socklen_t len = sizeof at;
+    } at = {.v6 = {0}};
+    socklen_t len = sizeof(at);
     CHECK(getsockname(fd, &at.any, &len) == 0);
     return ntohs(at.any.sa_family == AF_INET6 ? at.v6.sin6_port : at.v4.sin_port);
 }
 
 static struct MHD_Daemon *daemon_start(struct server *server, int fd) {
     return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_access,
-        server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_URI_LOG_CALLBACK, on_line, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-        server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_UNESCAPE_CALLBACK,
-        keep_escapes, NULL, MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        server_on_access, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, server_on_line, server,
+        MHD_OPTION_NOTIFY_COMPLETED, server_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, server, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_END);
 }
 
 int server_open(struct loop *loop, const char *listen_on, int port,
@@ -566,21 +146,13 @@ int server_bound_port(const struct server *server) {
 }
 
 uint64_t server_answered(const struct server *server, int status) {
-    return status >= STATUS_MIN && status < STATUS_MAX ? server->answered[status - STATUS_MIN] : 0;
+    return status >= SERVER_STATUS_MIN && status < SERVER_STATUS_MAX
+               ? server->answered[status - SERVER_STATUS_MIN]
+               : 0;
 }
 
 size_t server_connections(const struct server *server) {
     return server->connected;
-}
-
-// microhttpd must not be stopped while a connection is suspended.
-static void dismiss(struct request *request) {
-    lose(request);
-    request->phase = SUSPENDED;
-    if (request->stream.on)
-        request_stream_end(request);
-    else
-        request_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, complaint(CLOSING));
 }
 
 void server_close(struct server *server) {
@@ -589,7 +161,7 @@ void server_close(struct server *server) {
     server->closing = true;
     struct request *it;
     list_each(it, &server->waiting, struct request, link) {
-        dismiss(it);
+        server_dismiss(it);
     }
     for (int i = 0; i < RUNS; i++)
         MHD_run(server->mhd);

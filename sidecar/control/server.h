@@ -1,10 +1,10 @@
-// HTTP without pods: connections, limits, deadlines, requests that wait. The only file that knows
-// microhttpd, in external epoll mode, so that everything happens on the loop thread. A request is
-// handed over once its body is complete; whoever got it answers it inside the call or any time
-// later, exactly once, or is told that the client has left (request_on_gone) and then forgets it.
-// A request that is not answered inside the call is suspended: no thread, no timeout of the
-// connection's, one watch on its socket. Bodies are never decoded here, paths and queries never
-// unescaped: nothing we serve needs an escape, so one is simply another name.
+// HTTP without pods: connections, limits, deadlines, requests that wait. server.c and
+// server_request.c alone know microhttpd, in external epoll mode, so that everything happens on the
+// loop thread. A request is handed over once its body is complete; whoever got it answers it inside
+// the call or any time later, exactly once, or is told that the client has left (request_on_gone)
+// and then forgets it. A request that is not answered inside the call is suspended: no thread, no
+// timeout of the connection's, one watch on its socket. Bodies are never decoded here, paths and
+// queries never unescaped: nothing we serve needs an escape, so one is simply another name.
 #pragma once
 #include "base/err.h"
 #include "base/loop.h"
