@@ -14,13 +14,25 @@ const char *const fake_tasks[FAKE_TASKS] = {
 
 // ---- nodes ----
 
-void fake_pod_register(struct fake_pod *pod) {
-    auto_free char *path = xasprintf("%s/pods/%s.", pod->pods->root, pod->id);
-    auto_free char *data = xasprintf(
+static char *record_of(const struct fake_pod *pod) {
+    auto_free char *renewals = pod->renewals ? xasprintf(",\"renewals\":%d", pod->renewals)
+                                             : xstrdup("");
+    return xasprintf(
         "{\"application\":\"\",\"cluster\":\"zk\",\"namespace\":\"ns\",\"ip\":\"10.0.0.1\","
         "\"node\":\"n\",\"public\":\"10.0.0.1\",\"port\":\"8080\",\"ports\":{\"8080\":%d},"
-        "\"task\":\"\",\"seq\":%d%s}",
-        pod->port, pod->seq, pod->original ? "" : ",\"sidecar\":\"0.1\"");
+        "\"task\":\"\",\"seq\":%d%s%s}",
+        pod->port, pod->seq, renewals, pod->original ? "" : ",\"sidecar\":\"0.1\"");
+}
+
+void fake_pod_renew(struct fake_pod *pod) {
+    pod->renewals++;
+    auto_free char *data = record_of(pod);
+    fake_zk_put(pod->pods->zk, pod->session, pod->node, data, ZK_EPHEMERAL);
+}
+
+void fake_pod_register(struct fake_pod *pod) {
+    auto_free char *path = xasprintf("%s/pods/%s.", pod->pods->root, pod->id);
+    auto_free char *data = record_of(pod);
     if (pod->session)
         fake_zk_stranger_gone(pod->pods->zk, pod->session);
     pod->session = fake_zk_stranger(pod->pods->zk);

@@ -19,6 +19,7 @@ struct fake_pod {
     char *node;      // path
     // what it will do
     bool dead, deaf;                        // 410 to everything; nobody listens
+    int renewals;                           // of its record
     bool original;                          // answers {} and knows no epochs
     const char *refuses[FAKE_TASKS];        // 406 with this reason
     int64_t delay[FAKE_TASKS];              // ms
@@ -50,5 +51,7 @@ struct fake_pod *fake_pods_add(struct fake_pods *pods, const char *id);
 void fake_pod_leave(struct fake_pod *pod); // the process is gone: node and port
 // The same pod registers again: another node, the same record.
 void fake_pod_register(struct fake_pod *pod);
+// Asks for a round: the same node, a record that says so.
+void fake_pod_renew(struct fake_pod *pod);
 void fake_pods_reset(struct fake_pods *pods);      // forgets the story and the counts
 int fake_pods_asked(const struct fake_pods *pods); // requests so far

@@ -146,6 +146,25 @@ static void a_session_blip_of_a_pod_is_no_round(void **state) {
     stage_free(s);
 }
 
+// Its container was started again: for the leader nothing else about it differs.
+static void a_pod_that_asks_for_a_round_gets_one_and_only_one(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    struct fake_pod *a = fake_pods_add(s->pods, "a");
+    fake_pods_add(s->pods, "b");
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, is_whole(s, seat), 300);
+    run(s, 50);
+    fake_pods_reset(s->pods);
+    fake_pod_renew(a);
+    RUN_UNTIL(s, generation(s) == 2, 300);
+    assert_int_equal(a->asked[FAKE_ON], 1);
+    fake_pod_register(a); // a worker's restart changes nothing
+    run(s, 60 * 1000);
+    assert_int_equal(generation(s), 2);
+    stage_free(s);
+}
+
 static void a_change_in_check_starts_over_with_it(void **state) {
     (void)state;
     struct stage *s = stage_create();
@@ -414,6 +433,7 @@ int main(void) {
         cmocka_unit_test(a_refused_newcomer_that_leaves_needs_no_round),
         cmocka_unit_test(after_a_round_that_touched_somebody_the_old_content_is_a_round),
         cmocka_unit_test(a_session_blip_of_a_pod_is_no_round),
+        cmocka_unit_test(a_pod_that_asks_for_a_round_gets_one_and_only_one),
         cmocka_unit_test(a_change_in_check_starts_over_with_it),
         cmocka_unit_test(a_change_in_on_is_another_round),
         cmocka_unit_test(one_that_flaps_does_not_hold_up_the_others),
