@@ -99,12 +99,12 @@ static void on_leading(bool leading, void *arg) {
     ((struct pod *)arg)->leading = leading;
 }
 
-static void start(struct pod *p) {
+static void start_at(struct pod *p, int port) {
     static const struct coordinator_events events = {.on_seq = on_seq,
                                                      .on_attached = on_attached,
                                                      .on_fatal = on_fatal,
                                                      .on_leading = on_leading};
-    auto_free char *url = xasprintf("zk://localhost:%d/chroot", relay_port(p->relay));
+    auto_free char *url = xasprintf("zk://localhost:%d/chroot", port);
     struct coordinator_config config = {.spec = &p->bench->spec,
                                         .zk_url = url,
                                         .namespace_ = "marathon",
@@ -115,6 +115,17 @@ static void start(struct pod *p) {
     struct err err = ERR_INIT;
     p->coordinator = coordinator_create(p->bench->loop, NULL, &config, &events, p, &err);
     assert_non_null(p->coordinator);
+}
+
+static void start(struct pod *p) {
+    start_at(p, relay_port(p->relay));
+}
+
+static void pod_init(struct pod *p, struct bench *t, int i) {
+    p->bench = t;
+    p->seq = -1;
+    snprintf(p->id, sizeof p->id, "%08d-8b1c-4a9e-9d0f-0a1b2c3d4e5f", i);
+    p->facts = (struct record_facts){.ip = "10.0.0.1", .port = "8080", .start = true};
 }
 
 static void on_state(enum zk_state state, void *arg) {
@@ -145,12 +156,8 @@ static int set_up(void **state) {
     snprintf(t->cluster, sizeof t->cluster, "c%d", ++cluster_n);
     snprintf(t->root, sizeof t->root, "/ochopod/clusters/marathon.%s", t->cluster);
     for (int i = 0; i < PODS; i++) {
-        struct pod *p = &t->pods[i];
-        p->bench = t;
-        p->seq = -1;
-        p->relay = relay_create(server_port(server));
-        snprintf(p->id, sizeof p->id, "%08d-8b1c-4a9e-9d0f-0a1b2c3d4e5f", i);
-        p->facts = (struct record_facts){.ip = "10.0.0.1", .port = "8080", .start = true};
+        pod_init(&t->pods[i], t, i);
+        t->pods[i].relay = relay_create(server_port(server));
     }
     open_eyes(t);
     *state = t;
@@ -342,31 +349,47 @@ static void a_flapping_connection_leaves_one_of_everything(void **state) {
         assert_int_equal(t->pods[i].fatal.kind, ERR_NONE);
 }
 
-static void live_until_killed(struct pod *p, int ready) {
-    p->bench->loop = loop_create();
-    start(p);
-    assert_true(wait_until(p->bench->loop, first_leads, p->bench));
-    CHECK(write(ready, "x", 1) == 1);
-    loop_run(p->bench->loop);
+// A process of its own: this program again, as one pod that says when it leads.
+static int be_a_pod(const char *port, const char *cluster) {
+    struct bench *t = xnew(struct bench);
+    struct pod *p = &t->pods[0];
+    t->loop = loop_create();
+    t->spec.session = SESSION;
+    snprintf(t->cluster, sizeof t->cluster, "%s", cluster);
+    pod_init(p, t, 0);
+    start_at(p, atoi(port));
+    if (!wait_until(t->loop, first_leads, t) || write(STDOUT_FILENO, "x", 1) != 1)
+        return 1;
+    loop_run(t->loop);
+    return 1;
+}
+
+static pid_t spawn_pod(const struct bench *t, int *ret_ready) {
+    int ready[2];
+    assert_int_equal(pipe(ready), 0);
+    auto_free char *port = xasprintf("%d", server_port(server));
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        dup2(ready[1], STDOUT_FILENO);
+        execl("/proc/self/exe", "pod", port, t->cluster, (char *)NULL);
+        _exit(127);
+    }
+    close(ready[1]);
+    *ret_ready = ready[0];
+    return child;
 }
 
 // Killed with -9, started again under its id: neither its record nor its place is waited for.
 static void a_killed_pod_that_comes_back_replaces_its_ghost(void **state) {
     struct bench *t = *state;
-    int ready[2];
+    auto_fd int ready = -1;
     char byte;
-    assert_int_equal(pipe(ready), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        live_until_killed(&t->pods[0], ready[1]);
-        _exit(1);
-    }
-    assert_int_equal(read(ready[0], &byte, 1), 1);
+    pid_t child = spawn_pod(t, &ready);
+    ssize_t n = read(ready, &byte, 1);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    close(ready[0]);
-    close(ready[1]);
+    assert_int_equal(n, 1);
     t->pods[0].seq = 0;
     int64_t began = loop_now(t->loop);
     start_all(t);
@@ -376,7 +399,9 @@ static void a_killed_pod_that_comes_back_replaces_its_ghost(void **state) {
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc == 3)
+        return be_a_pod(argv[1], argv[2]);
     const struct CMUnitTest tests[] = {
         T(pods_register_one_leads_and_all_is_read),
         T(a_leader_that_leaves_is_followed_at_once),
