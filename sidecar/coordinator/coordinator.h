@@ -1,7 +1,7 @@
 // The way of a pod into its cluster: session, register, lock, lead, reset. A table
 // (coordinator_fsm.c) and its shell. Owns the ZooKeeper session, the registration, the lock node
-// and, while it holds the lock, the leader. Reconnects for ever, at once at first, with jitter (0 to 2 s)
-// after a loss. While SUSPENDED nothing is decided and nothing is torn down; when LOST the
+// and, while it holds the lock, the leader. Reconnects for ever, at once at first, with jitter (0
+// to 2 s) after a loss. While SUSPENDED nothing is decided and nothing is torn down; when LOST the
 // leader goes first, then everything of that session, then a new one is opened with the same pod id
 // and seq. Lock: nodes as kazoo's, "<32 hex>__lock__<10 digits>" under <root>/coordinator, lowest
 // leads, others watch their immediate predecessor; leading means: lowest AND ephemeralOwner is our
