@@ -8,10 +8,12 @@
 //
 // A call is a handle (struct docker_call) that its owner may cancel with docker_cancel; its
 // callback comes exactly once unless cancelled, never inside the call that started it, and the
-// handle is gone when it runs. Arguments are copied. Idempotent steps: 304 on start/stop, 404 on
-// remove and 409 "not running" on kill are success. Errors: ERR_RETRY engine out of reach or 5xx;
-// ERR_TIMEOUT deadline; ERR_ABSENT 404; ERR_EXISTS 409; ERR_USER 400 and other 4xx; ERR_LIMIT
-// answer over its cap. err.code is the HTTP status, err.text the engine's own message. All on the
+// handle is gone when it runs. Arguments are copied. Calls made before the first contact wait for
+// it; what has no deadline of its own (wait, logs, pull) ends with the contact. Idempotent steps:
+// 304 on start/stop, 404 on remove and 409 "not running" on kill are success. Errors: ERR_RETRY
+// engine out of reach, 5xx, or an answer that cannot be read; ERR_TIMEOUT deadline; ERR_ABSENT 404;
+// ERR_EXISTS 409; ERR_USER 400 and other 4xx, or a name that cannot be one; ERR_LIMIT answer over
+// its cap. err.code is the HTTP status, err.text the call and the engine's own message. All on the
 // loop thread.
 #pragma once
 #include "base/err.h"
@@ -31,11 +33,13 @@ struct docker_events_listener {
     // is open again and before anything is delivered from it: whatever was believed before must be
     // asked again (list, inspect).
     void (*on_up)(const char *api_version, const char *engine_version, void *arg);
-    // The engine went away (once per gap): text says why. Calls meanwhile fail with ERR_RETRY.
+    // The engine went away, or was not there at first (once per gap): text says why. Calls
+    // meanwhile fail with ERR_RETRY.
     void (*on_down)(const struct err *why, void *arg);
-    // A container event. name: "die", "start", "oom", "kill", "stop", "destroy", "rename",
-    // "health_status: healthy"... attributes: Actor.Attributes (object, borrowed; has all labels,
-    // exitCode for die, signal for kill).
+    // A container event. name: "create" "start" "die" "oom" "kill" "stop" "restart" "destroy"
+    // "rename" "update" "pause" "unpause" "health_status: healthy"; no others, as health checks
+    // alone would bring three exec events a run. attributes: Actor.Attributes (object, borrowed;
+    // has all labels, exitCode for die, signal for kill).
     void (*on_event)(const char *container_id, const char *name, const json_t *attributes,
                      int64_t time_ns, void *arg);
 };
@@ -45,7 +49,8 @@ struct docker_events_listener {
 // to 2 s). A host that cannot be understood is ERR_USER. With a listener the events stream is kept
 // open, resumed after a gap and always preceded by on_up; hang detection: a ping on a connection of
 // its own every 10 s while the stream is silent. container_label: only events of containers with
-// one of these labels (NULL-ended "key=value" list) reach on_event, or all when NULL.
+// one of these labels (NULL-ended "key=value" list) reach on_event, or all when NULL. Without a
+// listener there is no stream, and the client notices by calls that fail that the engine is away.
 int docker_open(struct loop *loop, struct http *http, const char *host,
                 const struct docker_events_listener *listener, const char *const *container_label,
                 void *arg, struct docker **ret, struct err *err) must_check;
@@ -148,8 +153,9 @@ struct docker_exec_result {
     size_t out_len, err_len;
     bool cut;
 };
-// ERR_TIMEOUT: the caller's time is over; the process in the container runs on (nothing in the API
-// ends it).
+// What is not there or cannot be run is an exit code (127, 126) with the engine's words on out, not
+// an error. ERR_TIMEOUT: the caller's time is over; the process in the container runs on (nothing
+// in the API ends it). result is NULL unless err->kind is ERR_NONE.
 typedef void docker_exec_fn(const struct docker_exec_result *result, const struct err *err,
                             void *arg);
 struct docker_call *docker_exec(struct docker *d, const char *container_id,
@@ -159,8 +165,8 @@ struct docker_call *docker_exec(struct docker *d, const char *container_id,
 
 // Follows stdout and stderr from since_ns (exclusive; 0: from `tail` lines before the end) until
 // the container ends or docker_logs_stop. line: without newline, at most 16 KiB (longer ones are
-// cut into pieces); stream 1 or 2. on_end as the stream ends; the handle is gone then. Reopen with
-// the time_ns of the last line.
+// cut into pieces); stream 1 or 2, with a terminal always 1. on_end as the stream ends; the handle
+// is gone then. Reopen with the time_ns of the last line.
 struct docker_logs_events {
     void (*on_line)(int stream, const char *line, size_t len, int64_t time_ns, void *arg);
     void (*on_end)(const struct err *err, void *arg);
@@ -198,7 +204,8 @@ typedef void docker_image_fn(struct docker_image *image, const struct err *err, 
 struct docker_call *docker_image_inspect(struct docker *d, const char *name, docker_image_fn *fn,
                                          void *arg);
 // A name without tag and digest pulls :latest (the API alone would pull every tag). progress: 0 to
-// 100, as far as known.
+// 100, as far as known, only when it grew. ERR_ABSENT: no such image. ERR_TIMEOUT: two minutes
+// without a word; as a whole it may take as long as it takes. Cancelling ends the pull.
 struct docker_call *docker_pull(struct docker *d, const char *name,
                                 void (*progress)(int percent, void *arg), docker_done_fn *fn,
                                 void *arg);
@@ -207,13 +214,14 @@ struct docker_call *docker_pull(struct docker *d, const char *name,
 
 struct docker_call *docker_volume_create(struct docker *d, const char *name, const json_t *labels,
                                          docker_done_fn *fn, void *arg);
+// answer: the array of volumes, empty when there are none.
 struct docker_call *docker_volume_list(struct docker *d, const json_t *filters, docker_json_fn *fn,
                                        void *arg);
 struct docker_call *docker_volume_remove(struct docker *d, const char *name, docker_done_fn *fn,
                                          void *arg);
 
 // HEAD .../archive: does this path exist in the container? What finds one's own container for sure
-// (a nonce file).
+// (a nonce file). No such container: no.
 typedef void docker_stat_fn(bool exists, const struct err *err, void *arg);
 struct docker_call *docker_path_stat(struct docker *d, const char *id, const char *path,
                                      docker_stat_fn *fn, void *arg);

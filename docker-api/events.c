@@ -61,8 +61,9 @@ static bool on_line(const char *line, size_t len, void *arg) {
     auto_json json_t *j = json_read(line, len, DECODE_MAX_EVENT, "event", &err);
     if (!j || decode_event(j, &event, &err) < 0)
         return unreadable(d, &err);
-    // `since` is inclusive: what was heard before the gap comes again.
-    if (event.time_ns <= d->since_ns)
+    // `since` is inclusive: the last one heard before a gap comes again. Not "earlier ones": clocks
+    // are set back.
+    if (event.time_ns == d->since_ns)
         return true;
     d->since_ns = event.time_ns;
     if (strcmp(event.type, "container") != 0 || !is_wanted(event.name) ||

@@ -37,13 +37,13 @@ void docker_stream_stop(struct docker_stream **slot) {
     *slot = NULL;
 }
 
-// `since` is inclusive: what was read before comes again. Pieces of one line may bear one stamp.
+// `since` is inclusive: the last line read before comes again.
 static bool on_line(const char *line, size_t len, int64_t time_ns, void *arg) {
     struct docker_stream *s = arg;
     bool gone = false;
-    if (time_ns && time_ns <= s->since_ns)
+    if (time_ns && time_ns == s->since_ns)
         return true;
-    s->last_ns = time_ns > s->last_ns ? time_ns : s->last_ns;
+    s->last_ns = time_ns;
     s->call->gone = &gone;
     s->events.on_line(s->speaking, line, len, time_ns, s->call->arg);
     if (gone)
@@ -104,7 +104,7 @@ static void ask(struct docker_stream *s) {
 static void ask_rest(struct docker_stream *s) {
     s->following = false;
     s->frames = (struct frames){0};
-    s->since_ns = s->last_ns > s->since_ns ? s->last_ns : s->since_ns;
+    s->since_ns = s->last_ns ? s->last_ns : s->since_ns;
     ask(s);
 }
 

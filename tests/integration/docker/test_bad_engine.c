@@ -3,6 +3,8 @@
 #include "base/check.h"
 #include "base/own.h"
 #include "tests/integration/docker/rig.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -29,7 +31,7 @@ static void spawn(struct bad *bad, const char *api) {
         _exit(127);
     }
     assert_true(bad->pid > 0);
-    for (int i = 0; access(bad->socket, F_OK) < 0; i++) {
+    for (int i = 0; *bad->socket && access(bad->socket, F_OK) < 0; i++) {
         assert_true(i < 3000);
         usleep(10000);
     }
@@ -49,7 +51,8 @@ static void bad_close(struct bad *bad) {
     rig_close(bad->rig);
     kill(bad->pid, SIGTERM);
     waitpid(bad->pid, NULL, 0);
-    unlink(bad->socket);
+    if (*bad->socket)
+        unlink(bad->socket);
     free(bad);
 }
 
@@ -334,6 +337,38 @@ static void an_engine_that_is_too_old_is_told_so(void **state) {
     bad_close(bad);
 }
 
+static int free_port(void) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    auto_fd int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    return ntohs(at.sin_port);
+}
+
+// Nobody waits until it listens: the client tries again by itself.
+static void an_engine_over_tcp_is_the_same(void **state) {
+    (void)state;
+    struct bad *bad = xnew(struct bad);
+    auto_got struct got exec = {0};
+    static const char *const argv[] = {"cat", NULL};
+    const struct docker_exec cat = {
+        .argv = argv, .input = "words", .input_len = 5, .timeout_ms = 30000};
+    snprintf(bad->host, sizeof bad->host, "tcp://127.0.0.1:%d", free_port());
+    bad->rig = rig_open(bad->host, NULL);
+    assert_null(docker_socket_path(bad->rig->docker));
+    until_true(bad->rig, was_down, bad->rig, 30, "nobody there yet");
+    spawn(bad, "1.41");
+    until_true(bad->rig, rig_is_up, bad->rig, 30, "up");
+    create(bad, "zk");
+    rig_start(bad->rig, "zk");
+    docker_exec(bad->rig->docker, "zk", &cat, on_exec, &exec);
+    until(bad->rig, &exec, 30);
+    assert_kind(&exec, ERR_NONE);
+    assert_string_equal(exec.out, "words");
+    bad_close(bad);
+}
+
 static void a_newer_engine_is_spoken_to_in_our_version(void **state) {
     (void)state;
     struct bad *bad = bad_open("1.54");
@@ -398,6 +433,7 @@ int main(void) {
         bad_test(a_refused_events_stream_is_down),
         bad_test(who_is_no_engine_is_told_so),
         cmocka_unit_test(an_engine_that_is_too_old_is_told_so),
+        cmocka_unit_test(an_engine_over_tcp_is_the_same),
         cmocka_unit_test(a_newer_engine_is_spoken_to_in_our_version),
         bad_test(exec_of_garbage_is_retry),
         bad_test(clients_that_come_and_go_leave_nothing_behind),
