@@ -35,6 +35,7 @@ static const char *const allowed[] = {
     "nanosleep",
     "restart_syscall",
     "sched_yield",
+    "sched_getaffinity",
     // network
     "bind",
     "listen",
@@ -186,8 +187,13 @@ static int add_arguments(scmp_filter_ctx ctx, struct err *err) {
         add_one(ctx, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0), err) ||
         add_one(ctx, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD), err))
         return -1;
+    // To read our own limits, not to set anybody's.
+    const struct scmp_arg_cmp own_limits[] = {SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_EQ, 0)};
+    int rc = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, own_limits);
+    if (rc)
+        return err_errno(err, ERR_BUG, -rc, "filter prlimit64");
     // clone3's flags lie in memory, where a filter cannot look: glibc then falls back to clone.
-    int rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     return rc ? err_errno(err, ERR_BUG, -rc, "filter clone3") : 0;
 }
 
