@@ -188,7 +188,8 @@ static int add_arguments(scmp_filter_ctx ctx, struct err *err) {
         add_one(ctx, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD), err))
         return -1;
     // To read our own limits, not to set anybody's.
-    const struct scmp_arg_cmp own_limits[] = {SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_EQ, 0)};
+    const struct scmp_arg_cmp own_limits[] = {{.arg = 0, .op = SCMP_CMP_EQ},
+                                              {.arg = 2, .op = SCMP_CMP_EQ}};
     int rc = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, own_limits);
     if (rc)
         return err_errno(err, ERR_BUG, -rc, "filter prlimit64");
