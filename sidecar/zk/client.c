@@ -155,10 +155,12 @@ static void on_answer(struct zk *zk, struct zk_op *op) {
     bool answered = zk_op_was_answered(op) && !op->too_large;
     if (answered && op->sent > zk->answered)
         zk->answered = op->sent;
-    if (op->kind == OP_ASK)
+    bool asked = op->kind == OP_ASK;
+    if (asked)
         zk->asking = false;
     zk_op_deliver(op);
-    if (answered && !zk->closed && zk->state != ZK_CONNECTED && zk->state != ZK_LOST && refresh(zk))
+    bool news = answered && !zk->closed && zk->state != ZK_CONNECTED && zk->state != ZK_LOST;
+    if ((news && refresh(zk)) || asked) // asked: the next beat is counted from this one
         set_clock(zk);
 }
 
