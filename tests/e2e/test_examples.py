@@ -21,11 +21,13 @@ def test_zookeeper(bed):
 def test_dependency(bed):
     readme = Readme(bed, "dependency")
     readme.step()
-    said = readme.step()
-    assert "zookeeper" in said, f"the status does not name what is missing: {said}"
+    readme.step()
     client = Ensemble(bed, "client")
+    pod = client.sidecars()[0]
+    wait_until("the status names what is missing",
+               lambda: "zookeeper" in bed.docker("exec", pod, "ocho", "ls", "client").split("STATUS")[1], timeout=30)
     assert client.workloads() == [], "the client was started without its dependency"
-    said = readme.step()
+    readme.step()
     zookeeper = Ensemble(bed, "zookeeper")
     zookeeper.wait(3)
 
