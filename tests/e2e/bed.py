@@ -169,6 +169,7 @@ class Writer:
         from kazoo.client import KazooClient
 
         self.hosts = hosts  # answers (host, port) pairs of the moment
+        self.path = f"/written-{time.time_ns()}"
         self.acknowledged = []
         self.errors = []
         self.client = KazooClient(hosts=self._spell(), timeout=4.0, connection_retry=dict(max_tries=-1, max_delay=0.5),
@@ -181,7 +182,7 @@ class Writer:
 
     def __enter__(self):
         self.client.start(timeout=60)
-        self.client.ensure_path("/written")
+        self.client.ensure_path(self.path)
         self.thread.start()
         return self
 
@@ -200,7 +201,7 @@ class Writer:
             number += 1
             try:
                 # No retry: an answer that was lost is not an acknowledgement.
-                self.client.create_async(f"/written/{number:08d}", b"x").get(timeout=10)
+                self.client.create_async(f"{self.path}/{number:08d}", b"x").get(timeout=10)
                 self.acknowledged.append(number)
             except (KazooException, KazooTimeoutError) as error:
                 self.errors.append((number, repr(error)))
@@ -229,8 +230,8 @@ class Writer:
             client = KazooClient(hosts=self._spell([address]), timeout=10.0)
             client.start(timeout=60)
             try:
-                client.sync("/written")
-                there = {int(name) for name in client.get_children("/written")}
+                client.sync(self.path)
+                there = {int(name) for name in client.get_children(self.path)}
             finally:
                 client.stop()
                 client.close()
