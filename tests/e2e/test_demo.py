@@ -161,21 +161,32 @@ def test_dockerd_killed_and_started_all_come_back(three, writer):
     wait_until("the pods say so", lambda: len(rows(demo(three.bed, "status", check=False).stdout)) == 3, timeout=90)
 
 
+# Default capabilities, through the root of every process and every mount.
+LOOK = r"""
+    for root in / /proc/[0-9]*/root/ $(awk '{ print $5 }' /proc/self/mountinfo); do
+        find "$root" -xdev \( -type s -o -path '*/etc/ochopod*' -o -path '*/var/lib/ochopod*' \) 2>/dev/null
+    done
+    awk '{ print $4, $5 }' /proc/self/mountinfo
+    for e in /proc/[0-9]*/environ; do tr '\0' '\n' <$e; done 2>/dev/null
+    true
+"""
+
+
 def test_root_in_a_server_finds_no_engine_socket(three):
-    """Default capabilities, through the root of every process and every mount: not one socket file, no file of the
-    sidecar, nothing of its environment."""
-    look = r"""
-        for root in / /proc/[0-9]*/root/ $(awk '{ print $5 }' /proc/self/mountinfo); do
-            find "$root" -xdev \( -type s -o -path '*/etc/ochopod*' -o -path '*/var/lib/ochopod*' \) 2>/dev/null
-        done
-        awk '{ print $4, $5 }' /proc/self/mountinfo
-        for e in /proc/[0-9]*/environ; do tr '\0' '\n' <$e; done
-    """
+    """Not one socket file, no file of the sidecar, nothing of its environment."""
     for workload in three.workloads():
-        said = three.bed.docker("exec", "-u", "0", workload, "bash", "-c", look)
+        said = three.bed.docker("exec", "-u", "0", workload, "bash", "-c", LOOK)
         assert " /data" in said and "ZOO_CONF_DIR" in said, "nothing was looked at"
         for word in ("sock", "/etc/ochopod", "/var/lib/ochopod", "OCHOPOD", "ochopod_"):
             assert word not in said, f"{word} is seen from inside {workload}: {said}"
+
+
+def test_root_beside_a_sidecar_would_find_it(three):
+    """What the test above looks with sees a socket where there is one: in the sidecar's own process namespace."""
+    sidecar = three.sidecars()[0]
+    said = three.bed.docker("run", "--rm", "--pid", f"container:{sidecar}", "-v", f"{three.bed.socket}:/run/engine.sock",
+                            "--entrypoint", "bash", ZOOKEEPER, "-c", LOOK)
+    assert "/run/engine.sock" in said
 
 
 def test_a_bad_number_is_refused_and_changes_nothing(three):
