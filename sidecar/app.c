@@ -75,8 +75,9 @@ static void on_attached(bool attached, void *arg) {
     control_changed(app->control);
 }
 
+// ZooKeeper's own refusals (a wrong password) are the spec's to mend.
 static void on_fatal(const struct err *err, void *arg) {
-    fatal(arg, EXIT_CLONED, err);
+    fatal(arg, err->kind == ERR_EXISTS ? EXIT_CLONED : EXIT_SPEC, err);
 }
 
 static void on_leading(bool leading, void *arg) {
