@@ -123,6 +123,8 @@ struct docker_call *fake_call(struct docker *d, enum reply_kind kind, fake_act_f
 // line: what is recorded, taken. timeout_ms 0: none.
 struct docker_call *fake_call_begin(struct docker_call *call, char *line, int64_t timeout_ms);
 void fake_call_resolve(struct docker_call *call, struct engine_reply reply, int ms);
+void fake_call_free(struct docker_call *call);
+void fake_call_fail(struct docker_call *call, enum err_kind kind, const char *why);
 void fake_call_again(void *call); // acts once more, unrecorded: a timer's callback
 void fake_record(struct fake_engine *f, const char *line);
 const char *fake_name_of(struct docker *d, const char *ref);
