@@ -1,3 +1,6 @@
+#include "base/check.h"
+#include "base/own.h"
+#include "bindings/bindings.h"
 #include "sidecar/spec/shape.h"
 #include <string.h>
 
@@ -119,6 +122,18 @@ static bool depends_on(const struct spec *spec, const char *what) {
     return false;
 }
 
+static void verify_binding(struct reader *r, const struct entry *root, const struct spec *spec) {
+    if (!spec->binding || bindings_known(spec->binding))
+        return;
+    auto_free char *why = xasprintf("there is no binding \"%.80s\"; use one of: %s", spec->binding,
+                                    bindings_names());
+    // Said by the environment or a flag it has no place in the text.
+    if (node_get(root->value, "binding"))
+        complain_at(r, root, "binding", why);
+    else
+        report_add(r->report, 0, 0, "binding", "%s", why);
+}
+
 static void verify_cluster(struct reader *r, const struct entry *root, const struct spec *spec) {
     char path[64];
     for (size_t i = 0; i < spec->needs_len; i++) {
@@ -171,6 +186,7 @@ static void verify_hooks(struct reader *r, const struct entry *root, const struc
 void verify_spec(struct reader *r, const struct entry *root, const struct spec *spec) {
     verify_volumes(r, root, spec->workload.volumes);
     verify_files(r, root, spec);
+    verify_binding(r, root, spec);
     verify_cluster(r, root, spec);
     verify_hooks(r, root, spec);
     verify_ports(r, root, spec);

@@ -354,7 +354,8 @@ static void a_killed_worker_takes_its_hooks_with_it(void **state) {
 // Ctrl-C in a terminal is the worker's to answer, which still needs its runner then.
 static void the_runner_is_in_no_terminal_group(void **state) {
     (void)state;
-    auto_json json_t *answer = ask("echo", 10000); // it has come that far
+    auto_json json_t *answer = ask("echo", 10000);
+    assert_non_null(answer); // it has come that far
     assert_int_equal(getpgid(runner_pid(runner)), runner_pid(runner));
 }
 

@@ -356,6 +356,18 @@ static void environment_of_the_workload_has_names_and_values(void **state) {
          "pod.yaml:1:44: workload.environment[2]: B stands here twice\n");
 }
 
+static void only_known_bindings_are_named(void **state) {
+    (void)state;
+    fine(W "binding: compose\n");
+    struct err err = ERR_INIT;
+    assert_int_equal(parse(W "binding: mesos\n", NULL, NULL, NULL, &err), -1);
+    assert_true(text_starts(err.text, "pod.yaml:2:10: binding: there is no binding \"mesos\"; use "
+                                      "one of: "));
+    static const char *const env[] = {"OCHOPOD_BINDING=mesos", NULL};
+    assert_int_equal(parse(W, env, NULL, NULL, &err), -1);
+    assert_true(text_starts(err.text, "binding: there is no binding \"mesos\"; use one of: "));
+}
+
 static void environment_and_flags_are_held_to_the_same(void **state) {
     (void)state;
     static const char *const env[] = {"OCHOPOD_PORT=http", "ochopod_debug=maybe", "pod=[1]", NULL};
@@ -402,6 +414,7 @@ int main(void) {
         cmocka_unit_test(needs_and_dependencies_fit),
         cmocka_unit_test(actions_are_argv_in_a_place_that_exists),
         cmocka_unit_test(environment_of_the_workload_has_names_and_values),
+        cmocka_unit_test(only_known_bindings_are_named),
         cmocka_unit_test(environment_and_flags_are_held_to_the_same),
         cmocka_unit_test(a_spec_that_is_not_there_is_told),
     };
