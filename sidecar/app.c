@@ -448,6 +448,13 @@ static int open_engine(struct app *app, struct err *err) {
 
 // ---- life ----
 
+static void on_runner_gone(void *arg) {
+    struct err err = ERR_INIT;
+    err_set(&err, ERR_RETRY,
+            "the runner's process has ended: starting again with another (the workload runs on)");
+    fatal(arg, 1, &err);
+}
+
 static void listen_signals(struct app *app) {
     signal(SIGPIPE, SIG_IGN);
     app->term = loop_signal_start(app->loop, SIGTERM, stop, app);
@@ -467,6 +474,7 @@ static int build(struct app *app, int tether_fd, struct err *err) {
     app->loop = loop_create();
     listen_signals(app);
     runner_attach(app->runner, app->loop);
+    runner_on_gone(app->runner, on_runner_gone, app);
     app->http = http_create(app->loop, HTTP_TOTAL, HTTP_IDLE);
     if (open_engine(app, err))
         return -1;

@@ -25,6 +25,9 @@ struct runner {
     int control;
     struct loop *loop;
     struct link jobs;
+    struct loop_fd *watch;
+    void (*on_gone)(void *arg);
+    void *arg;
 };
 
 struct runner_job {
@@ -73,6 +76,19 @@ void runner_attach(struct runner *runner, struct loop *loop) {
     runner->loop = loop;
 }
 
+static void gone(int events, void *arg) {
+    struct runner *r = arg;
+    (void)events; // it never writes: this is its end
+    loop_fd_stop(&r->watch);
+    r->on_gone(r->arg);
+}
+
+void runner_on_gone(struct runner *runner, void (*fn)(void *arg), void *arg) {
+    runner->on_gone = fn;
+    runner->arg = arg;
+    runner->watch = loop_fd_start(runner->loop, runner->control, LOOP_READ, gone, runner);
+}
+
 pid_t runner_pid(const struct runner *runner) {
     return runner->pid;
 }
@@ -95,6 +111,7 @@ void runner_stop(struct runner *runner) {
         return;
     struct runner_job *j;
     list_each(j, &runner->jobs, struct runner_job, link) job_free(j);
+    loop_fd_stop(&runner->watch);
     close(runner->control); // the runner reads the end and exits; its jobs go with it
     free(runner);
 }

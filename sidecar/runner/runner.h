@@ -26,7 +26,10 @@ struct runner_function {
 int runner_start(const struct runner_function *functions, struct runner **ret,
                  struct err *err) must_check;
 void runner_attach(struct runner *runner, struct loop *loop); // in the worker, once the loop exists
-void runner_stop(struct runner *runner);                      // ends it and its jobs; takes NULL
+// Called when the runner's process has ended by itself (killed, out of memory): no job can be run
+// any more, and only a new worker can fork another.
+void runner_on_gone(struct runner *runner, void (*fn)(void *arg), void *arg);
+void runner_stop(struct runner *runner); // ends it and its jobs; takes NULL
 pid_t runner_pid(const struct runner *runner);
 
 typedef void runner_json_fn(json_t *answer, const struct err *err, void *arg); // answer borrowed

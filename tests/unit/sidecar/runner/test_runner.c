@@ -359,6 +359,22 @@ static void the_runner_is_in_no_terminal_group(void **state) {
     assert_int_equal(getpgid(runner_pid(runner)), runner_pid(runner));
 }
 
+static void note_gone(void *arg) {
+    *(bool *)arg = true;
+    loop_quit(loop);
+}
+
+static void its_end_is_noticed(void **state) {
+    (void)state;
+    bool gone = false;
+    runner_on_gone(runner, note_gone, &gone);
+    kill(runner_pid(runner), SIGKILL);
+    wait_for_answer();
+    assert_true(gone);
+    ask("echo", 10000);
+    assert_int_equal(seen.err.kind, ERR_RETRY);
+}
+
 static int setup(void **state) {
     (void)state;
     struct err err = ERR_INIT;
@@ -397,5 +413,7 @@ int main(void) {
         cmocka_unit_test(what_a_finished_hook_left_behind_ends_too),
         cmocka_unit_test(a_cancelled_hook_ends_and_says_nothing),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    const struct CMUnitTest last[] = {cmocka_unit_test(its_end_is_noticed)};
+    return cmocka_run_group_tests(tests, setup, teardown) +
+           cmocka_run_group_tests(last, setup, teardown);
 }
