@@ -253,8 +253,10 @@ static const struct key top_keys[] = {
      .doc = "how many `pods` of our own and of each dependency there must be"},
     {"damper", KEY_DURATION, AT(damper), "5s", 0, 1 * HOUR,
      .doc = "quiet time after a change before a round"},
-    {"sequential", KEY_FLAG, AT(sequential), "false",
-     .doc = "true: one pod after the other, each ready before the next"},
+    {"sequential", KEY_OWN, .read = shape_sequential,
+     .schema = "{\"enum\":[false,true,\"updates\"]}",
+     .doc = "`false` by default; `true`: one pod after the other, each ready before the next; "
+            "`updates`: so, but together while none runs yet"},
     {"full_shutdown", KEY_FLAG, AT(full_shutdown), "false",
      .doc = "true: all off before any is on, if anything changed at all"},
     {"grace", KEY_DURATION, AT(grace), "60s", 1 * SEC, 24 * HOUR,

@@ -363,6 +363,21 @@ void shape_needs(struct reader *r, const struct key *key, const struct entry *at
     }
 }
 
+// ---- sequential ----
+
+void shape_sequential(struct reader *r, const struct key *key, const struct entry *at, void *base) {
+    (void)key;
+    struct spec *spec = base;
+    const struct node *node = at->value;
+    spec->together = node->kind == NODE_STRING && !strcmp(node->text, "updates");
+    spec->sequential = spec->together ||
+                       (node->kind == NODE_FLAG && !strcasecmp(node->text, "true"));
+    if (!spec->together && node->kind != NODE_FLAG)
+        reader_complain(r, at, "must be true, false or updates, not %s%s%.80s%s",
+                        node_kind_name(node), node_scalar(node) ? " \"" : "",
+                        node_scalar(node) ? node->text : "", node_scalar(node) ? "\"" : "");
+}
+
 // ---- files ----
 
 static bool is_utf8(const char *s, size_t len) {

@@ -9,7 +9,7 @@ key_read_fn shape_run, shape_exec, shape_probe_run, shape_action, shape_ulimits;
 key_read_fn shape_tcp, shape_http, shape_check_exec, shape_docker;
 key_read_fn shape_environment, shape_on_change, shape_template, shape_content, shape_mode,
     shape_owner;
-key_read_fn shape_needs, shape_files, shape_tools;
+key_read_fn shape_needs, shape_sequential, shape_files, shape_tools;
 
 void shape_after_action(struct reader *r, const struct entry *at, void *base);
 void shape_after_sanity(struct reader *r, const struct entry *at, void *base);

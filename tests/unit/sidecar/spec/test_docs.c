@@ -71,9 +71,10 @@ static const char *type_of(const struct key *k) {
     if (k->map)
         return "action";
     static const char *const shapes[][2] = {
-        {"{\"$ref\":\"#/$defs/argv\"}", "argv"}, {"{\"type\":\"integer\"", "number"},
-        {"{\"type\":\"string\"", "string"},      {"{\"type\":[\"string\"", "string"},
-        {"{\"type\":\"object\"", "map"},         {"{\"const\":true}", "`true`"}};
+        {"{\"$ref\":\"#/$defs/argv\"}", "argv"},  {"{\"type\":\"integer\"", "number"},
+        {"{\"type\":\"string\"", "string"},       {"{\"type\":[\"string\"", "string"},
+        {"{\"type\":\"object\"", "map"},          {"{\"const\":true}", "`true`"},
+        {"{\"enum\":[false", "true, false, word"}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         if (text_starts(k->schema, shapes[i][0]))
             return shapes[i][1];

@@ -208,6 +208,26 @@ static void what_is_left_out_has_its_default(void **state) {
     spec_free(s);
 }
 
+static void sequential_is_a_flag_or_updates(void **state) {
+    (void)state;
+    static const struct {
+        const char *said;
+        bool sequential, together;
+    } cases[] = {
+        {"", false, false},
+        {"sequential: false\n", false, false},
+        {"sequential: true\n", true, false},
+        {"sequential: updates\n", true, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        auto_free char *text = xasprintf("workload: {image: a}\n%s", cases[i].said);
+        struct spec *s = must_load(text, NULL, NULL, NULL);
+        assert_int_equal(s->sequential, cases[i].sequential);
+        assert_int_equal(s->together, cases[i].together);
+        spec_free(s);
+    }
+}
+
 static void json_is_read_as_well(void **state) {
     (void)state;
     struct spec *s = must_load("{\"cluster\": \"a\",\n\t\"workload\": {\"image\": \"b\", "
@@ -317,6 +337,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_example_is_read_whole, setup, teardown),
         cmocka_unit_test(what_is_left_out_has_its_default),
+        cmocka_unit_test(sequential_is_a_flag_or_updates),
         cmocka_unit_test(json_is_read_as_well),
         cmocka_unit_test(a_container_is_adopted),
         cmocka_unit_test(flags_win_over_environment_over_file),

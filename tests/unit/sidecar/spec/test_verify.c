@@ -144,7 +144,13 @@ static void values_are_held_against_type_and_range(void **state) {
     says(W "port:\n", "pod.yaml:2:1: port: is empty; give it a value or leave it out\n");
     says(W "port: [1]\n", "pod.yaml:2:1: port: must be a whole number, not a list\n");
     says(W "sequential: yes\n",
-         "pod.yaml:2:1: sequential: must be true or false, not a string \"yes\"\n");
+         "pod.yaml:2:1: sequential: must be true, false or updates, not a string \"yes\"\n");
+    says(W "sequential: \"true\"\n",
+         "pod.yaml:2:1: sequential: must be true, false or updates, not a string \"true\"\n");
+    says(W "sequential: [updates]\n",
+         "pod.yaml:2:1: sequential: must be true, false or updates, not a list\n");
+    says(W "full_shutdown: yes\n",
+         "pod.yaml:2:1: full_shutdown: must be true or false, not a string \"yes\"\n");
     says(W "damper: 2h\n",
          "pod.yaml:2:1: damper: \"2h\" is out of range; it must be from 0 to 1h\n");
     says(W "session: 100ms\n",
