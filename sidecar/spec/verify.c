@@ -43,10 +43,10 @@ void shape_after_workload(struct reader *r, const struct entry *at, void *base) 
                             "%s is for an adopted container alone", adopt_only[i]);
     const char *network = spec->workload.network;
     bool own_network = network && strcmp(network, "host");
-    if (image && spec->workload.hostname && !network)
+    if (image && spec->workload.hostname && !own_network)
         reader_complain(r, node_get(at->value, "hostname"),
-                        "hostname needs a network of its own; in the sidecar's network the "
-                        "workload has the sidecar's name");
+                        "hostname needs a network of its own; in the sidecar's network, or the "
+                        "host's, the workload has the name that is there");
     if (image && spec->workload.ports && !own_network)
         reader_complain(r, node_get(at->value, "ports"),
                         "ports are published only from a network of its own; in the sidecar's "

@@ -231,8 +231,12 @@ static void workload_and_control_port_do_not_meet(void **state) {
          "pod.yaml:3:3: workload: ports are published only from a network of its own; in the "
          "sidecar's network publish them on the sidecar\n");
     says("workload: {image: a, hostname: b}\n",
-         "pod.yaml:1:22: workload: hostname needs a network of its own; in the sidecar's network "
-         "the workload has the sidecar's name\n");
+         "pod.yaml:1:22: workload: hostname needs a network of its own; in the sidecar's network, "
+         "or the host's, the workload has the name that is there\n");
+    says("workload: {image: a, network: host, hostname: b}\n",
+         "pod.yaml:1:37: workload: hostname needs a network of its own; in the sidecar's network, "
+         "or the host's, the workload has the name that is there\n");
+    fine("workload: {image: a, network: web, hostname: b}\n");
     static const char *const env[] = {"OCHOPOD_PORT=2181", NULL};
     says_with("workload:\n  image: a\n  ready: {tcp: 2181}\n", env, NULL,
               "pod.yaml:3:16: workload.ready.tcp: is the control port; workload and sidecar share "
