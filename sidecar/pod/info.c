@@ -49,7 +49,9 @@ void info_status(const struct pod *pod, struct text *t) {
     else if (!pod->engine)
         text_add(t, "the Docker engine is out of reach");
     else if (pod->state->dead)
-        text_add(t, pod->at == POD_DEAD ? (pod->exited ? "done" : "killed") : "being killed");
+        text_add(t, pod->at != POD_DEAD ? "being killed"
+                    : pod->exited       ? "done"
+                                        : "dead until an operator's on");
     else if (pod->at == POD_WAITING)
         say_waiting(pod, t);
     else if (pod->at == POD_STOPPED)
@@ -62,7 +64,7 @@ void info_status(const struct pod *pod, struct text *t) {
 
 // ---- /info ----
 
-static json_t *workload(const struct pod *pod) {
+static json_t *workload(const struct pod *pod, const char *status) {
     const struct state *state = pod->state;
     json_t *w = json_object();
     put(w, "image", json_string(pod_launches(pod) ? pod->spec->workload.image : ""));
@@ -73,6 +75,7 @@ static json_t *workload(const struct pod *pod) {
     put(w, "restarts", json_integer(pod->restarts));
     put(w, "state", json_string(pod_state_name(pod->at)));
     put(w, "ready", json_boolean(pod_ready(pod)));
+    put(w, "status", json_string(status));
     return w;
 }
 
@@ -84,7 +87,7 @@ json_t *pod_info(const struct pod *pod) {
     put(info, "process", json_string(pod_process(pod)));
     put(info, "status", json_string(text_str(&status)));
     put(info, "metrics", json_incref(pod->metrics));
-    put(info, "workload", workload(pod));
+    put(info, "workload", workload(pod, text_str(&status)));
     put(info, "configured", json_boolean(pod->configured));
     put(info, "off", json_boolean(state->off));
     put(info, "joined", json_boolean(state->joined));
