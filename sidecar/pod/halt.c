@@ -166,7 +166,7 @@ static void halt_done(struct run *run, const struct err *err) {
         return;
     }
     pod->run_open = false;
-    pod->exited = false;
+    pod->exited = pod->at == POD_FAILING; // its check failed, which counts like a crash
     if (pod->at == POD_STOPPING) {
         state_set(&pod->state->started_at, "");
         pod_save(pod);

@@ -219,6 +219,10 @@ static void a_check_that_fails_too_often_restarts_it(void **unused) {
     fake_loop_advance(s->loop, 5000);
     assert_int_equal(stage_starts(s), 2);
     assert_true(pod_ready(s->pod));
+    auto_json json_t *info = pod_info(s->pod);
+    int64_t restarts = 0;
+    assert_int_equal(json_int(json_object_get(info, "workload"), "restarts", &restarts, NULL), 0);
+    assert_int_equal(restarts, 1); // it counts like a crash
     stage_free(s);
 }
 
