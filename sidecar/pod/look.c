@@ -138,12 +138,18 @@ static void step_find(struct run *run) {
 
 // ---- judge ----
 
+// It ran on while our container did not, in a network that is not ours.
+static bool is_outliving(const struct pod *pod, bool running) {
+    return running && pod_launches(pod) && !pod->place->shares_network &&
+           pod->spec->workload.lifetime == LIFETIME_INDEPENDENT;
+}
+
 // In force, and put there by this run of our container, whose network it shares.
-static bool is_in_force(const struct pod *pod) {
+static bool is_in_force(const struct pod *pod, bool running) {
     const struct state *state = pod->state;
     const char *digest = json_text(state->applied, "container");
-    return state->applied && strcmp(state->owner, pod->place->run) == 0 &&
-           strcmp(digest, pod->config_digest) == 0;
+    bool ours = strcmp(state->owner, pod->place->run) == 0 || is_outliving(pod, running);
+    return state->applied && ours && strcmp(digest, pod->config_digest) == 0;
 }
 
 static void take_facts(struct pod *pod, const struct docker_container *c) {
@@ -196,7 +202,9 @@ static void resume(struct pod *pod, bool running) {
     if (pod->looked)
         return;
     pod->looked = true;
-    pod->configured = is_in_force(pod) && *pod->state->container;
+    pod->configured = is_in_force(pod, running) && *pod->state->container;
+    if (pod->configured)
+        state_set(&pod->state->owner, pod->place->run);
     pod->wanted = pod->configured && (running || *pod->state->started_at) && !pod->state->off &&
                   !pod->state->dead;
     // What is in force was put there by another run of our container: only a round may start it,

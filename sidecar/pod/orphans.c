@@ -6,7 +6,8 @@
 #include <strings.h>
 
 // What sidecars that are gone for good left on this engine: containers with our labels whose owner
-// does not exist any more. They are stopped and removed. Their volumes follow five minutes later,
+// does not exist any more, and those of the pod that we were before our state directory was lost.
+// They are stopped and removed. Their volumes follow five minutes later,
 // unless they are in use by then or belong to our own pod: a sidecar that is being re-created finds
 // its data.
 
@@ -104,11 +105,21 @@ static void asked(struct docker_container *c, const struct err *err, void *arg) 
         next(run);
 }
 
+// A sidecar is one pod at a time.
+static bool is_former(const struct pod *pod, const json_t *entry) {
+    return strcmp(label(entry, LABEL_OWNER), pod->place->owner) == 0 &&
+           strcmp(label(entry, LABEL_POD), pod->state->pod_id) != 0;
+}
+
 static void step_judge(struct run *run) {
     struct pod *pod = run->pod;
     const json_t *entry = present(pod);
     if (!entry) {
         run_skip(run, "done");
+        return;
+    }
+    if (is_former(pod, entry)) {
+        collect(run);
         return;
     }
     switch (place_fate(pod->place, label(entry, LABEL_OWNER))) {

@@ -163,6 +163,23 @@ static void after_a_restart_of_the_sidecars_container_a_round_starts_it(void **u
     stage_free(s);
 }
 
+// Neither its processes nor its network end with our container.
+static void an_independent_workload_outlives_the_sidecars_container(void **unused) {
+    (void)unused;
+    struct stage *s = running("  lifetime: independent\n  network: host\n");
+    stage_worker_gone(s);
+    free(s->facts.self->started_at);
+    s->facts.self->started_at = strdup("2030-01-01T00:00:00Z");
+    stage_worker(s);
+    fake_loop_advance(s->loop, 5000);
+    expect_process(s, "running");
+    assert_true(pod_ready(s->pod));
+    assert_int_equal(s->state->renewals, 0);
+    stage_configure(s);
+    assert_int_equal(stage_starts(s), 1);
+    stage_free(s);
+}
+
 static void a_leaders_off_is_not_undone_by_a_restart_of_the_worker(void **unused) {
     (void)unused;
     struct stage *s = running("");
@@ -267,6 +284,25 @@ static void an_orphan_is_removed_and_a_stranger_is_not(void **unused) {
     stage_free(s);
 }
 
+// Its state directory was lost: it is another pod, and what it made as the former one is nobody's.
+static void what_a_former_pod_of_this_sidecar_left_is_removed(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    struct engine *engine = fake_engine_memory(s->engine);
+    auto_json json_t *former = json_pack("{s:s, s:{s:s, s:s, s:s, s:s}}", "Image", "app:1",
+                                         "Labels", "io.ochopod.role", "workload",
+                                         "io.ochopod.owner", s->facts.self->id, "io.ochopod.pod",
+                                         OTHER, "io.ochopod.cluster", "marathon.zk");
+    json_decref(engine_container_create(engine, "former", former).body);
+    json_decref(engine_container_start(engine, "former").body);
+    stage_worker_gone(s);
+    stage_worker(s);
+    fake_loop_advance(s->loop, 15000);
+    assert_null(engine_find(engine, "former"));
+    assert_non_null(engine_find(engine, "side"));
+    stage_free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_crash_after_ten_seconds_is_answered_by_the_start_call_alone),
@@ -280,12 +316,14 @@ int main(void) {
         cmocka_unit_test(a_restarted_worker_leaves_the_workload_alone),
         cmocka_unit_test(what_died_while_no_worker_was_there_is_started_again),
         cmocka_unit_test(after_a_restart_of_the_sidecars_container_a_round_starts_it),
+        cmocka_unit_test(an_independent_workload_outlives_the_sidecars_container),
         cmocka_unit_test(a_leaders_off_is_not_undone_by_a_restart_of_the_worker),
         cmocka_unit_test(the_engine_gone_in_the_middle_of_on_is_503_and_the_next_round_heals),
         cmocka_unit_test(an_engine_that_comes_back_with_the_same_run_changes_nothing),
         cmocka_unit_test(a_check_that_fails_too_often_restarts_it),
         cmocka_unit_test(leaving_stops_and_removes_it_and_its_holder),
         cmocka_unit_test(an_orphan_is_removed_and_a_stranger_is_not),
+        cmocka_unit_test(what_a_former_pod_of_this_sidecar_left_is_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
