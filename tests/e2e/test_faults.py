@@ -1,0 +1,230 @@
+"""What breaks around a pod, on the real engine: orphans, foreign hands, the kernel, the engine itself, ZooKeeper."""
+import json
+import os
+import signal
+
+import pytest
+from bed import BUSYBOX, wait_until
+from kazoo.client import KazooClient
+from pods import FOREVER, NETWORK, Pods, worker_of
+
+
+@pytest.fixture(scope="module")
+def meeting(module_bed):
+    module_bed.docker("network", "create", NETWORK)
+    return Pods(module_bed, module_bed.coordination(NETWORK))
+
+
+@pytest.fixture
+def pods(meeting):
+    yield meeting
+    meeting.clear()
+
+
+@pytest.fixture
+def zk(meeting):
+    client = KazooClient(hosts=f"{meeting.zk}:2181", timeout=10)
+    client.start(timeout=30)
+    yield client
+    client.stop()
+    client.close()
+
+
+# ---- what is left lying, and what is not ours ----
+
+def test_the_next_sidecar_removes_what_a_lost_one_left_and_nothing_else(pods):
+    bed = pods.bed
+    lost = pods.run("lost", {})
+    lost.until_configured()
+    left = bed.ids(f"label=io.ochopod.pod={lost.info['id']}")
+    assert len(left) == 2  # workload and holder
+    owner = bed.inspect("lost")["Id"]
+    decoys = [
+        bed.docker("run", "-d", "--name", "ochopod-marathon.lost-decoy-holder", BUSYBOX, *FOREVER),
+        bed.docker("run", "-d", "--name", "lost-workload-2", "--label", "io.ochopod.cluster=marathon.lost", BUSYBOX, *FOREVER),
+        bed.docker("run", "-d", "--label", "io.ochopods.owner=gone", "--label", "owner=" + owner, BUSYBOX, *FOREVER),
+        bed.docker("create", "--label", "com.docker.compose.project=lost", BUSYBOX, "true")]
+    volume = bed.docker("volume", "create", "ochopod-decoy")
+    bed.docker("rm", "-f", "-v", "lost")
+    wait_until("the kernel has ended it", lambda: not [i for i in left if bed.inspect(i)["State"]["Running"]], 20)
+    bystander = pods.run("bystander", {})
+    wait_until("what it left is gone", lambda: not [i for i in left if i in bed.ids()])
+    bystander.until_configured()
+    assert all(d in bed.ids() for d in decoys)
+    assert [bed.inspect(d)["State"]["Running"] for d in decoys] == [True, True, True, False]
+    assert volume in bed.docker("volume", "ls", "-q").split()
+    bed.docker("volume", "rm", volume)
+
+
+def test_a_workload_that_somebody_removes_comes_back(pods):
+    pod = pods.run("removed", {"files": [{"target": "/conf/size", "content": "{{ size }}\n"}]})
+    pod.until_configured()
+    before = pod.started[0]
+    pods.bed.docker("rm", "-f", before)
+    wait_until("another one runs", lambda: pod.started[0] != before)
+    pod.until(process="running", ready=True)
+    assert pod.sh("cat /conf/size") == "1"
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_workload_that_somebody_stops_is_started_and_never_done(pods, how):
+    # It ends with 0 on TERM: the exit of somebody else's stop is not "done".
+    pod = pods.run("stopped", {"workload": {"command": ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]}})
+    pod.until_configured()
+    before = pod.started
+    pods.bed.docker(*(["stop"] if how == "stop" else ["kill", "-s", "TERM"]), before[0])
+    wait_until("started again", lambda: pod.started[0] == before[0] and pod.started[1] != before[1])
+    pod.until(process="running", ready=True)
+
+
+def test_out_of_memory_is_said_and_restarted(pods):
+    hog = "test -e /conf/once && exec sleep 1000000; touch /conf/once; x=x; while :; do x=$x$x; done"
+    pod = pods.run("hog", {"workload": {"command": ["sh", "-c", hog], "volumes": ["/conf"], "limits": {"memory": "16m"}}})
+    pod.until(process="running")
+    wait_until("it was started again", lambda: pod.info["workload"]["restarts"] >= 1)
+    assert "oom=true" in pod.log()
+    pod.until(process="running", ready=True)
+
+
+# ---- our own processes ----
+
+def test_a_worker_killed_in_the_middle_of_an_on(pods):
+    pod = pods.run("middle", {"hooks": {"configure": {"run": ["sh", "-c", "touch /conf/began; while [ ! -e /conf/go ]; do sleep 0.1; done"]}},
+                              "files": [{"target": "/conf/size", "content": "{{ size }}\n"}]})
+    wait_until("on has begun", lambda: pods.bed.run("/usr/bin/docker", "exec", "middle", "test", "-e", "/conf/began"))
+    worker = worker_of(pods.bed, "middle")
+    os.kill(worker, signal.SIGKILL)
+    pods.bed.docker("exec", "middle", "touch", "/conf/go")
+    wait_until("another worker answers", lambda: worker_of(pods.bed, "middle") != worker and pod.info)
+    pod.until_configured()
+    assert pod.sh("cat /conf/size") == "1"
+    assert len(pod.workloads()) == 1
+
+
+def test_a_stop_of_the_sidecar_removes_its_workload_and_its_record_at_once(pods, zk):
+    pod = pods.run("leaves", {"session": "60s"})
+    pod.until_configured()
+    info = pod.info
+    path = "/ochopod/clusters/marathon.leaves"
+    assert len(zk.get_children(f"{path}/pods")) == 1
+    pods.bed.docker("stop", "-t", "10", "leaves")
+    assert pods.bed.inspect("leaves")["State"]["ExitCode"] == 0
+    assert not pods.bed.ids(f"label=io.ochopod.pod={info['id']}")
+    assert zk.get_children(f"{path}/pods") == []
+    assert json.loads(zk.get(f"{path}/snapshot")[0]) == {}
+
+
+def test_a_second_sidecar_with_a_cloned_state_directory_gives_up(pods):
+    bed = pods.bed
+    first = pods.run("original", {}, "-v", "original-state:/var/lib/ochopod")
+    first.until_configured()
+    before = first.started
+    bed.docker("run", "--rm", "-v", "original-state:/from:ro", "-v", "cloned-state:/to", BUSYBOX, "sh", "-c", "cp -a /from/. /to/")
+    pods.run("clone", {"cluster": "original"}, "-v", "cloned-state:/var/lib/ochopod", started=False)
+    wait_until("it has given up", lambda: bed.inspect("clone")["State"]["ExitCode"] == 78
+               and not bed.inspect("clone")["State"]["Running"])
+    assert first.started == before and first.says(process="running")
+
+
+def test_a_lost_state_directory_is_a_new_pod(pods):
+    bed = pods.bed
+    pod = pods.run("forgets", {"files": [{"target": "/conf/size", "content": "{{ size }}\n"}]}, "-v", "forgets-state:/var/lib/ochopod")
+    pod.until_configured()
+    info = pod.info
+    bed.docker("kill", "-s", "KILL", "forgets")
+    bed.docker("run", "--rm", "-v", "forgets-state:/state", BUSYBOX, "sh", "-c", "rm -rf /state/* /state/.[!.]*")
+    bed.docker("start", "forgets")
+    wait_until("it answers as another", lambda: pod.info["id"] != info["id"])
+    pod.until_configured()
+    wait_until("one workload is left", lambda: len(bed.ids("label=io.ochopod.role=workload")) == 1)
+    assert pod.info["seq"] > info["seq"]
+
+
+# ---- volumes, images, interfaces ----
+
+@pytest.mark.parametrize("why", ["read-only", "full"])
+def test_a_file_that_cannot_be_written_refuses_and_leaves_the_old(pods, why):
+    big = "{{ size > 1 and string.rep('x', 200000) or 'small' }}"
+    args = {"read-only": ["-v", "readonly:/conf:ro"],
+            "full": ["--mount", "type=volume,dst=/conf,volume-driver=local,volume-opt=type=tmpfs,"
+                                "volume-opt=device=tmpfs,volume-opt=o=size=64k"]}[why]
+    spec = {"files": [{"target": "/conf/main.conf", "content": big}]}
+    pod = pods.run("unwritable", dict(spec), *args, volumes=())
+    if why == "full":
+        pod.until_configured()
+        before = pod.started
+        pods.run("unwritable-2", {"cluster": "unwritable"})
+    pod.until_status("/conf/main.conf")
+    assert "check" in pod.info["status"]
+    if why == "full":
+        assert pod.sh("cat /conf/main.conf; ls -A /conf") == "smallmain.conf"
+        assert pod.started == before and pod.says(process="running")
+
+
+def test_an_image_that_does_not_exist_is_said(pods):
+    pod = pods.run("absent", {"workload": {"image": "no.such.registry.invalid/thing:1"}})
+    pod.until_status("no.such.registry.invalid/thing:1")
+    assert pod.info["process"] == "stopped" and pod.get("/livez")[0] == 200
+
+
+def test_two_networks_and_the_one_that_is_named(pods):
+    bed = pods.bed
+    bed.docker("network", "create", "other")
+    try:
+        pod = pods.run("two", {})
+        bed.docker("network", "connect", "other", "two")
+        pod.until_configured()
+        networks = bed.inspect("two")["NetworkSettings"]["Networks"]
+        assert pod.info["ip"] in [n["IPAddress"] for n in networks.values()]
+        assert pod.post("/reset")[0] == 200
+        pod.until_configured()
+        assert pod.info["ip"] == networks[NETWORK]["IPAddress"]
+    finally:
+        bed.docker("network", "disconnect", "-f", "other", "two")
+        bed.docker("network", "rm", "other")
+
+
+# ---- ZooKeeper ----
+
+def test_zookeeper_away_for_less_than_the_session(pods):
+    pod = pods.run("brief", {"session": "20s"})
+    pod.until_configured()
+    before, seq = pod.started, pod.info["seq"]
+    pods.bed.docker("pause", "coordination")
+    try:
+        assert pod.get("/info")[0] == 200
+    finally:
+        pods.bed.docker("unpause", "coordination")
+    wait_until("attached", lambda: pod.info["attached"])
+    pod.until_configured()
+    assert pod.started == before and pod.info["seq"] == seq
+
+
+def test_zookeeper_away_for_longer_than_the_session(pods, zk):
+    pod = pods.run("long", {"session": "2s"})
+    pod.until_configured()
+    before, seq = pod.started, pod.info["seq"]
+    epoch = epoch_of(zk, "long")
+    pods.bed.docker("pause", "coordination")
+    try:
+        wait_until("detached", lambda: not pod.info["attached"], 20)
+        code, said = pod.post("/control/check", body="{}", headers={"X-Ochopod-Epoch": epoch, "X-Ochopod-Round": "99"})
+        assert code == 409, said
+        assert pod.info["process"] == "running"
+        assert pod.code("/control/off") == 200
+        assert pod.code("/control/on") == 200
+        again = pod.started
+    finally:
+        pods.bed.docker("unpause", "coordination")
+    wait_until("attached", lambda: pod.info["attached"])
+    pod.until_configured()
+    assert before[0] == again[0] and pod.started == again
+    assert pod.info["seq"] == seq
+
+
+def epoch_of(zk, cluster):
+    """What the present leader of that cluster sends."""
+    path = f"/ochopod/clusters/marathon.{cluster}"
+    tree = zk.get(f"{path}/tree")[0].decode()
+    lock = sorted(zk.get_children(f"{path}/coordinator"), key=lambda n: n[-10:])[0]
+    return f"{tree}/{zk.exists(f'{path}/coordinator/{lock}').czxid}"
