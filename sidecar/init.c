@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include <errno.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -10,9 +11,11 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     TETHERED_MAX = 8, // one holder is usual; one more while the old one's end is not noticed yet
@@ -209,6 +212,37 @@ static int turn(struct init *in) {
     return fds[0].revents ? signalled(in) : -1;
 }
 
+// ---- privileges ----
+
+// The runner's, and the one by which worker and runner empty their bounding sets. What is forked
+// from here reads the spec before it gives up the rest.
+static const unsigned kept_caps[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SETPCAP};
+
+static uint32_t kept_mask(void) {
+    uint32_t mask = 0;
+    for (size_t i = 0; i < sizeof kept_caps / sizeof *kept_caps; i++)
+        mask |= 1u << kept_caps[i];
+    return mask;
+}
+
+static void drop_capabilities(void) {
+    for (unsigned cap = 0; prctl(PR_CAPBSET_READ, (unsigned long)cap, 0, 0, 0) >= 0; cap++)
+        if (cap >= 32 || !(kept_mask() & 1u << cap))
+            (void)prctl(PR_CAPBSET_DROP, (unsigned long)cap, 0, 0, 0);
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {0};
+    if (syscall(SYS_capget, &head, data) == 0) {
+        data[0].permitted &= kept_mask();
+        data[0].effective = data[0].permitted;
+        data[0].inheritable = 0;
+        data[1] = (struct __user_cap_data_struct){0};
+        if (syscall(SYS_capset, &head, data) == 0)
+            return;
+    }
+    log_err("init cannot drop capabilities: %s", strerror(errno));
+}
+
 int init_run(int (*worker)(int tether_fd, void *arg), void *arg) {
     struct init in = {.worker = worker, .arg = arg, .tether = -1};
     int pair[2];
@@ -224,6 +258,7 @@ int init_run(int (*worker)(int tether_fd, void *arg), void *arg) {
     in.theirs = pair[1];
     if (getpid() != 1)
         prctl(PR_SET_CHILD_SUBREAPER, 1);
+    drop_capabilities();
     // A process that is dumpable can be looked into, through /proc/1/root, by who shares its
     // namespace.
     prctl(PR_SET_DUMPABLE, 0);

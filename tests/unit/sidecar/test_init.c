@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "sidecar/init.h"
 #include <errno.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -68,6 +69,32 @@ static void a_bad_spec_is_final(void **state) {
     reset();
     assert_int_equal(finish(begin(ends_with_2)), 2);
     assert_int_equal(atomic_load(&shared->runs), 1);
+}
+
+static int has_few_capabilities(int fd, void *arg) {
+    (void)fd, (void)arg;
+    static const unsigned long long few = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE |
+                                          1u << CAP_FOWNER | 1u << CAP_SETPCAP;
+    auto_file FILE *f = fopen("/proc/self/status", "re");
+    char line[256];
+    unsigned long long caps;
+    int seen = 0;
+    while (f && fgets(line, sizeof line, f)) {
+        if (sscanf(line, "CapPrm: %llx", &caps) != 1 && sscanf(line, "CapEff: %llx", &caps) != 1 &&
+            sscanf(line, "CapBnd: %llx", &caps) != 1)
+            continue;
+        seen++;
+        if (caps & ~few)
+            return 2;
+    }
+    return seen == 3 ? 0 : 2;
+}
+
+static void the_worker_is_forked_with_few_capabilities(void **state) {
+    (void)state;
+    reset();
+    assert_int_equal(geteuid(), 0); // or there is nothing to see
+    assert_int_equal(finish(begin(has_few_capabilities)), 0);
 }
 
 static int crashes_twice(int fd, void *arg) {
@@ -211,6 +238,7 @@ static void a_second_sidecar_of_the_same_pod_is_told(void **state) {
 int main(void) {
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_worker_is_forked_with_few_capabilities),
         cmocka_unit_test(a_bad_spec_is_final),
         cmocka_unit_test(a_crashed_worker_is_started_again),
         cmocka_unit_test(term_goes_to_the_worker_whose_status_is_ours),
