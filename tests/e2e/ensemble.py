@@ -2,6 +2,12 @@
 from bed import agree, mntr, wait_until
 
 
+def workload(bed, sidecar):
+    """Id of the container that this sidecar (full id) created for its pod, or None."""
+    ids = bed.ids("label=io.ochopod.role=workload")
+    return next((i for i in ids if bed.inspect(i)["HostConfig"]["NetworkMode"] == f"container:{sidecar}"), None)
+
+
 class Ensemble:
     def __init__(self, bed, project):
         self.bed = bed
@@ -14,12 +20,8 @@ class Ensemble:
         return sorted(ids, key=number.get)
 
     def workload(self, sidecar):
-        """The container that runs in this sidecar's network, holders apart."""
-        for i in self.bed.ids("label=io.ochopod.cluster"):
-            c = self.bed.inspect(i)
-            if c["HostConfig"]["NetworkMode"] == f"container:{sidecar}" and "sidecar" not in c["Config"]["Image"]:
-                return i
-        return None
+        """The container that it created and keeps, or None."""
+        return workload(self.bed, sidecar)
 
     def workloads(self):
         return [w for w in map(self.workload, self.sidecars()) if w]

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from bed import SIDECAR, TOP, ZOOKEEPER, Writer, agree, wait_until
+from ensemble import workload
 
 HOST = "198.18.0.1"  # of the engine's namespace: its docker0
 PORTS = (8080, 2181, 2888, 3888)
@@ -44,11 +45,7 @@ class Isolated:
         return [(HOST, self.published(i, 2181)) for i in (1, 2, 3)]
 
     def workload(self, i):
-        sidecar = self.bed.inspect(self.name(i))["Id"]
-        for c in map(self.bed.inspect, self.bed.ids("label=io.ochopod.cluster")):
-            if c["HostConfig"]["NetworkMode"] == f"container:{sidecar}" and c["Config"]["Image"] == ZOOKEEPER:
-                return c
-        return None
+        return self.bed.inspect(workload(self.bed, self.bed.inspect(self.name(i))["Id"]))
 
     def wait(self, timeout=180):
         wait_until("three servers with one leader", lambda: agree(self.hosts()), timeout, every=0.3)
