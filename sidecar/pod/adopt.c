@@ -62,8 +62,10 @@ static void inspected(struct docker_container *c, const struct err *err, void *a
         docker_container_free(c);
         c = NULL;
     }
-    if (c)
+    if (c) {
         find_roots(pod, c);
+        state_set(&pod->adopted_image, c->image_id);
+    }
     run->adopted(run, c, &why);
 }
 

@@ -129,7 +129,8 @@ struct oneshot *oneshot_start(struct pod *pod, char *const *argv, const char *co
     o->files = json_incref((json_t *)files);
     o->fn = fn;
     o->arg = arg;
-    auto_json json_t *body = workload_oneshot(pod->spec, pod->place, argv, env);
+    const char *image = pod_launches(pod) ? pod->spec->workload.image : pod->adopted_image;
+    auto_json json_t *body = workload_oneshot(pod->spec, pod->place, image, argv, env);
     o->call = docker_create(pod->docker, NULL, body, created, o);
     loop_timer_start(pod->loop, &o->timer, timeout, overdue, o);
     return o;

@@ -320,6 +320,7 @@ struct pod *pod_create(struct loop *loop, const struct pod_config *config) {
     pod->next_digest = xstrdup("");
     pod->holder = xstrdup("");
     pod->address = xstrdup("127.0.0.1");
+    pod->adopted_image = xstrdup("");
     pod->metrics = json_object();
     pod->orphan_volumes = json_object();
     list_init(&pod->queue);
@@ -369,5 +370,6 @@ void pod_free(struct pod *pod) {
     free(pod->next_digest);
     free(pod->holder);
     free(pod->address);
+    free(pod->adopted_image);
     free(pod);
 }

@@ -250,11 +250,12 @@ struct pod {
     char *config_digest;         // LABEL_CONFIG of state->container
     char *next_id, *next_digest; // created beside it, not started yet
     json_t *next_body;
-    char *holder;     // id, "" none
-    bool holder_made; // by the holding that goes on
-    char *address;    // where its ports are
-    json_t *plan;     // rendering in force, NULL after a restart of the worker
-    json_t *view;     // the cluster as of it
+    char *holder;        // id, "" none
+    bool holder_made;    // by the holding that goes on
+    char *address;       // where its ports are
+    char *adopted_image; // id, of the container that was adopted; "" none
+    json_t *plan;        // rendering in force, NULL after a restart of the worker
+    json_t *view;        // the cluster as of it
 
     json_t *outside; // files in force below no shared root
     bool has_healthcheck, tty;

@@ -215,13 +215,12 @@ json_t *workload_holder(const struct spec *spec, const struct place *place, cons
 
 // ---- a validator ----
 
-json_t *workload_oneshot(const struct spec *spec, const struct place *place, char *const *argv,
-                         const char *const *env) {
-    json_t *body = json_pack("{s:s, s:[s], s:o, s:o, s:{s:[s]}, s:{s:s, s:{s:s}}}", "Image",
-                             spec->workload.image, "Entrypoint", argv[0], "Cmd",
-                             string_array(argv + 1), "Env", string_array((char *const *)env),
-                             "Healthcheck", "Test", "NONE", "HostConfig", "NetworkMode", "none",
-                             "RestartPolicy", "Name", "no");
+json_t *workload_oneshot(const struct spec *spec, const struct place *place, const char *image,
+                         char *const *argv, const char *const *env) {
+    json_t *body = json_pack("{s:s, s:[s], s:o, s:o, s:{s:[s]}, s:{s:s, s:{s:s}}}", "Image", image,
+                             "Entrypoint", argv[0], "Cmd", string_array(argv + 1), "Env",
+                             string_array((char *const *)env), "Healthcheck", "Test", "NONE",
+                             "HostConfig", "NetworkMode", "none", "RestartPolicy", "Name", "no");
     CHECK(body);
     if (spec->workload.user)
         put(body, "User", json_string(spec->workload.user));

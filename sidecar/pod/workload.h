@@ -20,7 +20,7 @@ struct workload_want {
 json_t *workload_body(const struct workload_want *want, struct err *err);
 const char *workload_digest(const json_t *body); // LABEL_CONFIG of it; borrowed
 json_t *workload_holder(const struct spec *spec, const struct place *place, const char *tether);
-json_t *workload_oneshot(const struct spec *spec, const struct place *place, char *const *argv,
-                         const char *const *env);
+json_t *workload_oneshot(const struct spec *spec, const struct place *place, const char *image,
+                         char *const *argv, const char *const *env);
 // Does the image declare this volume and nobody mounts it? Then it is one of ours.
 bool workload_own_volume(const struct mounts *mounts, const char *path);

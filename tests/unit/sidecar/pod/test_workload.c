@@ -159,9 +159,20 @@ static void a_validator_has_neither_network_nor_volumes(void **state) {
     struct rig *r = *state;
     char nginx[] = "nginx", t[] = "-t", *argv[] = {nginx, t, NULL};
     const char *env[] = {NULL};
-    auto_json json_t *body = workload_oneshot(&r->spec, r->place, argv, env);
+    auto_json json_t *body = workload_oneshot(&r->spec, r->place, "sha256:1", argv, env);
     assert_string_equal(json_text(host_of(body), "NetworkMode"), "none");
     assert_null(json_object_get(host_of(body), "Mounts"));
+}
+
+// The spec of an adopted container names no image: it is the container's own.
+static void a_validator_of_an_adopted_container_has_its_image(void **state) {
+    struct rig *r = *state;
+    char name[] = "true", *argv[] = {name, NULL};
+    const char *env[] = {NULL};
+    struct spec spec = r->spec;
+    spec.workload.image = NULL;
+    auto_json json_t *body = workload_oneshot(&spec, r->place, "sha256:1", argv, env);
+    assert_string_equal(json_text(body, "Image"), "sha256:1");
 }
 
 static void names_that_an_agent_would_take_are_avoided(void **state) {
@@ -197,6 +208,7 @@ int main(void) {
         T(ports_are_published_only_with_a_network_of_its_own),
         T(the_holder_has_no_mounts_and_two_capabilities),
         T(a_validator_has_neither_network_nor_volumes),
+        T(a_validator_of_an_adopted_container_has_its_image),
         T(names_that_an_agent_would_take_are_avoided),
         T(owners_are_gone_only_when_that_is_sure),
     };
