@@ -138,7 +138,7 @@ static const struct key_map stop_map = {"stop", stop_keys, shape_after_stop};
 
 static const struct key ready_keys[] = {
     CHECK_KEYS(ready),
-    {"every", KEY_DURATION, AT(workload.ready.every), "250ms", 10 * MS, 1 * HOUR,
+    {"every", KEY_DURATION, AT(workload.ready.every), "250ms", 50 * MS, 1 * HOUR,
      .doc = "how often it is tried"},
     {"timeout", KEY_DURATION, AT(workload.ready.timeout), "30s", 10 * MS, 24 * HOUR,
      .doc = "the whole budget from start to ready"},

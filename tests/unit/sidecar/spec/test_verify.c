@@ -153,6 +153,9 @@ static void values_are_held_against_type_and_range(void **state) {
          "pod.yaml:2:1: full_shutdown: must be true or false, not a string \"yes\"\n");
     says(W "damper: 2h\n",
          "pod.yaml:2:1: damper: \"2h\" is out of range; it must be from 0 to 1h\n");
+    says("workload: {image: a, ready: {tcp: 1, every: 10ms}}\n",
+         "pod.yaml:1:38: workload.ready.every: \"10ms\" is out of range; it must be from 50ms to "
+         "1h\n");
     says(W "session: 100ms\n",
          "pod.yaml:2:1: session: \"100ms\" is out of range; it must be from 500ms to 10m\n");
     says(W "listen: localhost\n", "pod.yaml:2:1: listen: \"localhost\" is not an IP address; names "
