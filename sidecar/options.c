@@ -30,9 +30,12 @@ static const char usage[] =
     "  --debug              log traffic, too\n"
     "  --help, --version\n"
     "\n"
-    "Exit status: 0 stopped in good order, 2 the spec or an option is wrong, 78 the state "
-    "directory belongs to another\n"
-    "living sidecar. `ocho validate FILE` checks a spec; docs/SPEC.md describes every key.\n";
+    "Exit status: 0 stopped in good order, 2 the spec, an option, the port or the state directory "
+    "is wrong, 78 the state\n"
+    "directory belongs to another living sidecar or is a copy of its. `ocho validate FILE` checks "
+    "a "
+    "spec; docs/SPEC.md\n"
+    "describes every key.\n";
 
 struct flag {
     const char *name;
