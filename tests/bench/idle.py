@@ -6,7 +6,7 @@ import time
 
 from stand import ZK_PORT, Failed, Round, cpu_ns, family, four_letters, rollup, say, wait_until
 
-SETTLE = 5  # seconds after the round: its last timers, the first pings
+SETTLE = 3  # seconds after the round: its last timers, the first pings
 
 
 def processes(stand, sidecar):
