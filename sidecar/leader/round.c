@@ -47,7 +47,9 @@ void round_started(struct round *r, const struct rollout_result *result) {
     const char *id;
     json_t *answer;
     json_object_foreach((json_t *)result->answers, id, answer) {
-        cluster_joined(r->cluster, id);
+        // Off by an operator: configured, yet it holds no data that others could count on.
+        if (!json_is_false(json_object_get(answer, "started")))
+            cluster_joined(r->cluster, id);
     }
 }
 

@@ -17,6 +17,7 @@ static int wake(struct pod *pod, struct err *err) {
     bool was_dead = state->dead;
     if (state->dead || state->off) {
         state->dead = state->off = false;
+        state->started |= pod->configured; // from here on there may be data
         if (state_save(state, err))
             return -1;
     }

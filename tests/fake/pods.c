@@ -72,9 +72,17 @@ static char *what_it_is(const struct fake_pod *pod) {
                      pod->running ? "true" : "false");
 }
 
+static char *what_it_says(const struct fake_pod *pod, enum fake_task task) {
+    if (pod->original)
+        return NULL;
+    if (task == FAKE_ON && pod->off)
+        return xstrdup("{\"started\":false,\"status\":\"off by operator\"}");
+    return task == FAKE_CHECK ? what_it_is(pod) : NULL;
+}
+
 static void carry_out(struct fake_pod *pod, enum fake_task task) {
     pod->done[task]++;
-    if (task == FAKE_ON)
+    if (task == FAKE_ON && !pod->off)
         pod->started = pod->running = pod->joined = true;
     if (task == FAKE_OFF)
         pod->running = false;
@@ -118,7 +126,7 @@ static void serve_pod(struct fake_pod *pod, enum fake_task task,
         if (!pod->did[task] || pod->original)
             carry_out(pod, task);
         pod->did[task] = true;
-        say(answer, 200, task == FAKE_CHECK && !pod->original ? what_it_is(pod) : NULL);
+        say(answer, 200, what_it_says(pod, task));
     }
 }
 

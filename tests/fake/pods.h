@@ -20,6 +20,7 @@ struct fake_pod {
     // what it will do
     bool dead, deaf;                        // 410 to everything; nobody listens
     int renewals;                           // of its record
+    bool off;                               // by an operator: configured by on, not started
     bool original;                          // answers {} and knows no epochs
     const char *refuses[FAKE_TASKS];        // 406 with this reason
     int64_t delay[FAKE_TASKS];              // ms

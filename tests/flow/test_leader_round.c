@@ -337,6 +337,19 @@ static void founders_are_those_of_the_first_round_and_ordinals_are_kept(void **s
     stage_free(s);
 }
 
+// It answers 200, yet holds nothing: others must not count it among those who have data.
+static void who_is_configured_but_off_by_an_operator_has_not_joined(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    fake_pods_add(s->pods, "a");
+    fake_pods_add(s->pods, "b")->off = true;
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, generation(s) == 1 && settled(seat), 300);
+    assert_true(member_is(s, "a", "joined"));
+    assert_false(member_is(s, "b", "joined"));
+    stage_free(s);
+}
+
 static void a_newcomer_is_no_founder_when_the_book_was_lost(void **state) {
     (void)state;
     struct stage *s = stage_create();
@@ -481,6 +494,7 @@ int main(void) {
         cmocka_unit_test(updates_go_in_order_but_a_quorum_starts_together),
         cmocka_unit_test(full_shutdown_stops_all_before_any_starts),
         cmocka_unit_test(founders_are_those_of_the_first_round_and_ordinals_are_kept),
+        cmocka_unit_test(who_is_configured_but_off_by_an_operator_has_not_joined),
         cmocka_unit_test(a_newcomer_is_no_founder_when_the_book_was_lost),
         cmocka_unit_test(members_stand_written_before_the_first_on),
         cmocka_unit_test(an_ephemeral_snapshot_is_replaced_in_one_transaction),

@@ -178,8 +178,10 @@ static void not_to_start_means_configured_and_stopped_until_an_operators_on(void
     stage_configure(s);
     expect_process(s, "stopped");
     expect_file(s, "conf/app.conf", "peers 1\n");
+    assert_false(s->state->started);
     expect_done(stage_operator(s, POD_ON));
     expect_process(s, "running");
+    assert_true(s->state->started); // or it could be named a founder beside its own data
     stage_free(s);
 }
 
