@@ -7,7 +7,7 @@
 //   /tree      a uuid, made once: epochs are compared within one tree only
 //   /leader    {"epoch", "round", "generation", "hash", "tree", "open", "dead"}; the present leader
 //              and the last completed round; open: workloads are being touched, the round did not
-//              complete; dead: {pod id: czxid} that the completed round left out
+//              complete; dead: {pod id: birth} that the completed round left out
 //   /hash      of the last completed round; Ochopod's
 //   /snapshot  {pod id: pod} of it; Ochopod's, but persistent: an ephemeral one is replaced
 //   /members   {pod id: {"ordinal", "founder", "joined"}}
@@ -23,7 +23,7 @@ struct ledger {         // read-only for others
     int64_t generation; // completed rounds
     int64_t round;      // highest number used in our epoch
     bool open;          // a round touched workloads and was not completed
-    json_t *dead;       // {pod id: czxid}
+    json_t *dead;       // {pod id: birth}
     json_t *members;    // {} when there is none
     json_t *proposed;   // dependencies of the last proposal, {}: what to hold on to
     struct ledger_inner *inner;
@@ -44,8 +44,8 @@ void ledger_mark(struct ledger *l, const json_t *members, ledger_fn *fn, void *a
 // The round is done: snapshot, hash, leader and members at once. ERR_LIMIT as ledger_fits says.
 void ledger_commit(struct ledger *l, const struct cluster *c, const char *hash, int64_t round,
                    json_t *dead, ledger_fn *fn, void *arg);
-// Takes those out of c that the last completed round found dead and whose node (births: {pod id:
-// czxid}) is still the same.
+// Takes those out of c that the last completed round found dead and whose birth (births: {pod id:
+// birth}, of watch_look) is still the same.
 void ledger_bury(const struct ledger *l, struct cluster *c, const json_t *births);
 bool ledger_matches(const struct ledger *l, const char *hash); // completed, and nothing half done
 // A snapshot that ZooKeeper would not take is found before anything is touched.

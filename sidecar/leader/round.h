@@ -9,7 +9,7 @@
 
 struct round {
     struct cluster *cluster; // NULL before the first
-    json_t *births, *dead;   // {pod id: czxid of its node}
+    json_t *births, *dead;   // {pod id: birth}
     char hash[65];           // of the cluster as it is now
     int64_t began;
     bool corrected;       // the members were, once

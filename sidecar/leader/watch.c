@@ -198,15 +198,21 @@ void watch_hold(struct watch *w, const json_t *dependencies) {
     depends_hold(w->depends, dependencies);
 }
 
+// Another one when the pod registers again, and when it asks for a round: who was dead is alive
+// then. Both only grow, so the sum is never the same for two of them.
+static int64_t birth_of(const struct record *r) {
+    return r->czxid + json_integer_value(json_object_get(r->json, "renewals"));
+}
+
 struct cluster *watch_look(struct watch *w, json_t **ret_births) {
     struct cluster *c = cluster_create();
     auto_json json_t *births = json_object();
     for (size_t i = 0; i < w->n; i++) {
         const struct record *r = w->nodes[i]->record;
-        if (!r || json_integer_value(json_object_get(births, r->id)) > r->czxid)
+        if (!r || json_integer_value(json_object_get(births, r->id)) > birth_of(r))
             continue;
         CHECK(json_object_set(c->pods, r->id, r->json) == 0);
-        CHECK(json_object_set_new(births, r->id, json_integer(r->czxid)) == 0);
+        CHECK(json_object_set_new(births, r->id, json_integer(birth_of(r))) == 0);
     }
     json_decref(c->dependencies);
     c->dependencies = depends_look(w->depends);

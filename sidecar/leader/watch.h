@@ -23,7 +23,7 @@ void watch_free(struct watch *w);              // takes NULL
 bool watch_is_complete(const struct watch *w); // everything there is was read
 // Dependencies as the leader before us proposed them: what to hold on to when they are gone now.
 void watch_hold(struct watch *w, const json_t *dependencies);
-// Pods and dependencies as they are now, no members. ret_births: {pod id: czxid of its node}, new
+// Pods and dependencies as they are now, no members. ret_births: {pod id: birth}, new
 // reference, may be NULL.
 struct cluster *watch_look(struct watch *w, json_t **ret_births);
 // What is skipped and what is held on to, each "; <text>": for the end of a status line.

@@ -98,6 +98,23 @@ static void a_dead_pod_is_dropped_and_check_repeated(void **state) {
     stage_free(s);
 }
 
+static void a_dead_pod_that_was_woken_asks_for_a_round_and_is_in_it(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    fake_pods_add(s->pods, "a");
+    struct fake_pod *b = fake_pods_add(s->pods, "b");
+    b->dead = true;
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, is_whole(s, seat), 300);
+    assert_false(in_snapshot(s, "b"));
+    b->dead = false;
+    fake_pod_renew(b);
+    RUN_UNTIL(s, generation(s) == 2 && in_snapshot(s, "b"), 500);
+    run(s, 600 * 1000);
+    assert_int_equal(generation(s), 2);
+    stage_free(s);
+}
+
 static void when_all_are_dead_the_snapshot_is_empty(void **state) {
     (void)state;
     struct stage *s = stage_create();
@@ -480,6 +497,7 @@ int main(void) {
         cmocka_unit_test(a_round_walks_check_on_ok_and_is_written_down),
         cmocka_unit_test(a_request_says_who_asks_and_what_for),
         cmocka_unit_test(a_dead_pod_is_dropped_and_check_repeated),
+        cmocka_unit_test(a_dead_pod_that_was_woken_asks_for_a_round_and_is_in_it),
         cmocka_unit_test(when_all_are_dead_the_snapshot_is_empty),
         cmocka_unit_test(a_refused_check_touches_nobody_and_is_named),
         cmocka_unit_test(tries_are_spaced_from_one_second_to_sixty),
