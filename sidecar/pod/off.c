@@ -32,8 +32,20 @@ static void off_begin(struct run *run) {
     run_next(run);
 }
 
+// One that waited to be started again was not stopped, only told not to: a new worker must not
+// take its last run for one that was lost.
+static void off_forget(struct run *run) {
+    struct pod *pod = run->pod;
+    if (pod->at == POD_STOPPED && *pod->state->started_at) {
+        state_set(&pod->state->started_at, "");
+        pod_save(pod);
+    }
+    run_next(run);
+}
+
 const struct step *off_script(void) {
-    static const struct step steps[] = {{"off", off_begin}, {"down", step_down}, {0}};
+    static const struct step steps[] = {
+        {"off", off_begin}, {"down", step_down}, {"forget", off_forget}, {0}};
     return steps;
 }
 

@@ -195,6 +195,24 @@ static void a_leaders_off_is_not_undone_by_a_restart_of_the_worker(void **unused
     stage_free(s);
 }
 
+static void neither_is_one_of_a_workload_that_waited_to_be_started_again(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    exits(s, 1);
+    expect_process(s, "stopped");
+    assert_non_null(strstr(stage_status(s), "after exit 1"));
+    s->round++;
+    struct said *off = stage_ask(s, POD_OFF, 60000);
+    fake_loop_advance(s->loop, 50);
+    expect_done(off);
+    stage_worker_gone(s);
+    stage_worker(s);
+    fake_loop_advance(s->loop, 60000);
+    expect_process(s, "stopped");
+    assert_int_equal(stage_starts(s), 1);
+    stage_free(s);
+}
+
 static void the_engine_gone_in_the_middle_of_on_is_503_and_the_next_round_heals(void **unused) {
     (void)unused;
     struct stage *s = stage_create("");
@@ -318,6 +336,7 @@ int main(void) {
         cmocka_unit_test(after_a_restart_of_the_sidecars_container_a_round_starts_it),
         cmocka_unit_test(an_independent_workload_outlives_the_sidecars_container),
         cmocka_unit_test(a_leaders_off_is_not_undone_by_a_restart_of_the_worker),
+        cmocka_unit_test(neither_is_one_of_a_workload_that_waited_to_be_started_again),
         cmocka_unit_test(the_engine_gone_in_the_middle_of_on_is_503_and_the_next_round_heals),
         cmocka_unit_test(an_engine_that_comes_back_with_the_same_run_changes_nothing),
         cmocka_unit_test(a_check_that_fails_too_often_restarts_it),
