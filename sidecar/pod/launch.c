@@ -125,14 +125,24 @@ static json_t *wanted_body(struct pod *pod, struct err *err) {
     return workload_body(&want, err);
 }
 
+// To the leader nothing about us has changed.
+static void ask_for_a_round(struct pod *pod) {
+    if (!pod->configured)
+        return; // it was asked for
+    pod->configured = false;
+    pod->state->renewals++;
+    pod_save(pod);
+}
+
 static void step_container(struct run *run) {
     struct pod *pod = run->pod;
     struct err err = ERR_INIT;
     if (!pod->plan) {
-        if (*pod->state->container) {
+        if (*pod->state->container && pod->configured) {
             run_next(run);
             return;
         }
+        ask_for_a_round(pod);
         err_set(&err, ERR_REFUSED,
                 "its container is gone, and after a restart of the sidecar's worker only a round "
                 "knows what it was made of");
@@ -220,7 +230,8 @@ static void short_done(struct run *run, const struct err *err) {
 }
 
 static bool is_as_wanted(const struct pod *pod) {
-    return *pod->state->container && !*pod->next_id && !json_array_size(pod->outside) &&
+    return pod->configured && *pod->state->container && !*pod->next_id &&
+           !json_array_size(pod->outside) &&
            strcmp(json_text(pod->state->applied, "container"), pod->config_digest) == 0;
 }
 

@@ -213,6 +213,24 @@ static void neither_is_one_of_a_workload_that_waited_to_be_started_again(void **
     stage_free(s);
 }
 
+// What it was made of, only a round knows after a restart of the worker; without one it would be
+// tried for ever.
+static void a_container_lost_to_a_restarted_worker_asks_for_a_round(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    stage_worker_gone(s);
+    stage_worker(s);
+    json_decref(engine_container_remove(fake_engine_memory(s->engine), WORKLOAD, true, false).body);
+    fake_loop_advance(s->loop, 120000);
+    expect_process(s, "stopped");
+    assert_int_equal(s->state->renewals, 1);
+    stage_configure(s);
+    fake_loop_advance(s->loop, 60000);
+    expect_process(s, "running");
+    assert_int_equal(stage_starts(s), 1);
+    stage_free(s);
+}
+
 static void the_engine_gone_in_the_middle_of_on_is_503_and_the_next_round_heals(void **unused) {
     (void)unused;
     struct stage *s = stage_create("");
@@ -337,6 +355,7 @@ int main(void) {
         cmocka_unit_test(an_independent_workload_outlives_the_sidecars_container),
         cmocka_unit_test(a_leaders_off_is_not_undone_by_a_restart_of_the_worker),
         cmocka_unit_test(neither_is_one_of_a_workload_that_waited_to_be_started_again),
+        cmocka_unit_test(a_container_lost_to_a_restarted_worker_asks_for_a_round),
         cmocka_unit_test(the_engine_gone_in_the_middle_of_on_is_503_and_the_next_round_heals),
         cmocka_unit_test(an_engine_that_comes_back_with_the_same_run_changes_nothing),
         cmocka_unit_test(a_check_that_fails_too_often_restarts_it),
