@@ -221,6 +221,11 @@ static void look_again(void *arg) {
     look_begin(arg);
 }
 
+void look_later(struct pod *pod) {
+    run_cancel(&pod->look);
+    loop_timer_start(pod->loop, &pod->look.timer, LOOK_AGAIN_MS * 2, look_again, pod);
+}
+
 // inspect lags behind the event: the same run that still "runs" is asked for again.
 static bool must_look_again(struct pod *pod, const struct docker_container *c) {
     if (pod->at != POD_ENDING || !c || !c->running || ++pod->look_tries > LOOK_TRIES ||

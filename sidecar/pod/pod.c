@@ -224,7 +224,9 @@ void pod_event(struct pod *pod, const char *container_id, const char *name,
                const json_t *attributes) {
     if (!*pod->state->container || strcmp(container_id, pod->state->container) != 0)
         return;
-    if (strcmp(name, "die") == 0)
+    if (pod->at == POD_UNKNOWN && (strcmp(name, "die") == 0 || strcmp(name, "start") == 0))
+        look_later(pod); // what the look under way is about to say is of before
+    else if (strcmp(name, "die") == 0)
         exit_die(pod, exit_code_of(attributes));
     else if (strcmp(name, "start") == 0)
         started_by_somebody(pod);

@@ -328,6 +328,7 @@ void pod_swap_over(struct pod *pod);
 
 // look.c
 void look_begin(struct pod *pod);
+void look_later(struct pod *pod); // instead of the one under way; inspect lags behind events
 void look_set_container(struct pod *pod, const char *id, const char *digest);
 // adopt.c: the step that finds the container the spec names, and refuses it when it cannot be ours
 void adopt_find(struct run *run,

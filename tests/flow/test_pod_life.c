@@ -231,6 +231,25 @@ static void a_container_lost_to_a_restarted_worker_asks_for_a_round(void **unuse
     stage_free(s);
 }
 
+static void a_workload_that_dies_while_it_is_looked_at_is_started_again(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    fake_loop_advance(s->loop, 20000);
+    fake_engine_latency(s->engine, "list", 20); // inspect goes on to say "running" for 50 ms
+    fake_engine_down(s->engine, "restarting");
+    while (docker_is_up(s->docker))
+        fake_loop_advance(s->loop, 1);
+    fake_engine_up(s->engine);
+    while (!docker_is_up(s->docker))
+        fake_loop_advance(s->loop, 1);
+    fake_engine_exit(s->engine, WORKLOAD, 1);
+    fake_loop_advance(s->loop, 60000);
+    assert_true(stage_runs(s));
+    expect_process(s, "running");
+    assert_int_equal(stage_starts(s), 2);
+    stage_free(s);
+}
+
 static void the_engine_gone_in_the_middle_of_on_is_503_and_the_next_round_heals(void **unused) {
     (void)unused;
     struct stage *s = stage_create("");
@@ -356,6 +375,7 @@ int main(void) {
         cmocka_unit_test(a_leaders_off_is_not_undone_by_a_restart_of_the_worker),
         cmocka_unit_test(neither_is_one_of_a_workload_that_waited_to_be_started_again),
         cmocka_unit_test(a_container_lost_to_a_restarted_worker_asks_for_a_round),
+        cmocka_unit_test(a_workload_that_dies_while_it_is_looked_at_is_started_again),
         cmocka_unit_test(the_engine_gone_in_the_middle_of_on_is_503_and_the_next_round_heals),
         cmocka_unit_test(an_engine_that_comes_back_with_the_same_run_changes_nothing),
         cmocka_unit_test(a_check_that_fails_too_often_restarts_it),
