@@ -71,6 +71,11 @@ static int take_uploads(const struct pod *pod, struct tool *tool, const struct p
                         size_t n, struct err *err) {
     if (!n)
         return 0;
+    if (tool->spec->action.kind != ACTION_RUN)
+        return err_set(err, ERR_USER,
+                       "the tool \"%s\" is executed in the workload, where uploads are not seen: "
+                       "files are for tools with `run`",
+                       tool->spec->name);
     tool->dir = xasprintf("%s/exec-XXXXXX", pod->spec->state_dir);
     if (!mkdtemp(tool->dir)) {
         free(take_ptr(tool->dir));
