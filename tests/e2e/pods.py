@@ -18,13 +18,14 @@ def worker_of(bed, name):
 
 
 class Pod:
-    def __init__(self, pods, name):
+    def __init__(self, pods, name, address=None):
         self.bed = pods.bed
         self.name = name
+        self.address = address  # None: the engine says
 
     def ask(self, method, path, body=None, headers=None, timeout=60):
         """(status, JSON or text) of one request."""
-        connection = http.client.HTTPConnection(self.bed.address(self.name), 8080, timeout=timeout)
+        connection = http.client.HTTPConnection(self.address or self.bed.address(self.name), 8080, timeout=timeout)
         try:
             connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()
@@ -98,10 +99,12 @@ class Pod:
 
 
 class Pods:
-    def __init__(self, bed, zk):
+    """They meet in a ZooKeeper of their own, by its name: its address may be another one after an engine's restart."""
+
+    def __init__(self, bed):
         self.bed = bed
-        self.zk = zk
-        self.names = []
+        bed.docker("network", "create", NETWORK)
+        bed.coordination(NETWORK)
 
     def run(self, name, spec, *args, volumes=("/conf",), env=None, started=True):
         """A sidecar of that name; spec overrides what is usual here."""
@@ -110,9 +113,8 @@ class Pods:
         full = {"cluster": name, "damper": "0s", "session": "3s", **spec, "workload": workload}
         if "container" in workload:
             del workload["image"], workload["command"]
-        env = {"OCHOPOD_SPEC": json.dumps(full), "OCHOPOD_ZK": f"zk://{self.zk}:2181", **(env or {})}
+        env = {"OCHOPOD_SPEC": json.dumps(full), "OCHOPOD_ZK": "zk://coordination:2181", **(env or {})}
         words = [w for v in volumes for w in ("-v", v)] + [w for k, v in env.items() for w in ("-e", f"{k}={v}")]
-        self.names.append(name)
         self.bed.docker("run", "-d", "--name", name, "--network", NETWORK, *words,
                         "-v", f"{self.bed.socket}:/var/run/docker.sock", *args, SIDECAR)
         pod = Pod(self, name)
@@ -127,4 +129,3 @@ class Pods:
         if ids:
             self.bed.docker("rm", "-f", "-v", *ids, check=False)
         self.bed.docker("volume", "prune", "-f")
-        self.names = []

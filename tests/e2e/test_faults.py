@@ -4,15 +4,14 @@ import os
 import signal
 
 import pytest
-from bed import BUSYBOX, wait_until
+from bed import BUSYBOX, four_letters, wait_until
 from kazoo.client import KazooClient
-from pods import FOREVER, NETWORK, Pods, worker_of
+from pods import FOREVER, NETWORK, Pod, Pods, worker_of
 
 
 @pytest.fixture(scope="module")
 def meeting(module_bed):
-    module_bed.docker("network", "create", NETWORK)
-    return Pods(module_bed, module_bed.coordination(NETWORK))
+    return Pods(module_bed)
 
 
 @pytest.fixture
@@ -23,11 +22,19 @@ def pods(meeting):
 
 @pytest.fixture
 def zk(meeting):
-    client = KazooClient(hosts=f"{meeting.zk}:2181", timeout=10)
+    client = KazooClient(hosts=f"{meeting.bed.address('coordination')}:2181", timeout=10)
     client.start(timeout=30)
     yield client
     client.stop()
     client.close()
+
+
+def epoch_of(zk, cluster):
+    """What the present leader of that cluster sends."""
+    path = f"/ochopod/clusters/marathon.{cluster}"
+    tree = zk.get(f"{path}/tree")[0].decode()
+    lock = sorted(zk.get_children(f"{path}/coordinator"), key=lambda n: n[-10:])[0]
+    return f"{tree}/{zk.exists(f'{path}/coordinator/{lock}').czxid}"
 
 
 # ---- what is left lying, and what is not ours ----
@@ -222,9 +229,92 @@ def test_zookeeper_away_for_longer_than_the_session(pods, zk):
     assert pod.info["seq"] == seq
 
 
-def epoch_of(zk, cluster):
-    """What the present leader of that cluster sends."""
-    path = f"/ochopod/clusters/marathon.{cluster}"
-    tree = zk.get(f"{path}/tree")[0].decode()
-    lock = sorted(zk.get_children(f"{path}/coordinator"), key=lambda n: n[-10:])[0]
-    return f"{tree}/{zk.exists(f'{path}/coordinator/{lock}').czxid}"
+# ---- fencing ----
+
+def test_who_is_not_the_leader_of_now_is_not_heard(pods, zk):
+    pod = pods.run("fenced", {})
+    pod.until_configured()
+    before, info = pod.started, pod.info
+    tree, czxid = epoch_of(zk, "fenced").split("/")
+    body = zk.get("/ochopod/clusters/marathon.fenced/proposal")[0]
+
+    def says(epoch, number=99, target=info["id"], task="off"):
+        return pod.post(f"/control/{task}", body=body, headers={
+            "X-Ochopod-Epoch": epoch, "X-Ochopod-Round": str(number), "X-Ochopod-Target": target})[0]
+
+    assert says(f"{tree}/{int(czxid) - 1}") == 412
+    assert says(f"{'0' * 8}-0000-4000-8000-{'0' * 12}/{int(czxid) + 9}") == 409  # a tree that is not ours
+    assert says(f"{tree}/{czxid}", target="another") == 421
+    assert says(tree) == 400
+    assert pod.post("/control/off", body=body)[0] == 412  # an original leader's, and no original pod is there
+    assert pod.started == before and pod.says(process="running")
+
+
+def test_a_frozen_leader_that_wakes_changes_nothing(pods, zk):
+    """It is stopped in the middle of a round, for longer than its session; another pod leads meanwhile."""
+    gate = {"can_configure": {"run": ["sh", "-c", "while [ -e /conf/shut ]; do sleep 0.1; done"]}}
+    spec = {"cluster": "frozen", "hooks": gate, "workload": {"volumes": ["/conf"]}}
+    old = pods.run("frozen-1", dict(spec))
+    old.until_configured()
+    new = pods.run("frozen-2", dict(spec))
+    new.until_configured(2)
+    assert old.info["state"].startswith("leader") and new.info["state"] == "follower"
+    epoch = epoch_of(zk, "frozen")
+    before, generation = new.started, new.info["generation"]
+    new.sh("touch /conf/shut")
+    third = pods.run("frozen-3", {"cluster": "frozen"})
+    wait_until("the round waits for the second", lambda: "configuring" in old.info["state"])
+    worker = worker_of(pods.bed, "frozen-1")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        wait_until("another one leads", lambda: any(p.info["state"].startswith("leader") for p in (new, third)))
+        new.sh("rm /conf/shut")
+        third.until_configured(2)
+        wait_until("a round of the two", lambda: new.info["generation"] > generation)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    for pod in (old, new, third):
+        pod.until_configured(3)
+    assert new.started == before
+    assert new.post("/control/off", body="{}", headers={"X-Ochopod-Epoch": epoch, "X-Ochopod-Round": "1000"})[0] == 412
+    assert new.says(process="running")
+
+
+# ---- the engine ----
+
+ENDS_WELL = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
+
+
+@pytest.fixture
+def plain_engine(pods):
+    """Ends with the engine as it was, whatever options a test gave it."""
+    yield pods.bed
+    pods.clear()
+    pods.bed.engine("stop")
+    pods.bed.engine("start")
+    wait_until("coordination serves", lambda: "Mode: " in four_letters(pods.bed.address("coordination"), "srvr"))
+
+
+@pytest.mark.parametrize("way", ["kill", "kill, then --live-restore", "stop"])
+def test_the_engine_goes_and_comes(pods, plain_engine, way):
+    bed = plain_engine
+    pod = pods.run("engine", {"workload": {"command": ENDS_WELL, "volumes": ["/conf"]}, "session": "5s"},
+                   # By its folder: dockerd makes its socket anew, and a mount of the file would stay with the old one.
+                   "--restart", "always", "-v", f"{os.path.dirname(bed.socket)}:/engine:ro",
+                   env={"DOCKER_HOST": "unix:///engine/docker.sock"})
+    pod.until_configured()
+    pod.sh("echo kept >/conf/mark")
+    id_, before, address = pod.info["id"], pod.started, bed.address("engine")
+    bed.engine("stop" if way == "stop" else "kill")
+    if way != "stop":
+        away = Pod(pods, "engine", address)
+        wait_until("it has noticed", lambda: away.info["docker"] == "down")
+        assert away.get("/livez")[0] == 200
+        assert away.code("/control/on") == 503
+    bed.engine("start", *(["--", "--live-restore"] if "live" in way else []))
+    wait_until("it answers", lambda: pod.info["docker"] == "up")
+    pod.until(process="running", ready=True, id=id_)
+    assert pod.info["process"] != "dead"
+    assert pod.sh("cat /conf/mark") == "kept"
+    if "live" in way:
+        assert pod.started == before

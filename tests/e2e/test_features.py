@@ -18,9 +18,8 @@ HEALTHCHECK --interval=1s --timeout=1s --retries=1 CMD test -e /tmp/healthy
 
 @pytest.fixture(scope="module")
 def meeting(module_bed):
-    module_bed.docker("network", "create", NETWORK)
     module_bed.docker("build", "-q", "-t", SHIPS, "-", input=SHIPS_FILE)
-    return Pods(module_bed, module_bed.coordination(NETWORK))
+    return Pods(module_bed)
 
 
 @pytest.fixture
@@ -214,8 +213,8 @@ def test_a_crash_is_followed_by_a_start_and_a_pause_that_grows(pods):
     pod = pods.run("crashing", {"workload": {"command": ["sh", "-c", "cat /proc/uptime >>/conf/starts; exit 7"],
                                              "volumes": ["/conf"]}})
     wait_until("four restarts", lambda: pod.info["workload"]["restarts"] >= 4)
-    info = pod.info
-    assert info["workload"]["exit"] == 7 and info["process"] != "dead"
+    wait_until("its exit is said", lambda: pod.info["workload"]["exit"] == 7)  # null while it is being started
+    assert pod.info["process"] != "dead"
     pod.until_workload("after exit 7")
     at = [float(t) for t in pods.bed.docker("exec", "crashing", "cut", "-d", " ", "-f1", "/conf/starts").split()]
     gaps = [b - a for a, b in zip(at, at[1:])]
@@ -456,3 +455,187 @@ def test_it_does_not_start_before_somebody_says_so(pods):
     assert pod.info["process"] == "stopped" and not pod.workloads(all_=False)
     assert pod.code("/control/on") == 200
     assert pod.info["process"] == "running"
+
+
+# ---- the control port ----
+
+INFO = ("application cluster namespace node ip public port ports process state status task metrics dependencies seq id "
+        "workload hash generation").split()
+
+
+def test_every_route_and_its_codes(pods):
+    pod = pods.run("routes", {"tools": {"say": {"run": ["echo", "x"]}}, "workload": {"command": ["sh", "-c", "echo from inside; exec sleep 9999"]}})
+    pod.until_configured()
+    for method in ("GET", "POST"):
+        code, info = pod.ask(method, "/info")
+        assert code == 200 and not [key for key in INFO if key not in info], info
+        code, lines = pod.ask(method, "/log")
+        assert code == 200 and any("from inside" in line for line in lines) and any("sidecar" in line for line in lines)
+    assert not [key for key in ("image", "container", "started", "exit", "restarts") if key not in info["workload"]]
+    assert info["hash"] and info["generation"] >= 1 and info["process"] == "running"
+    assert "from inside\n" in pod.get("/log?format=text")[1]
+    code, cluster = pod.get("/cluster")
+    assert code == 200 and cluster["pods"][info["id"]]["info"]["process"] == "running", cluster
+    code, said = pod.get("/wait?for=running&generation=1&pods=1&timeout=5")
+    assert code == 200 and said["generation"] >= 1
+    assert pod.get("/wait?for=dead&timeout=1")[0] == 408
+    assert pod.get("/wait?generation=1000&timeout=0")[0] == 408
+    assert pod.get("/livez")[0] == pod.get("/readyz")[0] == 200
+    assert "ochopod_pod_running 1" in pod.get("/metrics")[1]
+    answers = {("POST", "/control/dance"): 400, ("POST", "/control/on/soon"): 400, ("POST", "/control"): 404,
+               ("GET", "/control/on"): 405, ("GET", "/exec"): 405, ("GET", "/reset"): 405, ("POST", "/exec"): 400,
+               ("GET", "/nothing"): 404, ("POST", "/livez"): 405, ("GET", "/wait?for=lunch"): 400}
+    for (method, path), wanted in answers.items():
+        code, said = pod.ask(method, path)
+        assert code == wanted and list(said) == ["error"], (method, path, code, said)
+    assert pod.post("/control/on", body="x" * (3 << 20))[0] == 413
+    assert pod.post("/exec", headers={"X-Shell": "say"}) == (200, {"code": 0, "stdout": ["x"]})
+    before = pod.started
+    assert pod.post("/reset")[0] == 200
+    wait_until("registered again", lambda: pod.info["attached"] and pod.info["seq"] == info["seq"])
+    pod.until_configured()
+    assert pod.started == before and pod.info["id"] == info["id"]
+
+
+def test_a_secret_in_the_environment_is_neither_rendered_nor_served(pods):
+    pod = pods.run("secret", {"files": [{"target": "/conf/env", "content": '{{ get(env, "DB_PASSWORD", "none") }} {{ env.PLAIN }}'}]},
+                   env={"DB_PASSWORD": "hunter2-of-all", "PLAIN": "seen"})
+    pod.until_configured()
+    assert pod.sh("cat /conf/env") == "none seen"
+    assert "hunter2" not in json.dumps([pod.info, pod.get("/log")[1], pod.get("/cluster")[1], pod.workload])
+
+
+@pytest.mark.parametrize("what", ["socket", "nested", "control port", "not a mount"])
+def test_what_must_not_be_shared_is_refused_at_start(pods, what):
+    bed = pods.bed
+    spec, args = {
+        "socket": ({"workload": {"volumes": ["/engine"]}}, ["-v", f"{os.path.dirname(bed.socket)}:/engine"]),
+        "nested": ({"workload": {"volumes": ["/data"]}}, ["-v", "/data", "-v", "/data/inner"]),
+        "control port": ({"workload": {"ready": {"tcp": 8080}}}, []),
+        "not a mount": ({"workload": {"volumes": ["/nowhere"]}}, []),
+    }[what]
+    pods.run("refused", spec, *args, started=False)
+    wait_until("it ends", lambda: not bed.inspect("refused")["State"]["Running"])
+    assert bed.inspect("refused")["State"]["ExitCode"] == 2, bed.log("refused")
+    word = {"socket": "/engine", "nested": "/data", "control port": "is the control port", "not a mount": "/nowhere"}[what]
+    assert word in bed.log("refused")
+
+
+def test_a_long_grace_is_cut_to_what_the_sidecar_has_itself(pods):
+    bed = pods.bed
+    pod = pods.run("cut", {"workload": {"command": ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"],
+                                        "stop": {"grace": "60s"}}}, "--stop-timeout", "4")
+    pod.until_configured()
+    assert any("grace" in line and " warn " in line for line in pod.log().splitlines())
+    id_ = pod.info["id"]
+    bed.docker("stop", "cut")
+    assert bed.inspect("cut")["State"]["ExitCode"] == 0
+    assert not bed.ids(f"label=io.ochopod.pod={id_}")
+
+
+def test_a_restart_of_the_sidecars_container_restarts_the_workload_once_with_its_data(pods):
+    pod = pods.run("again", {"workload": {"command": ["sh", "-c", "cat /proc/uptime >>/conf/starts; exec sleep 9999"],
+                                          "volumes": ["/conf"]}})
+    pod.until_configured()
+    info = pod.info
+    pods.bed.docker("kill", "-s", "KILL", "again")
+    pods.bed.docker("start", "again")
+    wait_until("configured anew", lambda: pod.info["generation"] > info["generation"])
+    pod.until_configured()
+    assert pod.info["id"] == info["id"] and pod.info["seq"] == info["seq"]
+    assert len(pod.sh("cat /conf/starts").splitlines()) == 2
+    assert len(pod.workloads()) == 1
+
+
+# ---- what is checked before anything is touched ----
+
+@pytest.mark.parametrize("kind", ["exec", "run"])
+def test_a_validator_refuses_and_nothing_is_touched(pods, kind):
+    script = "grep -q small {} || { echo too large; exit 1; }"
+    spec = {"files": [{"target": "/conf/main.conf", "content": "{{ size == 1 and 'small' or 'large' }}\n",
+                       "validate": {kind: ["sh", "-c", script.replace("{}", "$OCHOPOD_FILE")]}}]}
+    pod = pods.run("validated", dict(spec))
+    pod.until_configured()
+    before = pod.started
+    pods.run("validated-2", {"cluster": "validated"})
+    pod.until_status("/conf/main.conf")
+    assert "too large" in pod.info["status"]
+    assert pod.sh("cat /conf/main.conf; ls -A /conf") == "small\nmain.conf"
+    assert pod.started == before and pod.says(process="running", ready=True)
+    wait_until("no validator is left", lambda: not pods.bed.ids("label=io.ochopod.role=oneshot"))
+
+
+def test_a_missing_name_in_a_template_is_said_with_its_place(pods):
+    pod = pods.run("missing", {"files": [{"target": "/conf/a", "content": "one\n{{ settings.tick }}\n"}]})
+    pod.until_status("tick")
+    assert "files[0].content:2" in pod.info["status"], pod.info["status"]
+    assert pod.info["process"] == "stopped"
+
+
+def test_a_probe_is_the_status_line(pods):
+    pod = pods.run("probed", {"probe": {"every": "1s", "run": ["sh", "-c", "cat >/dev/null; echo all is well"]}})
+    pod.until_configured()
+    pod.until_status("all is well")
+
+
+def test_full_shutdown_all_off_before_any_on(pods):
+    log = ["sh", "-c", "trap 'echo off >>/conf/log; exit 0' TERM; echo on >>/conf/log; while :; do sleep 0.1; done"]
+    spec = {"cluster": "shut", "full_shutdown": True, "workload": {"command": log, "volumes": ["/conf"]}}
+    first = pods.run("shut-1", json.loads(json.dumps(spec)))
+    first.until_configured()
+    pods.run("shut-2", json.loads(json.dumps(spec)))
+    first.until_configured(2)
+    assert first.sh("cat /conf/log").split() == ["on", "off", "on"]
+
+
+# ---- by other hands ----
+
+def test_what_is_off_is_stopped_again_when_somebody_starts_it(pods):
+    pod = pods.run("held", {})
+    pod.until_configured()
+    workload = pod.workload["Id"]
+    assert pod.code("/control/off") == 200
+    pods.bed.docker("start", workload)
+    wait_until("it is stopped again", lambda: not pods.bed.inspect(workload)["State"]["Running"])
+    pod.until(process="stopped", off=True)
+
+
+def test_a_soft_stop_never_kills(pods):
+    stubborn = ["sh", "-c", "trap 'test -e /tmp/go && exit 0' TERM; while :; do sleep 0.1; done"]
+    pod = pods.run("soft", {"workload": {"command": stubborn, "stop": {"grace": "500ms", "soft": True}}})
+    pod.until_configured()
+    before = pod.started
+    code, said = pod.post("/control/off")
+    assert code in (406, 408) and "soft" in said["error"], (code, said)
+    assert pod.started == before and pod.workload["State"]["Running"]
+    pod.sh("touch /tmp/go")
+    assert pod.code("/control/off") == 200
+    assert pod.workload["State"]["ExitCode"] == 0
+
+
+@pytest.mark.parametrize("what", ["restart policy", "environment"])
+def test_adopting_is_refused_where_we_could_not_keep_our_word(pods, what):
+    bed = pods.bed
+    restart = ["--restart", "always"] if what == "restart policy" else []
+    other = bed.docker("run", "-d", "--name", "foreign", "--network", NETWORK, *restart, BUSYBOX, "sleep", "1000000")
+    before = bed.inspect(other)["State"]["StartedAt"]
+    more = {"environment": {"A": "b"}} if what == "environment" else {}
+    pod = pods.run("refuses", {"workload": {"container": {"name": "foreign"}, "address": bed.address("foreign"), **more}},
+                   started=False)
+    if what == "environment":
+        wait_until("it ends", lambda: not bed.inspect("refuses")["State"]["Running"])
+        assert bed.inspect("refuses")["State"]["ExitCode"] == 2 and "environment" in bed.log("refuses")
+    else:
+        wait_until("it says why", lambda: "restart" in pod.info["status"])
+    assert bed.inspect(other)["State"]["StartedAt"] == before
+
+
+def test_an_upload_for_a_tool_that_runs_in_the_workload_is_refused(pods):
+    pod = pods.run("upload", {"tools": {"show": {"exec": ["cat"]}}})
+    pod.until_configured()
+    edge = "----edge"
+    body = (f"--{edge}\r\nContent-Disposition: form-data; name=\"f\"; filename=\"up.sql\"\r\n"
+            f"Content-Type: application/octet-stream\r\n\r\nhello\r\n--{edge}--\r\n")
+    headers = {"X-Shell": "show up.sql", "Content-Type": f"multipart/form-data; boundary={edge}"}
+    code, said = pod.post("/exec", body=body, headers=headers)
+    assert code == 400 and "run" in said["error"], (code, said)
