@@ -96,6 +96,65 @@ static void take_holder(struct pod *pod, const json_t *list) {
     }
 }
 
+// ---- what the pod's former sidecar left running ----
+
+static const json_t *former_of(const struct pod *pod, const json_t *list) {
+    size_t i;
+    json_t *entry;
+    json_array_foreach((json_t *)list, i, entry) {
+        if (is_role(entry, "workload") && !is_own(pod, entry) && is_running(entry))
+            return entry;
+    }
+    return NULL;
+}
+
+static void former_stopped(const struct err *err, void *arg) {
+    struct run *run = arg;
+    run->call = NULL;
+    if (err->kind == ERR_NONE || err->kind == ERR_ABSENT)
+        run_next(run);
+    else
+        run_fail(run, err);
+}
+
+static void stop_former(struct run *run) {
+    struct pod *pod = run->pod;
+    int64_t grace = pod->spec->workload.stop.grace;
+    log_info("pod %s stops container=%.12s of its former sidecar", pod->config.full_name,
+             pod->former);
+    run->call = docker_stop(pod->docker, pod->former, NULL, (int)((grace + 999) / 1000),
+                            former_stopped, run);
+}
+
+static void former_owner(struct docker_container *c, const struct err *err, void *arg) {
+    struct run *run = arg;
+    run->call = NULL;
+    docker_container_free(c);
+    if (err->kind == ERR_ABSENT)
+        stop_former(run);
+    else
+        run_step_over(run, err); // its owner is there: hands off
+}
+
+// A pod whose sidecar's container was made anew: an independent workload still uses the data, and
+// has no successor before it has ended.
+static void await_former(struct run *run, const json_t *former) {
+    struct pod *pod = run->pod;
+    const char *owner = json_text(json_object_get(former, "Labels"), LABEL_OWNER);
+    snprintf(pod->former, sizeof pod->former, "%s", json_text(former, "Id"));
+    switch (place_fate(pod->place, owner)) {
+    case OWNER_ALIVE:
+        run_next(run);
+        return;
+    case OWNER_GONE:
+        stop_former(run);
+        return;
+    case OWNER_ASK:
+        run->call = docker_inspect(pod->docker, owner, former_owner, run);
+        return;
+    }
+}
+
 static void listed(const json_t *answer, const struct err *err, void *arg) {
     struct run *run = arg;
     struct pod *pod = run->pod;
@@ -112,7 +171,11 @@ static void listed(const json_t *answer, const struct err *err, void *arg) {
     const json_t *labels = json_object_get(chosen, "Labels");
     look_set_container(pod, chosen ? json_text(chosen, "Id") : "",
                        chosen ? json_text(labels, LABEL_CONFIG) : "");
-    run_next(run);
+    const json_t *former = pod->looked ? NULL : former_of(pod, answer);
+    if (former)
+        await_former(run, former);
+    else
+        run_next(run);
 }
 
 static void adopted(struct run *run, struct docker_container *c, const struct err *err) {

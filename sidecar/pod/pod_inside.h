@@ -250,6 +250,7 @@ struct pod {
     char *config_digest;         // LABEL_CONFIG of state->container
     char *next_id, *next_digest; // created beside it, not started yet
     json_t *next_body;
+    char former[65];     // what the pod's former sidecar left running, look.c
     char *holder;        // id, "" none
     bool holder_made;    // by the holding that goes on
     char *address;       // where its ports are

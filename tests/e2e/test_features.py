@@ -395,6 +395,26 @@ def test_an_independent_workload_is_its_own_process_1(pods):
     assert pod.started == before
 
 
+def test_an_independent_workload_ends_before_its_successor_starts(pods):
+    """The sidecar's container is made anew: the labels say another owner, so the workload must be another one, too."""
+    bed = pods.bed
+    spec = {"workload": {"lifetime": "independent", "network": "host", "volumes": ["/conf"], "stop": {"grace": "9s"},
+                         "command": ["sh", "-c", "mkdir /conf/lock || touch /conf/both; trap 'sleep 2; rmdir /conf/lock; exit' TERM;"
+                                                 " while :; do sleep 0.1; done"]}}
+    volumes = ["-v", "heir-state:/var/lib/ochopod", "-v", "heir-conf:/conf"]
+    pod = pods.run("heir", json.loads(json.dumps(spec)), *volumes, volumes=())
+    pod.until_configured()
+    before = pod.started[0]
+    bed.docker("stop", "heir")
+    assert bed.inspect(before)["State"]["Running"]
+    bed.docker("rm", "heir")
+    pod = pods.run("heir", json.loads(json.dumps(spec)), *volumes, volumes=())
+    pod.until_configured()
+    assert pod.started[0] != before
+    assert pod.sh("ls /conf") == "lock"
+    wait_until("the former one is removed", lambda: before not in bed.ids())
+
+
 def test_adopt_holds_starts_and_never_removes(pods):
     bed = pods.bed
     other = bed.docker("run", "-d", "--name", "theirs", "--network", NETWORK, BUSYBOX, "sh", "-c",
