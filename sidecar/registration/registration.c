@@ -5,8 +5,9 @@
 #include "base/text.h"
 #include <string.h>
 
-// CLONES: how often another living node of our id may be met within one session. Once is a ghost of
-// ourselves; one that comes back is another sidecar.
+// CLONES: how often a node of our id may be met that is younger than our session's first. Older
+// ones are ghosts of ourselves, as many as sessions were lost; one that comes back is another
+// sidecar.
 enum { PAUSE_MS = 250, SUFFIX = 10, CLONES = 2 };
 
 struct registration {
@@ -23,7 +24,8 @@ struct registration {
     bool registered; // on_registered was called
     bool stale;      // our node holds an older record, or one without its seq
     bool over;
-    int met; // others of our id, deleted so far
+    int64_t first; // suffix of our first node, -1: none yet
+    int met;       // younger ones of our id that we did not make, deleted so far
     struct zk_op *op;
     struct zk_follow *own;
     struct loop_timer *pause;
@@ -138,6 +140,8 @@ static void settle(struct registration *r) {
 static void take(struct registration *r, char *path) {
     set_path(r, path);
     r->doubt = false;
+    if (r->first < 0)
+        r->first = suffix_of(r->name);
     if (r->seq < 0) {
         set_seq(r, suffix_of(r->name));
         r->stale = true;
@@ -192,7 +196,8 @@ static void on_ghost(const char *data, size_t len, const struct zk_stat *stat,
         take(r, path_of(r, r->ghost)); // the create whose answer was lost
         return;
     }
-    r->met += foreign && !text_same(r->deleted, r->ghost);
+    bool younger = suffix_of(r->ghost) > r->first;
+    r->met += foreign && younger && !text_same(r->deleted, r->ghost);
     if (r->met > CLONES)
         refuse_clone(r);
     else
@@ -288,6 +293,7 @@ struct registration *registration_create(struct loop *loop, struct zk *zk, const
     r->prefix = xasprintf("%s.", pod_id);
     r->record = record_make(facts, seq);
     r->seq = seq;
+    r->first = -1;
     r->events = events;
     r->arg = arg;
     make(r);

@@ -482,6 +482,23 @@ static void a_restart_after_a_crash_replaces_its_ghost_at_once(void **state) {
     assert_true(leaders[0]->config.epoch > epoch);
 }
 
+// A worker that crashed, or a quorum that came and went, as often as it likes: each time there was
+// time to register and none to clear up.
+static void any_number_of_own_ghosts_is_no_clone(void **state) {
+    struct bench *t = *state;
+    struct pod *p = &t->pods[0];
+    start(&t->pods[1]);
+    settle(t);
+    auto_free char *path = xasprintf(ROOT "/pods/%s.", p->id);
+    for (int i = 0; i < 5; i++)
+        fake_zk_put(t->server, fake_zk_stranger(t->server), path, "{}", ZK_EPHEMERAL | ZK_SEQUENCE);
+    start(p);
+    run(t, 10000);
+    assert_int_equal(p->fatal.kind, ERR_NONE);
+    assert_true(p->attached);
+    assert_int_equal(count(t, ROOT "/pods"), 2);
+}
+
 static void a_cloned_pod_id_is_fatal_to_one_at_least(void **state) {
     struct bench *t = *state;
     struct pod *a = &t->pods[0], *b = &t->pods[1];
@@ -727,6 +744,7 @@ int main(void) {
         T(another_server_in_its_place_is_a_new_tree),
         T(an_answer_lost_anywhere_leaves_one_of_everything),
         T(a_restart_after_a_crash_replaces_its_ghost_at_once),
+        T(any_number_of_own_ghosts_is_no_clone),
         T(a_cloned_pod_id_is_fatal_to_one_at_least),
         T(a_record_deleted_by_hand_is_made_again),
         T(a_record_that_changed_is_written_anew_under_its_number),
