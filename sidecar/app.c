@@ -24,6 +24,7 @@ enum {
     HTTP_IDLE = 8,
     STOP_DEFAULT_MS = 10000, // the engine's, where the container says nothing
     STOP_MARGIN_MS = 2000,   // of that, what we keep for ourselves
+    SEARCH_AGAIN_MS = 1000,
 };
 
 struct app {
@@ -34,6 +35,8 @@ struct app {
     struct runner *runner;
     struct state *state;
     struct binding_search *search;
+    struct loop_timer *search_again;
+    struct err search_err; // as was said
     struct binding_facts *facts;
     struct record_facts record;
     char *full_name; // "marathon.zookeeper"
@@ -366,11 +369,23 @@ static struct coordinator *build_coordinator(struct app *app, struct err *err) {
     return coordinator_create(app->loop, app->http, &config, &events, app, err);
 }
 
+static void search(void *arg);
+
+// Not only when the engine comes: a name may not resolve yet, an engine that is up may be slow.
+static void search_later(struct app *app, const struct err *why) {
+    if (strcmp(app->search_err.text, why->text) != 0)
+        log_warn("sidecar %s (tried again every second)", why->text);
+    app->search_err = *why;
+    loop_timer_start(app->loop, &app->search_again, SEARCH_AGAIN_MS, search, app);
+}
+
 static void found(struct binding_facts *facts, const struct err *found_err, void *arg) {
     struct app *app = arg;
     app->search = NULL;
-    if (found_err->kind == ERR_RETRY || found_err->kind == ERR_TIMEOUT)
-        return; // asked again when the engine is up; that it is away is said there
+    if (found_err->kind == ERR_RETRY || found_err->kind == ERR_TIMEOUT) {
+        search_later(app, found_err);
+        return;
+    }
     if (found_err->kind != ERR_NONE) {
         fatal(app, EXIT_SPEC, found_err);
         return;
@@ -399,7 +414,9 @@ static void found(struct binding_facts *facts, const struct err *found_err, void
         fatal(app, 1, &err);
 }
 
-static void search(struct app *app) {
+static void search(void *arg) {
+    struct app *app = arg;
+    loop_timer_stop(&app->search_again);
     struct binding_wish wish = {.name = app->spec->binding,
                                 .env = environ,
                                 .port = app->spec->port,
@@ -489,6 +506,8 @@ static void take_down(struct app *app) {
     coordinator_free(app->coordinator);
     pod_free(app->pod);
     bindings_cancel(&app->search);
+    if (app->loop)
+        loop_timer_stop(&app->search_again);
     docker_close(app->docker);
     if (app->http)
         http_free(app->http);

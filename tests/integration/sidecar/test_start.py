@@ -203,6 +203,29 @@ def test_without_engine_and_zookeeper_it_lives_and_says_so(running):
     assert running.get("/control/on", "POST")[0] == 503  # an operator is heard, the engine is away
 
 
+def test_a_host_name_that_resolves_later_is_waited_for(place):
+    """In a mount namespace whose /etc/hosts is a file of ours."""
+    hosts = place.path / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n", encoding="utf-8")
+    log = place.path / "log"
+    with open(log, "w", encoding="utf-8") as out:
+        process = subprocess.Popen(["unshare", "-m", "sh", "-ec", f"mount --bind {hosts} /etc/hosts; exec {SIDECAR}"],
+                                   env={**place.env, "PATH": os.environ["PATH"], "HOST": "late.invalid",
+                                        "RES_OPTIONS": "timeout:1 attempts:1"},
+                                   stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        until("it says what it waits for", lambda: "late.invalid has no address" in log.read_text(encoding="utf-8"))
+        with open(hosts, "a", encoding="utf-8") as names:
+            names.write("127.0.0.1 late.invalid\n")
+        until("it answers", lambda: place.get("/livez")[0] == 200)
+        assert json.loads(place.get("/info")[1])["ip"] == "127.0.0.1"
+    finally:
+        process.terminate()
+        process.wait(DEADLINE)
+        print(log.read_text(encoding="utf-8"))
+    assert log.read_text(encoding="utf-8").count("has no address") == 1  # said once
+
+
 def test_term_is_exit_0_and_takes_all_processes(place):
     process = place.start()
     until("it answers", lambda: place.get("/livez")[0] == 200)
