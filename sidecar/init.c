@@ -136,8 +136,10 @@ static int signalled(struct init *in) {
         if (!in->pid)
             start_worker(in);
     }
-    if (in->pid)
-        kill(in->pid, signo);
+    // The worker stops in good order on these two; any other would end it on the spot, and with it,
+    // for QUIT, the workload.
+    if (in->pid && in->stopping)
+        kill(in->pid, signo == SIGINT ? SIGINT : SIGTERM);
     return -1;
 }
 

@@ -159,6 +159,17 @@ static int zombies_of(pid_t pid) {
     return zombies;
 }
 
+// HUP is no reason to restart, QUIT none to leave a workload without its grace.
+static void what_would_end_the_worker_on_the_spot_never_reaches_it(void **state) {
+    (void)state;
+    reset();
+    pid_t pid = begin(waits_for_term);
+    assert_true(until_at_least(&shared->ready, 1));
+    kill(pid, SIGHUP);
+    kill(pid, SIGQUIT);
+    assert_int_equal(finish(pid), 5);
+}
+
 static void orphans_are_reaped(void **state) {
     (void)state;
     reset();
@@ -242,6 +253,7 @@ int main(void) {
         cmocka_unit_test(a_bad_spec_is_final),
         cmocka_unit_test(a_crashed_worker_is_started_again),
         cmocka_unit_test(term_goes_to_the_worker_whose_status_is_ours),
+        cmocka_unit_test(what_would_end_the_worker_on_the_spot_never_reaches_it),
         cmocka_unit_test(orphans_are_reaped),
         cmocka_unit_test(the_tether_outlives_the_worker_and_not_init),
         cmocka_unit_test(a_second_sidecar_of_the_same_pod_is_told),
