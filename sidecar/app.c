@@ -306,7 +306,7 @@ static int name_cluster(struct app *app, struct err *err) {
 
 static void warn_of_short_stop(const struct app *app) {
     int64_t budget = stop_budget(app), grace = app->spec->workload.stop.grace;
-    if (app->facts->self && grace > budget)
+    if (app->facts->self && app->spec->workload.stop.grace_given && grace > budget)
         log_warn("sidecar stop.grace of %lld ms is cut to %lld: the stop timeout of our own "
                  "container allows no more "
                  "(stop_grace_period in compose)",

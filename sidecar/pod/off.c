@@ -55,9 +55,9 @@ static void kill_begin(struct run *run) {
     struct pod *pod = run->pod;
     struct err err = ERR_INIT;
     pod->wanted = false;
-    pod->state->dead = true;
+    pod->state->dead = pod->state->killed = true;
     if (state_save(pod->state, &err)) {
-        pod->state->dead = false;
+        pod->state->dead = pod->state->killed = false;
         refuse_unsaved(run, &err);
         return;
     }
@@ -200,11 +200,11 @@ static void leave_holder(struct run *run) {
         run->call = docker_remove(pod->docker, pod->holder, true, true, removed, run);
 }
 
-// Volumes of ours outlive the container: the pod may come back with its state directory. A pod that
-// was killed, or is done, does not.
+// Volumes of ours outlive the container: the pod may come back with its state directory. One that
+// was killed does not, unless an operator wakes it.
 static void leave_volumes(struct run *run) {
     struct pod *pod = run->pod;
-    bool gone = pod->state->dead && pod_launches(pod) && pod->engine && pod->image;
+    bool gone = pod->state->killed && pod_launches(pod) && pod->engine && pod->image;
     char **paths = gone ? pod->image->volumes : NULL;
     if (!paths || !paths[run->tries]) {
         run_next(run);

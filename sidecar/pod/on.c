@@ -16,7 +16,7 @@ static int wake(struct pod *pod, struct err *err) {
     struct state *state = pod->state;
     bool was_dead = state->dead;
     if (state->dead || state->off) {
-        state->dead = state->off = false;
+        state->dead = state->killed = state->off = false;
         state->started |= pod->configured; // from here on there may be data
         state->renewals += was_dead;       // rounds went by without it
         if (state_save(state, err))

@@ -95,12 +95,25 @@ static void collect(struct run *run) {
         run->call = docker_remove(pod->docker, id, true, true, removed, run);
 }
 
+// It was asked to outlive its sidecar.
+static bool runs_on(const json_t *entry) {
+    return strcmp(label(entry, LABEL_LIFETIME), "independent") == 0 &&
+           strcmp(json_text(entry, "State"), "running") == 0;
+}
+
+static void collect_left(struct run *run) {
+    if (runs_on(present(run->pod)))
+        next(run);
+    else
+        collect(run);
+}
+
 static void asked(struct docker_container *c, const struct err *err, void *arg) {
     struct run *run = arg;
     run->call = NULL;
     docker_container_free(c);
     if (err->kind == ERR_ABSENT)
-        collect(run);
+        collect_left(run);
     else
         next(run);
 }
@@ -127,7 +140,7 @@ static void step_judge(struct run *run) {
         next(run);
         return;
     case OWNER_GONE:
-        collect(run);
+        collect_left(run);
         return;
     case OWNER_ASK:
         run->call = docker_inspect(pod->docker, label(entry, LABEL_OWNER), asked, run);

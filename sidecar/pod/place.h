@@ -4,11 +4,12 @@
 #include "bindings/bindings.h"
 #include "sidecar/spec/spec.h"
 
-#define LABEL_ROLE    "io.ochopod.role"    // workload, holder, oneshot, volume
-#define LABEL_CLUSTER "io.ochopod.cluster" // marathon.zookeeper
-#define LABEL_POD     "io.ochopod.pod"     // pod id
-#define LABEL_OWNER   "io.ochopod.owner"   // the sidecar's container, or host:<boot>:<pid>:<start>
-#define LABEL_CONFIG  "io.ochopod.config"  // digest of the body it was created from
+#define LABEL_ROLE     "io.ochopod.role"    // workload, holder, oneshot, volume
+#define LABEL_CLUSTER  "io.ochopod.cluster" // marathon.zookeeper
+#define LABEL_POD      "io.ochopod.pod"     // pod id
+#define LABEL_OWNER    "io.ochopod.owner"   // the sidecar's container, or host:<boot>:<pid>:<start>
+#define LABEL_LIFETIME "io.ochopod.lifetime" // of a workload: coupled, independent
+#define LABEL_CONFIG   "io.ochopod.config"   // digest of the body it was created from
 
 struct place {
     const struct docker_container *self; // NULL outside a container

@@ -184,6 +184,9 @@ json_t *workload_body(const struct workload_want *want, struct err *err) {
     if (set_host(want, body, host, err))
         return NULL;
     seal(body, want->place, "workload");
+    bool coupled = want->spec->workload.lifetime == LIFETIME_COUPLED;
+    put(json_object_get(body, "Labels"), LABEL_LIFETIME,
+        json_string(coupled ? "coupled" : "independent"));
     return take_ptr(body);
 }
 

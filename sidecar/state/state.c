@@ -56,8 +56,8 @@ static const struct field fields[] = {
     FIELD(epoch, NUMBER),     FIELD(round, NUMBER),      FIELD(off, FLAG),
     FIELD(dead, FLAG),        FIELD(started, FLAG),      FIELD(joined, FLAG),
     FIELD(initialized, FLAG), FIELD(generation, NUMBER), FIELD(hash, TEXT),
-    FIELD(renewals, NUMBER),  FIELD(container, TEXT),    FIELD(started_at, TEXT),
-    FIELD(owner, TEXT),
+    FIELD(renewals, NUMBER),  FIELD(killed, FLAG),       FIELD(container, TEXT),
+    FIELD(started_at, TEXT),  FIELD(owner, TEXT),
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 

@@ -19,6 +19,7 @@ struct state {
     int64_t renewals;   // rounds asked for, see record.h
     bool off;           // an operator's off holds until on
     bool dead;          // done, killed: until an operator's on
+    bool killed;        // dead by an operator's kill, not by being done: its data goes with it
     bool started;       // the workload ran once: data may exist
     bool joined;        // an `on` has succeeded
     bool initialized;   // hook initialize has run

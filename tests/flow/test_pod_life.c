@@ -315,6 +315,48 @@ static void leaving_stops_and_removes_it_and_its_holder(void **unused) {
     stage_free(s);
 }
 
+// A pod whose image keeps data in a volume of its own.
+static struct stage *with_data(void) {
+    struct stage *s = stage_create("");
+    auto_json json_t *config = json_pack("{s:{s:{}}}", "Volumes", "/data");
+    stage_worker_gone(s);
+    engine_image_add(fake_engine_memory(s->engine), "app:1", config);
+    stage_worker(s);
+    stage_configure(s);
+    return s;
+}
+
+static size_t volumes_after_leaving(struct stage *s) {
+    bool left = false;
+    pod_leave(s->pod, 8000, done_leaving, &left);
+    fake_loop_advance(s->loop, 9000);
+    assert_true(left);
+    struct engine_reply reply = engine_volume_list(fake_engine_memory(s->engine), NULL);
+    size_t i, n = 0;
+    json_t *volume;
+    json_array_foreach(json_object_get(reply.body, "Volumes"), i, volume)
+        n += text_starts(json_text(volume, "Name"), "ochopod-"); // the others are the sidecar's own
+    json_decref(reply.body);
+    return n;
+}
+
+static void data_of_a_done_pod_stays_and_of_a_killed_one_goes(void **unused) {
+    (void)unused;
+    struct stage *s = with_data();
+    exits(s, 0);
+    fake_loop_advance(s->loop, 1000);
+    expect_process(s, "dead");
+    assert_int_equal(volumes_after_leaving(s), 1);
+    stage_free(s);
+
+    s = with_data();
+    stage_operator(s, POD_KILL);
+    fake_loop_advance(s->loop, 15000);
+    expect_process(s, "dead");
+    assert_int_equal(volumes_after_leaving(s), 0);
+    stage_free(s);
+}
+
 static void an_orphan_is_removed_and_a_stranger_is_not(void **unused) {
     (void)unused;
     struct stage *s = stage_create("");
@@ -330,11 +372,16 @@ static void an_orphan_is_removed_and_a_stranger_is_not(void **unused) {
     json_decref(engine_container_create(engine, "orphan", orphan).body);
     json_decref(engine_container_start(engine, "orphan").body);
     json_decref(engine_container_create(engine, "stranger", stranger).body);
+    json_object_set_new(json_object_get(orphan, "Labels"), "io.ochopod.lifetime",
+                        json_string("independent")); // it was to outlive its sidecar
+    json_decref(engine_container_create(engine, "independent", orphan).body);
+    json_decref(engine_container_start(engine, "independent").body);
     stage_worker_gone(s);
     stage_worker(s);
     fake_loop_advance(s->loop, 15000);
     assert_null(engine_find(engine, "orphan"));
     assert_non_null(engine_find(engine, "stranger"));
+    assert_non_null(engine_find(engine, "independent"));
     assert_non_null(engine_find(engine, "side"));
     stage_free(s);
 }
@@ -380,6 +427,7 @@ int main(void) {
         cmocka_unit_test(an_engine_that_comes_back_with_the_same_run_changes_nothing),
         cmocka_unit_test(a_check_that_fails_too_often_restarts_it),
         cmocka_unit_test(leaving_stops_and_removes_it_and_its_holder),
+        cmocka_unit_test(data_of_a_done_pod_stays_and_of_a_killed_one_goes),
         cmocka_unit_test(an_orphan_is_removed_and_a_stranger_is_not),
         cmocka_unit_test(what_a_former_pod_of_this_sidecar_left_is_removed),
     };
