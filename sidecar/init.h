@@ -10,9 +10,9 @@
 // What a restarted worker gets instead of a descriptor: init holds the tether of this pod already.
 enum { INIT_TETHER_HELD = -2 };
 
-// Runs worker(tether_fd, arg) in a child, with the signals it forwards (TERM INT HUP QUIT USR1
-// USR2) blocked until the worker listens; returns the exit status of the sidecar. tether_fd: end of
-// a socketpair for init_give_tether.
+// Runs worker(tether_fd, arg) in a child, with signals blocked until the worker listens; returns
+// the exit status of the sidecar. TERM and INT are forwarded, QUIT as TERM; HUP USR1 USR2 do
+// nothing. tether_fd: end of a socketpair for init_give_tether.
 int init_run(int (*worker)(int tether_fd, void *arg), void *arg);
 
 // In the worker: binds the abstract socket `name` and hands it to init, which owns it from then on.
