@@ -189,9 +189,21 @@ static void drop_message(struct inbox_message *inbox, void *arg) {
 
 // ---- opening ----
 
+// After a failure the library leaves out an address, and it pauses only behind the last of its
+// list: of an even number it tries one half, for ever and without a pause (ZOOKEEPER-2466). Of an
+// odd number it tries all.
+static char *odd_number(const char *addresses) {
+    size_t n = 1;
+    for (const char *p = addresses; *p; p++)
+        n += *p == ',';
+    int first = (int)strcspn(addresses, ",");
+    return n % 2 ? xstrdup(addresses) : xasprintf("%s,%.*s", addresses, first, addresses);
+}
+
 static void init_library(void *arg) { // on a worker
     struct zk *zk = arg;
-    zhandle_t *zh = zookeeper_init2(zk->addresses, on_session, zk->timeout, NULL, zk,
+    auto_free char *addresses = odd_number(zk->addresses);
+    zhandle_t *zh = zookeeper_init2(addresses, on_session, zk->timeout, NULL, zk,
                                     ZOO_NO_LOG_CLIENTENV, on_log);
     // Names are our business: the library would ask for them on every turn of its thread and give
     // up healthy sessions while the resolver is away.

@@ -7,12 +7,16 @@
 #include "sidecar/zk/zk.h"
 #include "tests/integration/zk/relay.h"
 #include "tests/integration/zk/rig.h"
+#include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -586,6 +590,64 @@ static void a_client_that_never_connected_can_be_closed(void **state) {
     }
 }
 
+// ---- servers that are away ----
+
+struct door { // hangs up on whoever knocks, and counts
+    int fd, port;
+    atomic_int knocks;
+    pthread_t thread;
+};
+
+static void *hang_up(void *arg) {
+    struct door *door = arg;
+    for (int fd; (fd = accept(door->fd, NULL, NULL)) >= 0; close(fd))
+        atomic_fetch_add(&door->knocks, 1);
+    return NULL;
+}
+
+static void door_open(struct door *door) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    door->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(door->fd, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(door->fd, 64), 0);
+    assert_int_equal(getsockname(door->fd, (struct sockaddr *)&at, &len), 0);
+    door->port = ntohs(at.sin_port);
+    assert_int_equal(pthread_create(&door->thread, NULL, hang_up, door), 0);
+}
+
+static void door_close(struct door *door) {
+    shutdown(door->fd, SHUT_RDWR);
+    pthread_join(door->thread, NULL);
+    close(door->fd);
+}
+
+// The library's pause is a sixtieth of the session; the bound is ten times what that allows.
+static void an_even_number_of_servers_that_are_away_are_all_tried_without_haste(void **state) {
+    struct bench *t = *state;
+    struct door doors[2] = {0};
+    for (int i = 0; i < 2; i++)
+        door_open(&doors[i]);
+    auto_free char *servers = xasprintf("127.0.0.1:%d,127.0.0.1:%d", doors[0].port, doors[1].port);
+    struct client c = {.bench = t};
+    const struct zk_config config = {.servers = servers, .session_ms = SESSION};
+    struct err err = ERR_INIT;
+    assert_int_equal(zk_open(t->loop, &config, on_state, &c, &c.zk, &err), 0);
+    for (int i = 0; i < 300 && !(doors[0].knocks && doors[1].knocks); i++)
+        run_for(t->loop, 100);
+    int before = doors[0].knocks + doors[1].knocks;
+    int64_t began = loop_now(t->loop);
+    run_for(t->loop, 1000);
+    int64_t took = loop_now(t->loop) - began;
+    int knocks = doors[0].knocks + doors[1].knocks - before;
+    close_client(&c);
+    for (int i = 0; i < 2; i++) {
+        door_close(&doors[i]);
+        assert_true(doors[i].knocks > 0);
+    }
+    assert_true(knocks <= 10 * (3 * took / (SESSION / 60) + 3));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -609,6 +671,7 @@ int main(void) {
         T(names_are_resolved_and_bad_ones_left_out),
         T(known_addresses_stand_in_for_names_that_do_not_resolve),
         T(a_client_that_never_connected_can_be_closed),
+        T(an_even_number_of_servers_that_are_away_are_all_tried_without_haste),
     };
     server = server_create();
     log_set_level(LOG_LEVEL_DEBUG);
