@@ -240,6 +240,19 @@ void rig_start(struct rig *rig, const char *id) {
     expect_none(&g);
 }
 
+void rig_await_file(struct rig *rig, const char *id, const char *path) {
+    for (int i = 0; i < 600; i++) {
+        auto_got struct got g = {0};
+        docker_path_stat(rig->docker, id, path, on_stat, &g);
+        until(rig, &g, 90);
+        expect_none(&g);
+        if (g.flag)
+            return;
+        rig_spin(rig, 100);
+    }
+    fail_msg("%s does not appear in the container", path);
+}
+
 void rig_remove(struct rig *rig, const char *id) {
     auto_got struct got g = {0};
     docker_remove(rig->docker, id, true, true, on_done, &g);

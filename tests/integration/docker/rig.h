@@ -76,6 +76,9 @@ void on_stat(bool exists, const struct err *err, void *arg);
 // started.
 void rig_create(struct rig *rig, const char *name, const char *script, char ret_id[80]);
 void rig_start(struct rig *rig, const char *id);
+// Until the script has made it: a signal that comes before its `trap` is one that process 1
+// ignores.
+void rig_await_file(struct rig *rig, const char *id, const char *path);
 void rig_remove(struct rig *rig, const char *id);
 struct docker_container *rig_inspect(struct rig *rig, const char *id); // caller frees
 // What leaves nothing behind: every container with that label.

@@ -61,7 +61,7 @@ static void nobody_at_the_socket_is_retry_and_one_on_down(void **state) {
 static void a_container_lives_from_create_to_remove(void **state) {
     struct rig *rig = *state;
     char id[80];
-    rig_create(rig, "rig-life", "trap 'exit 3' TERM; while :; do sleep 0.05; done", id);
+    rig_create(rig, "rig-life", "trap 'exit 3' TERM; : >/tmp/up; while :; do sleep 0.05; done", id);
     auto_container struct docker_container *c = rig_inspect(rig, "rig-life");
     assert_string_equal(c->id, id);
     assert_string_equal(c->name, "rig-life");
@@ -75,6 +75,7 @@ static void a_container_lives_from_create_to_remove(void **state) {
 
     rig_start(rig, id);
     rig_start(rig, id); // 304
+    rig_await_file(rig, id, "/tmp/up");
     auto_container struct docker_container *running = rig_inspect(rig, id);
     assert_true(running->running);
     assert_true(running->pid > 0);
@@ -99,8 +100,10 @@ static void stop_with_a_signal_works_on_every_version(void **state) {
     struct rig *rig = *state;
     char id[80];
     auto_got struct got g = {0};
-    rig_create(rig, NULL, "trap 'exit 5' USR1; trap '' TERM; while :; do sleep 0.05; done", id);
+    rig_create(rig, NULL,
+               "trap 'exit 5' USR1; trap '' TERM; : >/tmp/up; while :; do sleep 0.05; done", id);
     rig_start(rig, id);
+    rig_await_file(rig, id, "/tmp/up");
     docker_stop(rig->docker, id, "USR1", 20, on_done, &g);
     until(rig, &g, 60);
     assert_kind(&g, ERR_NONE);
