@@ -95,14 +95,15 @@ static void collect(struct run *run) {
         run->call = docker_remove(pod->docker, id, true, true, removed, run);
 }
 
-// It was asked to outlive its sidecar.
-static bool runs_on(const json_t *entry) {
+// It was asked to outlive its sidecar; one of our own pod is followed by another.
+static bool runs_on(const struct pod *pod, const json_t *entry) {
     return strcmp(label(entry, LABEL_LIFETIME), "independent") == 0 &&
-           strcmp(json_text(entry, "State"), "running") == 0;
+           strcmp(json_text(entry, "State"), "running") == 0 &&
+           strcmp(label(entry, LABEL_POD), pod->state->pod_id) != 0;
 }
 
 static void collect_left(struct run *run) {
-    if (runs_on(present(run->pod)))
+    if (runs_on(run->pod, present(run->pod)))
         next(run);
     else
         collect(run);

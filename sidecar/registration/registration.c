@@ -5,10 +5,11 @@
 #include "base/text.h"
 #include <string.h>
 
-// CLONES: how often a node of our id may be met that is younger than our session's first. Older
-// ones are ghosts of ourselves, as many as sessions were lost; one that comes back is another
-// sidecar.
-enum { PAUSE_MS = 250, SUFFIX = 10, CLONES = 2 };
+// A node of our id that is older than our session's first is a ghost of ourselves, as many as
+// sessions were lost. A younger one is another sidecar's. It may be met so often: by who found
+// somebody there when it came, and is the likelier copy, LATECOMER times; by who was there first,
+// more.
+enum { PAUSE_MS = 250, SUFFIX = 10, LATECOMER = 1, FIRST_THERE = 6 };
 
 struct registration {
     struct loop *loop;
@@ -26,6 +27,7 @@ struct registration {
     bool over;
     int64_t first; // suffix of our first node, -1: none yet
     int met;       // younger ones of our id that we did not make, deleted so far
+    bool late;     // an older one was there when we came
     struct zk_op *op;
     struct zk_follow *own;
     struct loop_timer *pause;
@@ -198,7 +200,8 @@ static void on_ghost(const char *data, size_t len, const struct zk_stat *stat,
     }
     bool younger = suffix_of(r->ghost) > r->first;
     r->met += foreign && younger && !text_same(r->deleted, r->ghost);
-    if (r->met > CLONES)
+    r->late |= foreign && !younger;
+    if (r->met > (r->late ? LATECOMER : FIRST_THERE))
         refuse_clone(r);
     else
         delete_ghost(r);
