@@ -19,8 +19,6 @@ struct control_hooks {
                     void *arg);       // GET /cluster: ZooKeeper's part (coordinator_read)
     int64_t (*generation)(void *arg); // of the cluster, -1 unknown
     bool (*alive)(void *arg);         // /livez
-    const char *const *(*metrics)(
-        void *arg); // NULL-ended "name value" pairs beyond the pod's, or NULL
 };
 
 struct control;

@@ -44,9 +44,6 @@ void metrics_route(struct control *c, struct request *request) {
     add(&t, "ochopod_http_connections", "gauge", "Open connections of the control port.",
         (int64_t)server_connections(c->server));
     add_requests(&t, c->server);
-    const char *const *more = c->hooks.metrics ? c->hooks.metrics(c->arg) : NULL;
-    for (; more && *more; more++)
-        text_addf(&t, "%s\n", *more);
     size_t len = t.len;
     request_answer(request, 200, "text/plain; version=0.0.4; charset=utf-8", text_take(&t), len);
 }
