@@ -9,11 +9,13 @@
 #include <strings.h>
 
 enum {
-    START_PER_TURN = 32, // a thousand at once froze the loop for 100 ms
-    HEAD_MAX = 64 * 1024,
+    START_PER_TURN = 16,  // a thousand at once froze the loop for 100 ms
+    EVENTS_PER_TURN = 16, // sockets that libcurl works at; a hundred that answer together wait
     BODY_MAX = 1024 * 1024,
     CONNECT_MS = 1000,
-    BURST = 64, // calls at once after which memory is given back to the system
+    HANDSHAKE_MS = 4000, // libcurl counts TLS as a part of connecting
+    BURST = 64,          // calls at once after which memory is given back to the system,
+    QUIET_MS = 5000,     // and how long no call ran: another burst would want it at once
 };
 
 struct http {
@@ -21,37 +23,16 @@ struct http {
     CURLM *multi;
     struct loop_timer *curl_timer; // when libcurl wants to look at its own time-outs
     struct loop_timer *pump_timer; // pending while calls wait that may start
+    struct loop_timer *trim_timer; // pending after a burst
+    struct loop_turn *turn;        // begins the count of `events` anew
     struct link waiting, active, done;
     struct link
         dead; // cancelled inside one of libcurl's callbacks, which forbids the removal there
     struct link members;
-    int running, max_total, max_idle, peak;
+    int running, max_total, max_idle, peak, events;
     bool in_curl; // on the stack: libcurl
     int entered;  // on the stack: something that ends with leave()
     bool closed;  // http_free was called meanwhile
-};
-
-struct http_call {
-    struct link link;
-    struct http *http;
-    CURL *easy; // while in active, and until the callback has run
-    struct curl_slist *headers;
-    char *method, *url, *unix_socket;
-    void *body;
-    size_t body_len;
-    int64_t connect_ms, timeout_ms;
-    size_t max_reply;
-    bool fresh, running, dead, head_told, delivering;
-    struct loop_timer *deadline;
-    int (*on_data)(const void *data, size_t len, void *arg);
-    void (*on_head)(const struct http_reply *head, void *arg);
-    http_fn *fn;
-    void *arg;
-    int status;
-    size_t head_len;
-    struct text reply;
-    struct err err;
-    char why[CURL_ERROR_SIZE];
 };
 
 struct watch {
@@ -78,6 +59,9 @@ static void call_destroy(struct http_call *call) {
     free(call->method);
     free(call->url);
     free(call->unix_socket);
+    free(call->ca_file);
+    free(call->tls_name);
+    tls_trust_drop(&call->trust);
     free(call->body);
     text_done(&call->reply);
     free(call);
@@ -87,6 +71,8 @@ static void http_destroy(struct http *http) {
     curl_multi_cleanup(http->multi);
     loop_timer_stop(&http->curl_timer);
     loop_timer_stop(&http->pump_timer);
+    loop_timer_stop(&http->trim_timer);
+    loop_turn_stop(&http->turn);
     free(http);
     curl_global_cleanup();
 }
@@ -137,15 +123,31 @@ static void collect(struct http *http) {
 static void deliver(struct http *http) {
     while (!list_empty(&http->done)) {
         struct http_call *call = list_first(&http->done, struct http_call, link);
+        long sent = 0;
+        if (call->easy)
+            curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
         struct http_reply reply = {.call = call,
                                    .status = call->status,
                                    .body = text_str(&call->reply),
-                                   .len = call->reply.len};
+                                   .len = call->reply.len,
+                                   .sent = sent > 0};
         list_remove(&call->link);
         call->delivering = true;
         call->fn(&reply, &call->err, call->arg);
         call_destroy(call);
     }
+}
+
+static void trim(void *arg) {
+    (void)arg;
+    malloc_trim(0);
+}
+
+// A round of a thousand pods is three bursts: to give back what the next one takes again cost each
+// of them tens of ms.
+static void trim_later(struct http *http) {
+    http->peak = 0;
+    loop_timer_start(http->loop, &http->trim_timer, QUIET_MS, trim, http);
 }
 
 static void leave(struct http *http) {
@@ -157,10 +159,8 @@ static void leave(struct http *http) {
         return;
     }
     pump_soon(http);
-    if (http->running == 0 && list_empty(&http->waiting) && http->peak >= BURST) {
-        malloc_trim(0);
-        http->peak = 0;
-    }
+    if (http->running == 0 && list_empty(&http->waiting) && http->peak >= BURST)
+        trim_later(http);
 }
 
 static void drive(struct http *http, curl_socket_t socket, int events) {
@@ -176,8 +176,17 @@ static void on_curl_timer(void *arg) {
     drive(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
+static void on_turn(void *arg) {
+    struct http *http = arg;
+    http->events = 0;
+}
+
+// What is left is told again in the next turn, for watches are level-triggered, and before what is
+// ready by then.
 static void on_socket(int events, void *arg) {
     struct watch *w = arg;
+    if (w->http->events++ >= EVENTS_PER_TURN)
+        return;
     drive(w->http, w->socket,
           (events & LOOP_READ ? CURL_CSELECT_IN : 0) |
               (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0));
@@ -229,114 +238,13 @@ static int curl_wants_socket(CURL *easy, curl_socket_t socket, int what, void *a
     return 0;
 }
 
-static void tell_head(struct http_call *call) {
-    long status = 0;
-    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
-    bool interim = status < 200 && status != 101;
-    if (call->head_told || interim)
-        return;
-    call->head_told = true;
-    call->status = (int)status;
-    struct http_reply head = {.call = call, .status = call->status, .body = ""};
-    if (call->on_head)
-        call->on_head(&head, call->arg);
-}
-
-static size_t on_header(char *data, size_t size, size_t count, void *arg) {
-    struct http_call *call = arg;
-    size_t len = size * count;
-    if (call->dead)
-        return 0;
-    call->head_len += len;
-    if (call->head_len > HEAD_MAX) {
-        err_set(&call->err, ERR_LIMIT, "%s %.200s: header over %d bytes", call->method, call->url,
-                HEAD_MAX);
-        return 0;
-    }
-    bool blank = data[0] == '\n' || (len == 2 && data[0] == '\r');
-    if (blank)
-        tell_head(call);
-    return call->dead ? 0 : len;
-}
-
-static size_t on_body(char *data, size_t size, size_t count, void *arg) {
-    struct http_call *call = arg;
-    size_t len = size * count;
-    if (call->dead)
-        return 0;
-    if (call->on_data) {
-        int stop = call->on_data(data, len, call->arg);
-        if (stop && !call->dead)
-            err_set(&call->err, ERR_CANCELLED, "%s %.200s: not wanted any more", call->method,
-                    call->url);
-        return stop || call->dead ? 0 : len;
-    }
-    if (len > call->max_reply - call->reply.len) {
-        err_set(&call->err, ERR_LIMIT, "%s %.200s: reply over %zu bytes", call->method, call->url,
-                call->max_reply);
-        return 0;
-    }
-    text_addn(&call->reply, data, len);
-    return len;
-}
-
 // ---- beginning ----
-
-static void set_method(struct http_call *call) {
-    CURL *easy = call->easy;
-    bool posts = call->body || !strcmp(call->method, "POST") || !strcmp(call->method, "PUT") ||
-                 !strcmp(call->method, "PATCH");
-    if (posts) {
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body ? call->body : "");
-    }
-    if (!strcmp(call->method, "HEAD"))
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    else
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
-}
-
-static void set_limits(struct http_call *call) {
-    CURL *easy = call->easy;
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 4096L);
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)call->connect_ms);
-    if (call->timeout_ms == 0 && !call->unix_socket)
-        curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    if (call->fresh) {
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-    }
-}
-
-static CURLcode set_up(struct http_call *call) {
-    CURL *easy = call->easy;
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
-    set_limits(call);
-    set_method(call);
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, call->url);
-    if (code == CURLE_OK && call->unix_socket)
-        code = curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->unix_socket);
-    return code;
-}
 
 static void begin(struct http_call *call) {
     struct http *http = call->http;
     call->easy = curl_easy_init();
     CHECK(call->easy);
-    CURLcode code = set_up(call);
+    CURLcode code = http_set_up(call);
     if (code != CURLE_OK) {
         explain(call, code);
         finish(call);
@@ -347,6 +255,8 @@ static void begin(struct http_call *call) {
     call->running = true;
     http->running++;
     http->peak = http->running > http->peak ? http->running : http->peak;
+    if (http->peak >= BURST)
+        loop_timer_stop(&http->trim_timer);
     CHECK(curl_multi_add_handle(http->multi, call->easy) == CURLM_OK);
 }
 
@@ -381,10 +291,11 @@ int libssh2_init(int flags) {
 
 struct http *http_create(struct loop *loop, int max_total, int max_idle) {
     struct http *http = xnew(struct http);
-    CHECK(curl_global_init(CURL_GLOBAL_NOTHING) == 0); // no TLS
+    CHECK(curl_global_init(CURL_GLOBAL_NOTHING) == 0); // TLS sets itself up at its first use
     http->multi = curl_multi_init();
     CHECK(http->multi && max_total > 0);
     http->loop = loop;
+    http->turn = loop_turn_start(loop, on_turn, http);
     http->max_total = max_total;
     http->max_idle = max_idle;
     struct link *lists[] = {&http->waiting, &http->active, &http->done, &http->dead,
@@ -456,12 +367,17 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
     call->method = xstrdup(request->method ? request->method : "GET");
     call->url = xstrdup(request->url);
     call->unix_socket = request->unix_socket ? xstrdup(request->unix_socket) : NULL;
+    call->ca_file = request->ca_file ? xstrdup(request->ca_file) : NULL;
+    call->tls = request->tls || request->trust;
+    call->trust = tls_trust_hold(request->trust);
+    call->tls_name = request->tls_name ? xstrdup(request->tls_name) : NULL;
     if (request->body) {
         call->body_len = request->body_len;
         call->body = xcalloc(1, request->body_len + 1);
         memcpy(call->body, request->body, request->body_len);
     }
-    call->connect_ms = request->connect_ms ? request->connect_ms : CONNECT_MS;
+    call->connect_ms = (request->connect_ms ? request->connect_ms : CONNECT_MS) +
+                       (request->trust ? HANDSHAKE_MS : 0);
     call->timeout_ms = request->timeout_ms;
     call->max_reply = request->max_reply ? request->max_reply : BODY_MAX;
     call->fresh = request->fresh || http->max_idle <= 0;
@@ -472,7 +388,8 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
     copy_headers(call, request->headers);
     if (!one_line(call->method) || !one_line(call->url))
         err_set(&call->err, ERR_BUG, "a request line holds a line break");
-    else if (!text_starts(call->url, "http://"))
+    else if (!text_starts(call->url, "http://") &&
+             !(call->tls && text_starts(call->url, "https://")))
         err_set(&call->err, ERR_USER, "%.200s: not an http:// address", call->url);
     list_append(call->err.kind ? &http->done : &http->waiting, &call->link);
     if (call->timeout_ms > 0 && !call->err.kind)

@@ -1,11 +1,12 @@
-// HTTP client calls on the loop, over TCP or a unix socket: the only file that knows libcurl. A
+// HTTP client calls on the loop, over TCP or a unix socket: only http*.c know libcurl. A
 // call in flight is a handle that its owner may cancel; its callback comes exactly once unless
 // cancelled, never inside http_start, and the handle is gone when it runs. No redirects, no
-// proxies, no cookies, no "Expect:", no signals. Addresses are literals or resolved by libcurl's
-// own threads; callers give literals.
+// proxies, no cookies, no "Expect:", no signals; TLS only where a request asks for it. Addresses
+// are literals or resolved by libcurl's own threads; callers give literals.
 #pragma once
 #include "base/err.h"
 #include "base/loop.h"
+#include "base/tls.h"
 #include <stddef.h>
 
 struct http; // a client: connection pool and limits
@@ -19,10 +20,16 @@ struct http_request {
     const char *const *headers; // NULL-ended "Name: value", or NULL
     const void *body;           // copied; NULL: none. A POST without body sends Content-Length: 0
     size_t body_len;
-    int64_t connect_ms; // 1000 when 0
+    int64_t connect_ms; // 1000 when 0; with `trust` four seconds more
     int64_t timeout_ms; // whole call; 0: none (a stream)
     size_t max_reply;   // bytes kept of the body; 1 MiB when 0. More is ERR_LIMIT and ends the call
     bool fresh;         // own connection, closed afterwards
+    bool tls;           // https:// is welcome as well; the server's certificate is always verified
+    const char *ca_file; // tls: whom to trust (PEM) instead of the system's; NULL
+    // Instead of ca_file: TLS 1.3 alone, and the certificate must be signed by one of these and be
+    // of tls_name or of the URL's host ("" alone: of anybody). Both are held, copied.
+    struct tls_trust *trust;
+    const char *tls_name;
     // When set, the body is handed over piece by piece instead of being kept (max_reply does not
     // apply); anything but 0 ends the call with ERR_CANCELLED. on_head comes once with the status
     // before the first piece.
@@ -35,6 +42,7 @@ struct http_reply {
     int status;             // 0 when none was received
     const char *body;       // NUL-terminated; borrowed until the callback returns; "" when streamed
     size_t len;
+    bool sent; // some of the request has left us: it may have been carried out, whatever came back
 };
 
 // err.kind is ERR_NONE when a complete reply arrived, whatever its status. Else ERR_RETRY (could

@@ -3,12 +3,19 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 32 };
+enum { DEPTH_MAX = 32, VALUES_MAX = 100000 };
 
-// Counted before parsing, so that the parser's own recursion is never deeper. A text that is not
-// JSON may be counted wrongly; it is refused afterwards anyway.
-static int depth_of(const char *s, size_t len) {
+struct shape {
+    int depth;
+    size_t values; // at most so many, members of objects and lists
+};
+
+// Counted before parsing, so that the parser's own recursion is never deeper and what it makes
+// never many times what it reads. A text that is not JSON may be counted wrongly; it is refused
+// afterwards anyway.
+static struct shape shape_of(const char *s, size_t len) {
     int depth = 0, deepest = 0;
+    size_t values = 0;
     bool in_string = false;
     for (size_t i = 0; i < len; i++) {
         if (in_string && s[i] == '\\')
@@ -19,9 +26,10 @@ static int depth_of(const char *s, size_t len) {
             depth++;
         else if (!in_string && (s[i] == '}' || s[i] == ']'))
             depth--;
+        values += !in_string && (s[i] == '{' || s[i] == '[' || s[i] == ',');
         deepest = depth > deepest ? depth : deepest;
     }
-    return deepest;
+    return (struct shape){deepest, values};
 }
 
 // The parser quotes what it stumbled over, and that comes from outside.
@@ -42,8 +50,13 @@ json_t *json_read(const char *s, size_t len, size_t max, const char *what, struc
         err_set(err, ERR_USER, "%s is not JSON: it holds a NUL byte", what);
         return NULL;
     }
-    if (depth_of(s, len) > DEPTH_MAX) {
+    struct shape shape = shape_of(s, len);
+    if (shape.depth > DEPTH_MAX) {
         err_set(err, ERR_LIMIT, "%s is nested deeper than %d", what, DEPTH_MAX);
+        return NULL;
+    }
+    if (shape.values > VALUES_MAX) {
+        err_set(err, ERR_LIMIT, "%s holds more than %d values", what, VALUES_MAX);
         return NULL;
     }
     json_error_t why = {0};

@@ -13,7 +13,8 @@ static inline void json_release(json_t **j) {
 #define auto_json __attribute__((cleanup(json_release)))
 
 // `what` names the source in the message ("info of pod x"). Object or array only. ERR_USER when it
-// is not JSON, ERR_LIMIT when it is larger than max bytes. New reference.
+// is not JSON, ERR_LIMIT when it is larger than max bytes, deeper than 32 or of more than 100,000
+// values. New reference.
 json_t *json_read(const char *s, size_t len, size_t max, const char *what,
                   struct err *err) must_check;
 char *json_write(const json_t *j);     // compact, keys in insertion order; caller frees

@@ -31,8 +31,8 @@ static inline void list_remove(struct link *it) {
 
 #define list_entry(link, type, member) ((type *)((char *)(link)-offsetof(type, member)))
 #define list_first(head, type, member) list_entry((head)->next, type, member)
-// The entry in hand may be removed while walking.
+// The entry in hand may be removed while walking; after the last one it is NULL.
 #define list_each(it, head, type, member)                                                          \
     for (struct link *it##_at = (head)->next, *it##_next = it##_at->next;                          \
-         it##_at != (head) && ((it) = list_entry(it##_at, type, member), true);                    \
+         (it) = it##_at == (head) ? NULL : list_entry(it##_at, type, member), (it) != NULL;        \
          it##_at = it##_next, it##_next = it##_next->next)

@@ -85,6 +85,24 @@ static void cleaned(struct text *t, const char *s, size_t len) {
     }
 }
 
+void log_hide(char *s) {
+    enum { LEAST = 8 };
+    size_t len = strlen(s), to = 0, skip;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < len && ring.secrets; i++) {
+        bool hides = secret_at(s + i, len - i, &skip) && skip >= LEAST;
+        if (hides) {
+            memcpy(s + to, "***", 3);
+            to += 3;
+            i += skip - 1;
+        } else {
+            s[to++] = s[i];
+        }
+    }
+    s[ring.secrets ? to : len] = '\0';
+    pthread_mutex_unlock(&lock);
+}
+
 static void keep(const char *line, size_t len) {
     while (ring.len + len + 1 > RING) {
         char *end = memchr(ring.lines, '\n', ring.len);

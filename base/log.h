@@ -14,6 +14,10 @@ void log_set_level(enum log_level level);
 bool log_is(enum log_level level);
 void log_secret(const char *secret); // never appears in a line from now on: replaced by ***; copied
 
+// The same for what is served: in place, those of eight bytes and more (a shorter one is found by
+// chance).
+void log_hide(char *s);
+
 void log_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -228,8 +228,14 @@ void loop_turn_stop(struct loop_turn **slot) {
 
 // ---- the loop ----
 
+static void *uv_malloc(size_t size) {
+    return xrealloc(NULL, size);
+}
+
 struct loop *loop_create(void) {
     struct loop *loop = xnew(struct loop);
+    // Without memory libuv aborts and says nothing (uv__malloc in maybe_resize).
+    CHECK(uv_replace_allocator(uv_malloc, xrealloc, xcalloc, free) == 0);
     // A peer that closes is an error of write, never a signal.
     signal(SIGPIPE, SIG_IGN);
     list_init(&loop->turns);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
+#include "bindings/agent.h"
 #include "bindings/table.h"
 #include <arpa/inet.h>
 #include <ifaddrs.h>
@@ -12,17 +13,28 @@
 #include <stdlib.h>
 
 // In the order in which they are asked; the last says yes to everything.
-static const struct binding *const table[] = {&binding_compose, &binding_local};
+static const struct binding *const table[] = {
+    &binding_compose, &binding_swarm,   &binding_marathon_pod, &binding_marathon,
+    &binding_ec2,     &binding_generic, &binding_local,
+};
 enum { TABLE_LEN = sizeof table / sizeof *table };
 
 struct binding_search {
     struct loop *loop;
+    struct http *http;
     struct binding_wish wish;
     binding_fn *fn;
     void *arg;
     struct loop_timer *soon;
     struct binding_self *self;
     struct docker_container *container;
+    bool contained;
+    char ip[INET6_ADDRSTRLEN]; // our own
+    size_t at;                 // of the table: which is asked next
+    const struct binding *binding;
+    const char *why;
+    struct metadata_ask *ask;
+    struct metadata *cloud;
     // $HOST may be a name: resolved on another thread.
     struct binding_facts *facts;
     struct loop_work *work;
@@ -39,10 +51,11 @@ void binding_facts_free(struct binding_facts *f) {
     if (!f)
         return;
     char *strings[] = {f->fwk,  f->cluster, f->namespace_, f->application, f->task,
-                       f->node, f->ip,      f->public_,    f->zk};
+                       f->node, f->ip,      f->public_,    f->zk,          f->zone};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free(strings[i]);
     json_decref(f->ports);
+    json_decref(f->local);
     docker_container_free(f->self);
     free(f);
 }
@@ -70,6 +83,8 @@ static void search_free(struct binding_search *s) {
     if (s->resolve)
         s->resolve->search = NULL;
     loop_work_forget(&s->work);
+    metadata_cancel(&s->ask);
+    metadata_free(s->cloud);
     docker_container_free(s->container);
     binding_facts_free(s->facts);
     free(s);
@@ -141,55 +156,112 @@ static bool is_literal(const char *ip) {
 
 static void fill_missing(struct binding_facts *f) {
     char **strings[] = {&f->fwk,  &f->cluster, &f->namespace_, &f->application, &f->task,
-                        &f->node, &f->ip,      &f->public_,    &f->zk};
+                        &f->node, &f->ip,      &f->public_,    &f->zk,          &f->zone};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!*strings[i])
             *strings[i] = xstrdup("");
 }
 
-static const struct binding *choose(const struct binding_scene *scene, const char **ret_why,
-                                    struct err *err) {
-    const char *name = scene->wish->name;
-    for (size_t i = 0; i < TABLE_LEN; i++) {
-        if (name && !text_same(name, table[i]->name))
+static struct binding_scene scene_of(const struct binding_search *s) {
+    return (struct binding_scene){.wish = &s->wish,
+                                  .self = s->container,
+                                  .self_ip = s->ip,
+                                  .contained = s->contained,
+                                  .cloud = s->cloud};
+}
+
+// The next one from s->at that was named or says yes.
+static const struct binding *choose(struct binding_search *s, struct err *err) {
+    struct binding_scene scene = scene_of(s);
+    const char *name = s->wish.name;
+    while (s->at < TABLE_LEN) {
+        const struct binding *b = table[s->at++];
+        if (name && !text_same(name, b->name))
             continue;
         if (name)
-            *ret_why = "named";
-        if (name || table[i]->probe(scene, ret_why))
-            return table[i];
+            s->why = "named";
+        if (name || b->probe(&scene, &s->why))
+            return b;
     }
-    err_set(err, ERR_USER, "no binding is called \"%s\": use one of %s", name, bindings_names());
+    err_set(err, ERR_USER, "no binding is called \"%s\": use one of %s", name ? name : "",
+            bindings_names());
     return NULL;
 }
 
-static void decide(struct binding_search *s) {
-    char ip[INET6_ADDRSTRLEN];
-    own_address(ip, sizeof ip);
-    if (s->container && *s->container->ip)
-        snprintf(ip, sizeof ip, "%s", s->container->ip);
-    struct binding_scene scene = {.wish = &s->wish, .self = s->container, .self_ip = ip};
-    struct err err = ERR_INIT;
-    const char *why = "";
-    const struct binding *b = choose(&scene, &why, &err);
-    s->facts = xnew(struct binding_facts);
-    s->facts->ports = json_object();
-    if (!b || b->facts(&scene, s->facts, &err)) {
-        answer(s, &err);
-        return;
-    }
-    s->facts->binding = b->name;
-    s->facts->self = take_ptr(s->container);
-    fill_missing(s->facts);
-    log_info("binding name=%s because=\"%s\" ip=%s node=%s", b->name, why, s->facts->ip,
-             s->facts->node);
-    if (is_literal(s->facts->ip)) {
-        answer(s, &err);
-        return;
-    }
+static void resolve_host(struct binding_search *s) {
     s->resolve = xnew(struct resolve);
     s->resolve->name = xstrdup(s->facts->ip);
     s->resolve->search = s;
     s->work = loop_work_start(s->loop, resolve_work, resolved, resolve_free, s->resolve);
+}
+
+static void conclude(struct binding_search *s) {
+    struct binding_scene scene = scene_of(s);
+    struct err err = ERR_INIT;
+    s->facts = xnew(struct binding_facts);
+    s->facts->ports = json_object();
+    s->facts->local = json_object();
+    if (s->binding->facts(&scene, s->facts, &err)) {
+        answer(s, &err);
+        return;
+    }
+    s->facts->binding = s->binding->name;
+    s->facts->self = take_ptr(s->container);
+    s->facts->zone = s->cloud ? xstrdup(s->cloud->zone) : NULL;
+    fill_missing(s->facts);
+    log_info("binding name=%s because=\"%s\" ip=%s node=%s", s->binding->name, s->why, s->facts->ip,
+             s->facts->node);
+    if (is_literal(s->facts->ip))
+        answer(s, &err);
+    else
+        resolve_host(s);
+}
+
+static void decide(struct binding_search *s);
+
+static void on_metadata(struct metadata *m, const struct err *err, void *arg) {
+    struct binding_search *s = arg;
+    s->ask = NULL;
+    s->cloud = m;
+    if (m || s->binding->metadata == METADATA_HELPS) {
+        if (!m)
+            log_info("binding name=%s without EC2: %s", s->binding->name, err->text);
+        conclude(s);
+    } else if (!s->wish.name) {
+        log_info("binding is not %s: %s", s->binding->name, err->text);
+        decide(s);
+    } else {
+        struct err copy = *err;
+        err_wrap(&copy, "binding %s", s->binding->name);
+        answer(s, &copy);
+    }
+}
+
+static bool wants_metadata(const struct binding_search *s) {
+    const char *off = binding_env(&s->wish, "AWS_EC2_METADATA_DISABLED");
+    if (s->binding->metadata == METADATA_NEEDED)
+        return true;
+    return s->binding->metadata == METADATA_HELPS && !s->wish.local && agent_on_ec2(&s->wish) &&
+           !text_same(off, "true");
+}
+
+static void decide(struct binding_search *s) {
+    struct err err = ERR_INIT;
+    s->binding = choose(s, &err);
+    if (!s->binding)
+        answer(s, &err);
+    else if (wants_metadata(s))
+        s->ask = metadata_ask(s->http, binding_env(&s->wish, "AWS_EC2_METADATA_SERVICE_ENDPOINT"),
+                              on_metadata, s);
+    else
+        conclude(s);
+}
+
+static void look_around(struct binding_search *s) {
+    own_address(s->ip, sizeof s->ip);
+    if (s->container && *s->container->ip)
+        snprintf(s->ip, sizeof s->ip, "%s", s->container->ip);
+    decide(s);
 }
 
 static void self_found(struct docker_container *self, const struct err *err, void *arg) {
@@ -205,12 +277,11 @@ static void self_found(struct docker_container *self, const struct err *err, voi
         log_warn("binding: we seem to run in a container, but this engine does not know it: "
                  "treated as outside");
     s->container = self;
-    decide(s);
+    look_around(s);
 }
 
 static void begin(void *arg) {
-    struct binding_search *s = arg;
-    decide(s);
+    look_around(arg);
 }
 
 static void away(void *arg) {
@@ -219,19 +290,21 @@ static void away(void *arg) {
     answer(arg, &err);
 }
 
-struct binding_search *bindings_find(struct loop *loop, struct docker *docker,
+struct binding_search *bindings_find(struct loop *loop, struct http *http, struct docker *docker,
                                      const struct binding_wish *wish, binding_fn *fn, void *arg) {
     struct binding_search *s = xnew(struct binding_search);
     s->loop = loop;
+    s->http = http;
+    s->contained = binding_in_container();
     s->wish = *wish;
     s->fn = fn;
     s->arg = arg;
-    if (!binding_in_container())
+    if (!s->contained)
         loop_timer_start(loop, &s->soon, 0, begin, s);
     else if (!docker || !docker_is_up(docker))
         loop_timer_start(loop, &s->soon, 0, away, s);
     else
-        s->self = binding_self_find(docker, self_found, s);
+        s->self = binding_self_find(docker, &s->wish, self_found, s);
     return s;
 }
 

@@ -21,13 +21,14 @@ enum { ID_LEN = 64, CANDIDATES_MAX = 64 };
 
 struct binding_self {
     struct docker *docker;
+    const struct binding_wish *wish;
     binding_self_fn *fn;
     void *arg;
     struct docker_call *call;
     char *candidates[CANDIDATES_MAX];
     size_t len, at;
     bool believed_first; // candidates[0] comes from mountinfo
-    bool listed;
+    bool listed, listed_task;
     char nonce[64]; // path, "" when the root is read-only
     struct docker_container *found;
 };
@@ -106,6 +107,9 @@ static void add_from_cgroup(struct binding_self *s) {
 static void collect(struct binding_self *s) {
     add_from_mounts(s);
     add_from_cgroup(s);
+    const char *mesos = binding_env(s->wish, "MESOS_CONTAINER_NAME");
+    if (mesos && *mesos)
+        add_candidate(s, mesos, strlen(mesos));
     char host[256] = "";
     gethostname(host, sizeof host - 1);
     if (*host)
@@ -203,11 +207,26 @@ static void listed(const json_t *containers, const struct err *err, void *arg) {
     try_next(s);
 }
 
+// Marathon 1.5 and later label the container with the task.
+static bool ask_by_task(struct binding_self *s) {
+    const char *task = binding_env(s->wish, "MESOS_TASK_ID");
+    if (s->listed_task || !task || !*task)
+        return false;
+    s->listed_task = true;
+    auto_free char *label = xasprintf("MESOS_TASK_ID=%s", task);
+    auto_json json_t *filters = json_pack("{s[s]}", "label", label);
+    if (filters) // no UTF-8: no label of anybody's
+        s->call = docker_list(s->docker, false, filters, listed, s);
+    return filters != NULL;
+}
+
 static void try_next(struct binding_self *s) {
     if (s->at < s->len) {
         s->call = docker_inspect(s->docker, s->candidates[s->at++], inspected, s);
         return;
     }
+    if (ask_by_task(s))
+        return;
     if (!s->listed && *s->nonce) { // no sign was right: ask every running container
         s->listed = true;
         s->call = docker_list(s->docker, false, NULL, listed, s);
@@ -218,18 +237,20 @@ static void try_next(struct binding_self *s) {
     answer(s, &err);
 }
 
-struct binding_self *binding_self_find(struct docker *docker, binding_self_fn *fn, void *arg) {
+struct binding_self *binding_self_find(struct docker *docker, const struct binding_wish *wish,
+                                       binding_self_fn *fn, void *arg) {
     struct binding_self *s = xnew(struct binding_self);
     s->docker = docker;
     s->fn = fn;
     s->arg = arg;
+    s->wish = wish;
     collect(s);
     make_nonce(s);
-    if (s->len)
-        try_next(s);
-    else {
+    if (!s->len && !ask_by_task(s)) {
         s->listed = true;
         s->call = docker_list(docker, false, NULL, listed, s);
+    } else if (s->len) {
+        try_next(s);
     }
     return s;
 }

@@ -1,8 +1,7 @@
 #include "base/check.h"
 #include "base/own.h"
 #include "cli/pods.h"
-#include <stdio.h>
-#include <string.h>
+#include "cli/table.h"
 
 static const char *const columns[] = {"ip", "node", "process", "state"};
 enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
@@ -10,7 +9,6 @@ enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 // A pod that does not answer has what it registered.
 static json_t *row_of(const struct pod_seen *pod) {
     json_t *row = json_object(), *value;
-    const char *error = json_text(pod->json, "error");
     for (size_t i = 0; i < COLUMNS; i++) {
         value = json_object_get(pods_info(pod), columns[i]);
         if (!value)
@@ -18,55 +16,49 @@ static json_t *row_of(const struct pod_seen *pod) {
         if (value)
             CHECK(json_object_set(row, columns[i], value) == 0);
     }
-    if (*error)
-        CHECK(json_object_set_new(row, "error", json_string(error)) == 0);
+    if (*pods_error(pod))
+        CHECK(json_object_set_new(row, "error", json_string(pods_error(pod))) == 0);
     return row;
 }
 
-static const char *cell(const json_t *row, const char *key) {
-    const char *s = json_text(row, key);
-    return *s ? s : "-";
-}
-
-static void print_table(const json_t *rows) {
-    static const char *const heads[] = {"IP", "NODE", "PROCESS", "STATE"};
-    int widths[COLUMNS], first = (int)strlen("POD");
+static void print(const json_t *rows) {
+    static const char *const heads[] = {"POD", "IP", "NODE", "PROCESS", "STATE", NULL};
+    auto_json json_t *table = json_array();
     const char *name;
     json_t *row;
-    for (size_t i = 0; i < COLUMNS; i++)
-        widths[i] = (int)strlen(heads[i]);
     json_object_foreach((json_t *)rows, name, row) {
-        first = (int)strlen(name) > first ? (int)strlen(name) : first;
-        for (size_t i = 0; i < COLUMNS; i++) {
-            int len = (int)strlen(cell(row, columns[i]));
-            widths[i] = len > widths[i] ? len : widths[i];
-        }
+        json_t *line = json_pack("[s]", name);
+        for (size_t i = 0; i < COLUMNS; i++)
+            CHECK(json_array_append_new(line, json_string(json_text(row, columns[i]))) == 0);
+        CHECK(json_array_append_new(table, line) == 0);
     }
-    printf("%-*s  %-*s  %-*s  %-*s  %s\n", first, "POD", widths[0], heads[0], widths[1], heads[1],
-           widths[2], heads[2], heads[3]);
-    json_object_foreach((json_t *)rows, name, row) {
-        printf("%-*s  %-*s  %-*s  %-*s  %s\n", first, name, widths[0], cell(row, columns[0]),
-               widths[1], cell(row, columns[1]), widths[2], cell(row, columns[2]),
-               cell(row, columns[3]));
-    }
+    table_print(heads, table);
 }
 
-int grep_run(const struct cli_options *options) {
-    struct source *source;
-    json_t *clusters;
+static int run(const struct cli_options *options) {
     struct pods pods;
-    int status = pods_begin(options, &source, &clusters, &pods);
+    int status = pods_begin(options, options->args, &pods);
     if (status)
         return status;
-    pods_ask(&pods, source, "/info", "info", options->timeout_ms);
+    pods_ask_info(&pods, options->timeout_ms);
     auto_json json_t *rows = json_object();
     for (size_t i = 0; i < pods.n; i++)
         CHECK(json_object_set_new(rows, pods.list[i].label, row_of(&pods.list[i])) == 0);
     if (options->json)
         cli_print(rows, true);
     else
-        print_table(rows);
-    status = pods_report(&pods);
-    pods_end(source, clusters, &pods);
+        print(rows);
+    status = pods_report(&pods, "answered");
+    pods_end(&pods);
     return status;
 }
+
+const struct verb grep_verb = {
+    .name = "grep",
+    .args = "[PATTERN...]",
+    .summary = "pods: address, node, process, state",
+    .details = "JSON: {\"namespace.cluster #seq\": {\"ip\", \"node\", \"process\", \"state\"}}; a "
+               "pod that does not\nanswer has \"error\" instead of the last two.\n",
+    .options = "jitzud",
+    .args_max = CLI_MANY,
+    .run = run};

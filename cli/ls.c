@@ -2,7 +2,7 @@
 #include "base/own.h"
 #include "base/text.h"
 #include "cli/pods.h"
-#include <stdio.h>
+#include "cli/table.h"
 #include <string.h>
 
 // The leader's line; a follower has one left over from when it led.
@@ -28,38 +28,47 @@ static json_t *summary(const struct pods *pods, const char *cluster) {
                      status_of(pods, cluster));
 }
 
-static void print_table(const json_t *rows) {
-    const char *name;
-    json_t *row;
-    int width = (int)strlen("CLUSTER");
-    json_object_foreach((json_t *)rows, name, row)
-        width = (int)strlen(name) > width ? (int)strlen(name) : width;
-    printf("%-*s  PODS  RUNNING  STATUS\n", width, "CLUSTER");
-    json_object_foreach((json_t *)rows, name, row) {
-        printf("%-*s  %4d  %7d  %s\n", width, name,
-               (int)json_integer_value(json_object_get(row, "total")),
-               (int)json_integer_value(json_object_get(row, "running")), json_text(row, "status"));
-    }
+static json_t *line_of(const char *name, const json_t *row) {
+    auto_free char *total = json_dumps(json_object_get(row, "total"), JSON_ENCODE_ANY);
+    auto_free char *running = json_dumps(json_object_get(row, "running"), JSON_ENCODE_ANY);
+    return json_pack("[s, s, s, s]", name, total, running, json_text(row, "status"));
 }
 
-int ls_run(const struct cli_options *options) {
-    struct source *source;
-    json_t *clusters;
+static void print(const json_t *rows) {
+    static const char *const heads[] = {"CLUSTER", ">PODS", ">RUNNING", "STATUS", NULL};
+    auto_json json_t *table = json_array();
+    const char *name;
+    json_t *row;
+    json_object_foreach((json_t *)rows, name, row)
+        CHECK(json_array_append_new(table, line_of(name, row)) == 0);
+    table_print(heads, table);
+}
+
+static int run(const struct cli_options *options) {
     struct pods pods;
-    int status = pods_begin(options, &source, &clusters, &pods);
+    int status = pods_begin(options, options->args, &pods);
     if (status)
         return status;
-    pods_ask(&pods, source, "/info", "info", options->timeout_ms);
+    pods_ask_info(&pods, options->timeout_ms);
     auto_json json_t *rows = json_object();
     const char *name;
     json_t *cluster;
-    json_object_foreach(clusters, name, cluster)
+    json_object_foreach(pods.clusters, name, cluster)
         CHECK(json_object_set_new(rows, name, summary(&pods, name)) == 0);
     if (options->json)
         cli_print(rows, true);
     else
-        print_table(rows);
-    status = pods_report(&pods);
-    pods_end(source, clusters, &pods);
+        print(rows);
+    status = pods_report(&pods, "answered");
+    pods_end(&pods);
     return status;
 }
+
+const struct verb ls_verb = {
+    .name = "ls",
+    .args = "[PATTERN...]",
+    .summary = "clusters: pods, how many run, the leader's status line",
+    .details = "JSON: {\"namespace.cluster\": {\"total\", \"running\", \"status\"}}\n",
+    .options = "jtzud",
+    .args_max = CLI_MANY,
+    .run = run};

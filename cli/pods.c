@@ -1,5 +1,6 @@
 #include "cli/pods.h"
 #include "base/check.h"
+#include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
 #include "sidecar/cluster/record.h"
@@ -7,7 +8,17 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { AT_ONCE = 64, REPLY_MAX = 1024 * 1024, CONNECT_MS = 2000, ASK_MS = 5000, OPEN_MS = 10000 };
+enum {
+    AT_ONCE = 64,
+    REPLY_MAX = 1024 * 1024,
+    CONNECT_MS = 2000,
+    ASK_MS = 5000,
+    OPEN_MS = 10000,
+    AGAIN_MS = 100,
+    HEADERS_MAX = 3
+};
+
+// ---- who ----
 
 static bool wanted(const struct cli_options *options, int64_t seq) {
     for (size_t i = 0; i < options->indices_len; i++)
@@ -22,21 +33,86 @@ static int compare(const void *a, const void *b) {
     return by_name ? by_name : (one->seq > other->seq) - (one->seq < other->seq);
 }
 
-void pods_list(struct pods *pods, const json_t *clusters, const struct cli_options *options) {
-    *pods = (struct pods){0};
+static bool has(const struct pods *pods, int64_t seq) {
+    for (size_t i = 0; i < pods->n; i++)
+        if (pods->list[i].seq == seq)
+            return true;
+    return false;
+}
+
+// What the pod of --url says of another may be anything at all; it counts as a pod all the same.
+static json_t *said_of(json_t *all, const char *id, json_t *pod) {
+    if (json_is_object(pod))
+        return pod;
+    pod = json_pack("{s:s}", "error", "/cluster says nothing of it");
+    CHECK(json_object_set_new(all, id, pod) == 0);
+    return pod;
+}
+
+// The pod of --url has asked the others for /info, and for nothing else.
+static void put_error_aside(json_t *pod) {
+    json_t *error = json_object_get(pod, "error");
+    if (!error || !json_is_object(json_object_get(pod, "record")))
+        return;
+    CHECK(json_object_set(pod, "unheard", error) == 0);
+    json_object_del(pod, "error");
+}
+
+static void list(struct pods *pods, const struct cli_options *options) {
     const char *name, *id;
     json_t *cluster, *pod;
-    json_object_foreach((json_t *)clusters, name, cluster) {
+    size_t room = 0;
+    json_object_foreach(pods->clusters, name, cluster) {
         json_t *all = json_object_get(cluster, "pods");
         json_object_foreach(all, id, pod) {
             json_t *number = json_object_get(pod, "seq");
             int64_t seq = json_is_integer(number) ? json_integer_value(number) : -1;
             if (!wanted(options, seq))
                 continue;
-            pods->list = xrealloc(pods->list, (pods->n + 1) * sizeof(*pods->list));
-            pods->list[pods->n++] = (struct pod_seen){name, xasprintf("%s #%" PRId64, name, seq),
-                                                      seq, pod};
+            pod = said_of(all, id, pod);
+            put_error_aside(pod);
+            if (pods->n == room) {
+                room = room ? 2 * room : 16;
+                pods->list = xrealloc(pods->list, room * sizeof(*pods->list));
+            }
+            pods->list[pods->n++] = (struct pod_seen){.cluster = name,
+                                                      .id = id,
+                                                      .label = xasprintf("%s #%" PRId64, name, seq),
+                                                      .seq = seq,
+                                                      .json = pod};
         }
+    }
+    if (pods->n)
+        qsort(pods->list, pods->n, sizeof(*pods->list), compare);
+    for (size_t i = 0; i < options->indices_len; i++)
+        pods->missing += !has(pods, options->indices[i]);
+}
+
+int pods_read(struct source *source, const struct cli_options *options, char *const *patterns,
+              struct pods *ret, struct err *err) {
+    *ret = (struct pods){.source = source};
+    ret->clusters = source_read(source, patterns, err);
+    if (!ret->clusters)
+        return -1;
+    list(ret, options);
+    return 0;
+}
+
+void pods_of(struct source *source, json_t *clusters, const struct cli_options *options,
+             struct pods *ret) {
+    *ret = (struct pods){.source = source, .clusters = clusters};
+    list(ret, options);
+}
+
+void pods_number(struct pods *pods) {
+    for (size_t i = 0; i < pods->n; i++) {
+        struct pod_seen *pod = &pods->list[i];
+        const json_t *seq = json_object_get(pods_info(pod), "seq");
+        if (pod->seq >= 0 || !json_is_integer(seq))
+            continue;
+        pod->seq = json_integer_value(seq);
+        free(pod->label);
+        pod->label = xasprintf("%s #%" PRId64, pod->cluster, pod->seq);
     }
     if (pods->n)
         qsort(pods->list, pods->n, sizeof(*pods->list), compare);
@@ -46,139 +122,278 @@ void pods_done(struct pods *pods) {
     for (size_t i = 0; i < pods->n; i++)
         free(pods->list[i].label);
     free(pods->list);
+    json_decref(pods->clusters);
     *pods = (struct pods){0};
 }
+
+static void tell_missing(const struct pods *pods, const struct cli_options *options,
+                         char *const *patterns) {
+    const char *name;
+    json_t *cluster;
+    bool any = json_object_size(pods->clusters);
+    for (char *const *pattern = patterns; *pattern; pattern++) {
+        bool matches = false;
+        json_object_foreach(pods->clusters, name, cluster)
+            matches = matches || source_matches(*pattern, name);
+        if (!matches)
+            fprintf(stderr, "ocho: no cluster matches \"%s\"\n", *pattern);
+    }
+    for (size_t i = 0; any && i < options->indices_len; i++)
+        if (!has(pods, options->indices[i]))
+            fprintf(stderr, "ocho: no pod has the number %" PRId64 "\n", options->indices[i]);
+}
+
+int pods_begin(const struct cli_options *options, char *const *patterns, struct pods *ret) {
+    struct err err = ERR_INIT;
+    struct source *source;
+    if (source_open(options, options->timeout_ms < 0 ? OPEN_MS : options->timeout_ms, &source,
+                    &err))
+        return cli_fail(&err);
+    if (pods_read(source, options, patterns, ret, &err)) {
+        source_close(source);
+        return cli_fail(&err);
+    }
+    tell_missing(ret, options, patterns);
+    return EXIT_DONE;
+}
+
+void pods_end(struct pods *pods) {
+    struct source *source = pods->source;
+    pods_done(pods);
+    source_close(source);
+}
+
+// ---- one pod ----
 
 char *pods_url(const struct pod_seen *pod) {
     struct record *record = NULL;
     if (record_from_json("pod", json_object_get(pod->json, "record"), &record, NULL))
         return NULL;
-    bool v6 = strchr(record->ip, ':');
-    char *url = record->control_port ? xasprintf("http://%s%s%s:%d", v6 ? "[" : "", record->ip,
-                                                 v6 ? "]" : "", record->control_port)
-                                     : NULL;
+    char *url = record->control_port ? record_url(record) : NULL;
     record_free(record);
     return url;
+}
+
+void pods_sign(const struct pods *pods, const struct pod_seen *pod, struct auth_call *call,
+               const char *method, const char *url, const char *const *headers, const void *body,
+               size_t len) {
+    signer_sign(source_signer(pods->source), call, pod->cluster, method, url, headers, body, len);
+}
+
+bool pods_must_sign(const struct pods *pods, const struct pod_seen *pod) {
+    struct record *record = NULL;
+    if (!signer_signs(source_signer(pods->source)) ||
+        record_from_json("pod", json_object_get(pod->json, "record"), &record, NULL))
+        return false;
+    bool signs = record->signs;
+    record_free(record);
+    return signs;
 }
 
 const json_t *pods_info(const struct pod_seen *pod) {
     return json_object_get(pod->json, "info");
 }
 
-// ---- asking ----
-
-struct asking {
-    struct pods *pods;
-    struct source *source;
-    const char *path, *key;
-    int64_t timeout_ms;
-    size_t next, open;
-};
-
-struct ask {
-    struct asking *all;
-    struct pod_seen *pod;
-};
+const char *pods_error(const struct pod_seen *pod) {
+    return json_text(pod->json, "error");
+}
 
 static void set(json_t *obj, const char *key, json_t *value) {
     CHECK(value && json_object_set_new(obj, key, value) == 0);
 }
 
+// Somebody else's words: on one line, with nothing a terminal obeys, and fit for JSON also when
+// they are cut within a character.
+void pods_fail(struct pod_seen *pod, const char *why) {
+    auto_free char *line = xstrdup(why);
+    for (char *c = line; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = ' ';
+    json_t *text = json_string(line);
+    for (char *c = line; !text && *c; c++)
+        if (*c & 0x80)
+            *c = '?';
+    set(pod->json, "error", text ? text : json_string(line));
+}
+
+// ---- asking ----
+
+struct asking {
+    struct pods *pods;
+    struct loop *loop;
+    const struct pods_request *request;
+    int64_t timeout_ms;
+    size_t max_reply, next, open;
+};
+
+struct ask {
+    struct asking *all;
+    struct pod_seen *pod;
+    char *url;
+    int64_t began, deadline;
+    struct loop_timer *again;
+    bool must_sign;
+    struct auth_call call;
+};
+
 static void go_on(struct asking *all);
+static void send_one(void *arg);
+
+static void ask_end(struct ask *ask) {
+    struct asking *all = ask->all;
+    free(ask->url);
+    free(ask);
+    all->open--;
+    go_on(all);
+    if (!all->open)
+        loop_quit(all->loop);
+}
+
+// Ours say why in a member; originals say {}.
+static void refused(const struct ask *ask, const struct http_reply *reply, struct err *err) {
+    const struct pods_request *request = ask->all->request;
+    auto_json json_t *body = json_read(reply->body, reply->len, ask->all->max_reply, "", NULL);
+    const char *why = json_text(body, "error");
+    err_set(err, ERR_REFUSED, "%s answered %d%s%.300s", request->path, reply->status,
+            *why ? ": " : "", why);
+}
+
+static bool is_proven(const struct ask *ask, const struct http_reply *reply) {
+    return !ask->must_sign || auth_call_proves(&ask->call, ask->pod->id, reply->status, reply->body,
+                                               reply->len, http_header(reply, "X-Signature"));
+}
+
+static void take(struct ask *ask, const struct http_reply *reply, struct err *err) {
+    const struct pods_request *request = ask->all->request;
+    if (request->until ? reply->status == request->until : reply->status == 200) {
+        if (!is_proven(ask, reply)) {
+            err_set(err, ERR_RETRY,
+                    "%s: the answer is not signed by it: another answers there, or "
+                    "its token is another",
+                    request->path);
+            return;
+        }
+        json_t *body = request->key ? json_read(reply->body, reply->len, ask->all->max_reply,
+                                                request->path, err)
+                                    : NULL;
+        if (body)
+            set(ask->pod->json, request->key, body);
+        return;
+    }
+    refused(ask, reply, err);
+}
 
 static void on_reply(const struct http_reply *reply, const struct err *failed, void *arg) {
     struct ask *ask = arg;
     struct asking *all = ask->all;
     struct err err = *failed;
-    if (!err.kind && reply->status != 200)
-        err_set(&err, ERR_REFUSED, "%s answered %d", all->path, reply->status);
-    json_t *body = err.kind ? NULL : json_read(reply->body, reply->len, REPLY_MAX, all->path, &err);
-    if (body)
-        set(ask->pod->json, all->key, body);
-    else
-        set(ask->pod->json, "error", json_string(err.text));
-    free(ask);
-    all->open--;
-    go_on(all);
+    bool heard = !err.kind;
+    log_debug("%s url=%s status=%d ms=%" PRId64, ask->pod->label, ask->url, reply->status,
+              loop_now(all->loop) - ask->began);
+    ask->pod->heard |= heard;
+    if (heard)
+        take(ask, reply, &err);
+    if (err.kind == ERR_REFUSED && all->request->until &&
+        loop_now(all->loop) + AGAIN_MS < ask->deadline) {
+        loop_timer_start(all->loop, &ask->again, AGAIN_MS, send_one, ask);
+        return;
+    }
+    if (err.kind)
+        pods_fail(ask->pod, err.text);
+    ask_end(ask);
+}
+
+static void send_one(void *arg) {
+    struct ask *ask = arg;
+    struct asking *all = ask->all;
+    auto_free char *target = xasprintf("X-Ochopod-Target: %s", ask->pod->id);
+    const char *headers[HEADERS_MAX + 2] = {NULL};
+    size_t n = 0;
+    for (const char *const *h = all->request->headers; h && *h && n < HEADERS_MAX; h++)
+        headers[n++] = *h;
+    headers[n] = all->request->targeted || signer_signs(source_signer(all->pods->source)) ? target
+                                                                                          : NULL;
+    pods_sign(all->pods, ask->pod, &ask->call, all->request->method ? all->request->method : "GET",
+              ask->url, headers, all->request->body, all->request->body_len);
+    ask->began = loop_now(all->loop);
+    int64_t left = ask->deadline - ask->began;
+    struct http_request request = {.method = all->request->method,
+                                   .url = ask->url,
+                                   .headers = ask->call.headers,
+                                   .trust = signer_trust(source_signer(all->pods->source)),
+                                   .tls_name = ask->pod->cluster,
+                                   .body = all->request->body,
+                                   .body_len = all->request->body_len,
+                                   .connect_ms = CONNECT_MS,
+                                   .timeout_ms = left > 0 ? left : 1,
+                                   .max_reply = all->max_reply,
+                                   .fresh = true};
+    http_start(source_http(all->pods->source), &request, on_reply, ask);
 }
 
 static void start(struct asking *all, struct pod_seen *pod) {
-    if (json_object_get(pod->json, all->key) || json_object_get(pod->json, "error"))
+    const char *key = all->request->key;
+    if ((key && json_object_get(pod->json, key)) || *pods_error(pod))
         return;
     auto_free char *base = pods_url(pod);
     if (!base) {
-        set(pod->json, "error", json_string("its control port is not published"));
+        pods_fail(pod, "its control port is not published");
         return;
     }
-    auto_free char *url = xasprintf("%s%s", base, all->path);
+    if (text_starts(base, "https:") && !signer_trust(source_signer(all->pods->source))) {
+        pods_fail(pod, "it speaks TLS: OCHOPOD_CA must name who signed its certificate");
+        return;
+    }
     struct ask *ask = xnew(struct ask);
-    *ask = (struct ask){all, pod};
-    struct http_request request = {.url = url,
-                                   .connect_ms = CONNECT_MS,
-                                   .timeout_ms = all->timeout_ms,
-                                   .max_reply = REPLY_MAX,
-                                   .fresh = true};
-    http_start(source_http(all->source), &request, on_reply, ask);
+    *ask = (struct ask){.all = all,
+                        .pod = pod,
+                        .url = xasprintf("%s%s", base, all->request->path),
+                        .must_sign = pods_must_sign(all->pods, pod),
+                        .deadline = loop_now(all->loop) + all->timeout_ms};
     all->open++;
+    send_one(ask);
 }
 
 static void go_on(struct asking *all) {
     while (all->next < all->pods->n && all->open < AT_ONCE)
         start(all, &all->pods->list[all->next++]);
-    if (!all->open)
-        loop_quit(source_loop(all->source));
 }
 
-void pods_ask(struct pods *pods, struct source *source, const char *path, const char *key,
-              int64_t timeout_ms) {
+void pods_send(struct pods *pods, const struct pods_request *request) {
+    struct loop *loop = source_loop(pods->source);
     struct asking all = {.pods = pods,
-                         .source = source,
-                         .path = path,
-                         .key = key,
-                         .timeout_ms = timeout_ms < 0 ? ASK_MS : timeout_ms};
+                         .loop = loop,
+                         .request = request,
+                         .timeout_ms = request->timeout_ms < 0 ? ASK_MS : request->timeout_ms,
+                         .max_reply = request->max_reply ? request->max_reply : REPLY_MAX};
     go_on(&all);
-    loop_run(source_loop(source));
+    while (all.open) // others may end the loop as well
+        loop_run(loop);
 }
 
-// ---- what verbs begin and end with ----
-
-int pods_report(const struct pods *pods) {
-    size_t answered = 0;
+void pods_ask_info(struct pods *pods, int64_t timeout_ms) {
+    struct pods_request request = {.path = "/info", .key = "info", .timeout_ms = timeout_ms};
     for (size_t i = 0; i < pods->n; i++)
-        answered += !json_object_get(pods->list[i].json, "error");
-    if (answered == pods->n)
-        return EXIT_DONE;
+        if (json_object_get(pods->list[i].json, "unheard"))
+            pods_fail(&pods->list[i], json_text(pods->list[i].json, "unheard"));
+    pods_send(pods, &request);
+    for (size_t i = 0; i < pods->n; i++)
+        if (!*pods_error(&pods->list[i]) && !json_is_object(pods_info(&pods->list[i])))
+            pods_fail(&pods->list[i], "/info answered no object");
+}
+
+// ---- how it went ----
+
+int pods_report(const struct pods *pods, const char *answered) {
+    size_t good = 0;
     for (size_t i = 0; i < pods->n; i++) {
-        const char *error = json_text(pods->list[i].json, "error");
-        if (*error)
-            fprintf(stderr, "ocho: %s: %s\n", pods->list[i].label, error);
+        good += !*pods_error(&pods->list[i]);
+        if (*pods_error(&pods->list[i]))
+            fprintf(stderr, "ocho: %s: %s\n", pods->list[i].label, pods_error(&pods->list[i]));
     }
-    fprintf(stderr, "ocho: %zu of %zu answered\n", answered, pods->n);
+    size_t all = pods->n + pods->missing;
+    if (good == all)
+        return EXIT_DONE;
+    fprintf(stderr, "ocho: %zu of %zu %s\n", good, all, answered);
     return EXIT_SOME;
-}
-
-int pods_begin(const struct cli_options *options, struct source **ret_source, json_t **ret_clusters,
-               struct pods *ret_pods) {
-    struct err err = ERR_INIT;
-    struct source *source;
-    if (source_open(options, options->timeout_ms < 0 ? OPEN_MS : options->timeout_ms, &source,
-                    &err))
-        return cli_fail(&err);
-    json_t *clusters = source_read(source, cli_pattern(options), &err);
-    if (!clusters) {
-        source_close(source);
-        return cli_fail(&err);
-    }
-    if (options->args[0] && !json_object_size(clusters))
-        fprintf(stderr, "ocho: no cluster matches \"%s\"\n", options->args[0]);
-    pods_list(ret_pods, clusters, options);
-    *ret_clusters = clusters;
-    *ret_source = source;
-    return EXIT_DONE;
-}
-
-void pods_end(struct source *source, json_t *clusters, struct pods *pods) {
-    pods_done(pods);
-    json_decref(clusters);
-    source_close(source);
 }

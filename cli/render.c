@@ -63,6 +63,9 @@ static json_t *view_of(json_t *given, const char *key, struct err *err) {
         return NULL;
     json_t *view = cluster_view(cluster, self, err);
     cluster_free(cluster);
+    json_t *allotted = json_object_get(given, "local_ports");
+    if (view && json_is_object(allotted))
+        CHECK(json_object_set(view, "local_ports", allotted) == 0);
     return view;
 }
 
@@ -120,7 +123,7 @@ static int print_rendering(const struct spec *spec, const struct cli_options *op
     return 0;
 }
 
-int render_run(const struct cli_options *options) {
+static int run(const struct cli_options *options) {
     if (!options->cluster) {
         fprintf(stderr, "ocho render: missing: --cluster FILE (see ocho render --help)\n");
         return EXIT_USAGE;
@@ -140,3 +143,22 @@ int render_run(const struct cli_options *options) {
         fprintf(stderr, "ocho: %s\n", err.text);
     return failed ? EXIT_USAGE : EXIT_DONE;
 }
+
+const struct verb render_verb = {
+    .name = "render",
+    .args = "SPEC --cluster FILE",
+    .summary = "print what a pod would write, with no Docker and no ZooKeeper",
+    .details =
+        "FILE is JSON, one of\n"
+        "  what a leader sends: {\"pods\": {id: record}, \"dependencies\": {name: {id: record}},\n"
+        "                        \"key\": id of the pod that renders}; \"members\" may be there\n"
+        "  what templates see:  {\"pods\": [...], \"self\": {...}, \"index\", \"seq\", "
+        "\"ordinal\", \"size\",\n"
+        "                        \"dependencies\": {name: [...]}}\n"
+        "A record needs \"ip\" and \"seq\". --key takes the place of the file's key.\n"
+        "JSON: {\"files\": [{\"target\", \"content\", \"mode\", \"uid\", \"gid\", \"sha256\"}], "
+        "\"environment\",\n\"command\", \"entrypoint\"}\n",
+    .options = "jck",
+    .args_min = 1,
+    .args_max = 1,
+    .run = run};

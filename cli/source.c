@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "sidecar/cluster/record.h"
 #include "sidecar/spec/spec.h"
+#include "sidecar/state/state.h"
 #include "sidecar/zk/zk.h"
 #include <fnmatch.h>
 #include <string.h>
@@ -16,13 +17,14 @@ extern char **environ;
 struct source {
     struct loop *loop;
     struct http *http;
+    struct signer *signer;
     struct loop_timer *deadline;
-    bool late;
+    bool opening, late;
     char *url; // of the pod; else zk
     struct zk *zk;
     char *servers;
     // of the read in progress
-    const char *pattern;
+    char *const *patterns;
     json_t *clusters;
     struct link ops; // struct op
     struct err err;  // the first that ends it
@@ -57,8 +59,9 @@ static int turn(struct source *source, int64_t ms) {
 // ---- opening ----
 
 // OCHOPOD_ZK, as the sidecar itself would read it: its spec counts where this is its container.
-static char *find_zk(const struct cli_options *options, int *ret_port) {
+static char *find_zk(const struct cli_options *options, int *ret_port, bool *ret_tls) {
     *ret_port = 8080;
+    *ret_tls = false;
     if (options->zk)
         return xstrdup(options->zk);
     const char *env = getenv("OCHOPOD_ZK") ? getenv("OCHOPOD_ZK") : getenv("ochopod_zk");
@@ -71,13 +74,18 @@ static char *find_zk(const struct cli_options *options, int *ret_port) {
     if (spec_load(&flags, environ, &spec, &report, &err))
         return env && *env ? xstrdup(env) : NULL;
     char *zk = spec->zk ? xstrdup(spec->zk) : NULL;
-    *ret_port = spec->port;
+    *ret_tls = spec->tls.key_file;
+    *ret_port = state_control(spec->state_dir, spec->port);
     spec_free(spec);
     return zk;
 }
 
+// Later on the loop is turned by whoever asks pods, and a read hears of a lost session from its
+// calls.
 static void on_state(enum zk_state state, void *arg) {
     struct source *source = arg;
+    if (!source->opening)
+        return;
     if (state == ZK_CONNECTED || state == ZK_LOST)
         loop_quit(source->loop);
 }
@@ -89,25 +97,42 @@ static int open_zk(struct source *source, const char *url, int64_t wait_ms, stru
     struct zk_config config = {.servers = source->servers, .session_ms = SESSION_MS, .auth = auth};
     if (zk_open(source->loop, &config, on_state, source, &source->zk, err))
         return -1;
-    if (turn(source, wait_ms) || zk_state(source->zk) != ZK_CONNECTED)
+    source->opening = true;
+    int late = turn(source, wait_ms);
+    source->opening = false;
+    if (late || zk_state(source->zk) != ZK_CONNECTED)
         return err_set(err, ERR_RETRY, "ZooKeeper at %s does not answer", source->servers);
     return 0;
+}
+
+// The environment's comes before its OCHOPOD_ZK and after what was said by an option.
+static const char *url_of(const struct cli_options *options) {
+    const char *env = getenv("OCHOPOD_URL");
+    if (options->url || options->zk)
+        return options->url;
+    return env && *env ? env : NULL;
 }
 
 int source_open(const struct cli_options *options, int64_t wait_ms, struct source **ret,
                 struct err *err) {
     int port = 8080;
-    auto_free char *zk = options->url ? NULL : find_zk(options, &port);
-    if (!options->url && !zk)
+    bool tls = false;
+    const char *url = url_of(options);
+    auto_free char *zk = url ? NULL : find_zk(options, &port, &tls);
+    if (!url && !zk)
         return err_set(err, ERR_USER, "where? --zk, OCHOPOD_ZK or --url http://host:port");
     struct source *source = xnew(struct source);
     list_init(&source->ops);
     source->loop = loop_create();
     source->http = http_create(source->loop, 128, 0);
-    if (options->url)
-        source->url = xstrdup(options->url);
+    if (signer_open(&source->signer, err)) {
+        source_close(source);
+        return -1;
+    }
+    if (url)
+        source->url = xstrdup(url);
     else if (strcmp(zk, "none") == 0)
-        source->url = xasprintf("http://127.0.0.1:%d", port);
+        source->url = xasprintf("http%s://127.0.0.1:%d", tls ? "s" : "", port);
     else if (open_zk(source, zk, wait_ms, err)) {
         source_close(source);
         return -1;
@@ -143,6 +168,7 @@ void source_close(struct source *source) {
         loop_run(source->loop);
     }
     http_free(source->http);
+    signer_close(source->signer);
     loop_free(source->loop);
     free(source->servers);
     free(source->url);
@@ -157,10 +183,25 @@ struct http *source_http(struct source *source) {
     return source->http;
 }
 
+const struct signer *source_signer(const struct source *source) {
+    return source->signer;
+}
+
+bool source_is_pod(const struct source *source) {
+    return source->url;
+}
+
 bool source_matches(const char *pattern, const char *name) {
     const char *dot = strchr(name, '.');
     return fnmatch(pattern, name, 0) == 0 ||
            (dot && !strchr(pattern, '.') && fnmatch(pattern, dot + 1, 0) == 0);
+}
+
+static bool wanted(const struct source *source, const char *name) {
+    for (char *const *pattern = source->patterns; *pattern; pattern++)
+        if (source_matches(*pattern, name))
+            return true;
+    return !source->patterns[0];
 }
 
 // ---- from ZooKeeper ----
@@ -261,7 +302,7 @@ static void on_clusters(char *const *names, size_t n, const struct err *err, voi
     op->op = NULL;
     if (!failed(op, err))
         for (size_t i = 0; i < n; i++)
-            if (source_matches(source->pattern, names[i]))
+            if (wanted(source, names[i]))
                 read_cluster(source, names[i]);
     op_end(op);
 }
@@ -273,8 +314,9 @@ static json_t *read_zk(struct source *source, struct err *err) {
     struct op *op = op_make(source, NULL, xstrdup(ROOT), NULL);
     op->op = zk_names(source->zk, op->path, on_clusters, op);
     bool late = turn(source, READ_MS) != 0;
+    bool partial = !list_empty(&source->ops);
     drop_ops(source);
-    if (late)
+    if (late || (partial && !source->err.kind))
         err_set(err, ERR_RETRY, "ZooKeeper at %s does not answer", source->servers);
     else if (source->err.kind)
         err_copy(err, &source->err);
@@ -287,15 +329,25 @@ static json_t *read_zk(struct source *source, struct err *err) {
 
 struct answer {
     struct source *source;
+    char *url;
+    struct signer_challenge from; // who wants signatures; "" until it said so
+    struct auth_call call;
     json_t *body;
     struct err err;
 };
 
-static void on_answer(const struct http_reply *reply, const struct err *err, void *arg) {
-    struct answer *answer = arg;
-    loop_quit(answer->source->loop);
-    if (err->kind) {
-        err_copy(&answer->err, err);
+static void ask_url(struct answer *answer);
+
+static bool is_proven(const struct answer *answer, const struct http_reply *reply) {
+    return !signer_signs(answer->source->signer) ||
+           auth_call_proves(&answer->call, answer->from.pod, reply->status, reply->body, reply->len,
+                            http_header(reply, "X-Signature"));
+}
+
+static void take_answer(struct answer *answer, const struct http_reply *reply) {
+    if (reply->status == 200 && !is_proven(answer, reply)) {
+        err_set(&answer->err, ERR_RETRY,
+                "/cluster is not signed with our token: it has none, or another");
         return;
     }
     answer->body = json_read(reply->body, reply->len, CLUSTER_MAX, "/cluster", &answer->err);
@@ -304,15 +356,52 @@ static void on_answer(const struct http_reply *reply, const struct err *err, voi
                 json_text(answer->body, "error"));
 }
 
+// A pod with a token says in its 401 which cluster's key it wants; it is asked again with that.
+static void on_answer(const struct http_reply *reply, const struct err *err, void *arg) {
+    struct answer *answer = arg;
+    bool first = !*answer->from.pod;
+    if (!err->kind && first && reply->status == 401 && signer_signs(answer->source->signer) &&
+        signer_challenge_read(http_header(reply, "WWW-Authenticate"), &answer->from)) {
+        ask_url(answer);
+        return;
+    }
+    loop_quit(answer->source->loop);
+    if (err->kind)
+        err_copy(&answer->err, err);
+    else
+        take_answer(answer, reply);
+}
+
+static void ask_url(struct answer *answer) {
+    const struct signer *signer = *answer->from.pod ? answer->source->signer : NULL;
+    auto_free char *target = xasprintf("X-Ochopod-Target: %s", answer->from.pod);
+    const char *headers[] = {signer ? target : NULL, NULL};
+    struct tls_trust *trust = signer_trust(answer->source->signer);
+    signer_sign(signer, &answer->call, answer->from.cluster, "GET", answer->url, headers, NULL, 0);
+    struct http_request request = {.url = answer->url,
+                                   .headers = answer->call.headers,
+                                   .trust = trust,
+                                   .tls_name = getenv("OCHOPOD_TLS_NAME"),
+                                   .timeout_ms = READ_MS,
+                                   .max_reply = CLUSTER_MAX,
+                                   .fresh = true};
+    http_start(answer->source->http, &request, on_answer, answer);
+}
+
 static json_t *read_url(struct source *source, struct err *err) {
     bool slash = text_ends(source->url, "/");
     auto_free char *url = xasprintf("%s%s", source->url, slash ? "cluster" : "/cluster");
-    struct answer answer = {.source = source};
-    struct http_request request = {
-        .url = url, .timeout_ms = READ_MS, .max_reply = CLUSTER_MAX, .fresh = true};
-    http_start(source->http, &request, on_answer, &answer);
+    struct answer answer = {.source = source, .url = url};
+    if (text_starts(url, "https:") && !signer_trust(source->signer)) {
+        err_set(err, ERR_USER, "OCHOPOD_CA must name who signs the pods' certificates");
+        return NULL;
+    }
+    ask_url(&answer);
     loop_run(source->loop);
     auto_json json_t *body = answer.body;
+    const char *name = json_text(body, "cluster");
+    if (!answer.err.kind && (!*name || !json_is_object(json_object_get(body, "pods"))))
+        err_set(&answer.err, ERR_RETRY, "/cluster answered no cluster: is it a sidecar's port?");
     if (answer.err.kind) {
         err_copy(err, &answer.err);
         err->kind = ERR_RETRY;
@@ -320,13 +409,12 @@ static json_t *read_url(struct source *source, struct err *err) {
         return NULL;
     }
     json_t *clusters = json_object();
-    const char *name = json_text(body, "cluster");
-    if (source_matches(source->pattern, name))
+    if (wanted(source, name))
         CHECK(json_object_set(clusters, name, body) == 0);
     return clusters;
 }
 
-json_t *source_read(struct source *source, const char *pattern, struct err *err) {
-    source->pattern = pattern;
+json_t *source_read(struct source *source, char *const *patterns, struct err *err) {
+    source->patterns = patterns;
     return source->zk ? read_zk(source, err) : read_url(source, err);
 }

@@ -6,6 +6,7 @@
 #pragma once
 #include "base/http.h"
 #include "cli/cli.h"
+#include "cli/signer.h"
 
 struct source;
 // --url, --zk, OCHOPOD_ZK, ochopod_zk, or what the spec of this container says. ERR_RETRY:
@@ -15,6 +16,10 @@ int source_open(const struct cli_options *options, int64_t wait_ms, struct sourc
 void source_close(struct source *source); // takes NULL
 struct loop *source_loop(struct source *source);
 struct http *source_http(struct source *source);
-// Those that match the pattern; new reference.
-json_t *source_read(struct source *source, const char *pattern, struct err *err);
+const struct signer *source_signer(const struct source *source);
+// Those that match any of the patterns (NULL-ended; none at all is every cluster); new reference.
+json_t *source_read(struct source *source, char *const *patterns, struct err *err) must_check;
+// It reads through one pod, which knows its own cluster alone and may go away.
+bool source_is_pod(const struct source *source);
+// A glob over namespace.cluster, or over the cluster's name when it has no dot.
 bool source_matches(const char *pattern, const char *name);

@@ -22,7 +22,7 @@ static int validate(const char *path) {
     return failed;
 }
 
-int validate_run(const struct cli_options *options) {
+static int run(const struct cli_options *options) {
     int status = EXIT_DONE;
     for (char **path = options->args; *path; path++) {
         if (validate(*path))
@@ -32,3 +32,14 @@ int validate_run(const struct cli_options *options) {
     }
     return status;
 }
+
+const struct verb validate_verb = {
+    .name = "validate",
+    .args = "SPEC...",
+    .summary = "check specs and the syntax of their templates; every mistake with its line",
+    .details = "Needs neither Docker nor ZooKeeper. The environment counts, as it does for the\n"
+               "sidecar. Status 2 when there is a mistake.\n",
+    .options = "",
+    .args_min = 1,
+    .args_max = 64,
+    .run = run};

@@ -102,19 +102,13 @@ int archive_pack(const struct docker_file *files, size_t n, int64_t mtime_s, str
 
 // ---- calls ----
 
-static void add_target(struct text *path, const char *id, const char *where) {
-    text_addf(path, "/containers/%s/archive?path=", id);
-    escape(path, where, "/");
-}
-
 struct docker_call *docker_archive_put(struct docker *d, const char *id, const char *dir,
                                        const struct docker_file *files, size_t n,
                                        docker_done_fn *fn, void *arg) {
     struct docker_call *call = call_create(d, call_done_reply, arg, "archive to %.12s:%s", id, dir);
-    auto_text struct text path = {0}, tar = {0};
+    auto_text struct text tar = {0};
     struct err err = ERR_INIT;
     call->fn.done = fn;
-    add_target(&path, id, dir);
     if (!is_name(id))
         err_set(&err, ERR_USER, "not an id or a name of a container");
     if (err.kind != ERR_NONE ||
@@ -122,12 +116,12 @@ struct docker_call *docker_archive_put(struct docker *d, const char *id, const c
         call_fail(call, &err);
         return call;
     }
-    call_send(call, &(struct call_request){.method = "PUT",
-                                           .path = text_str(&path),
-                                           .body = tar.s,
-                                           .body_len = tar.len,
-                                           .content_type = "application/x-tar",
-                                           .timeout_ms = ARCHIVE_MS});
+    call_send(call, &(struct call_request){.asked = {.op = DOOR_ARCHIVE,
+                                                     .id = id,
+                                                     .text = dir,
+                                                     .body = tar.s,
+                                                     .body_len = tar.len,
+                                                     .timeout_ms = ARCHIVE_MS}});
     return call;
 }
 
@@ -144,14 +138,14 @@ static void stat_reply(struct docker_call *call, const struct http_reply *reply,
 struct docker_call *docker_path_stat(struct docker *d, const char *id, const char *path,
                                      docker_stat_fn *fn, void *arg) {
     struct docker_call *call = call_create(d, stat_reply, arg, "stat %.12s:%s", id, path);
-    auto_text struct text where = {0};
     struct err err = ERR_INIT;
     call->fn.stat = fn;
     call->absent_ok = true;
-    add_target(&where, id, path);
     if (is_name(id)) {
-        call_send(call, &(struct call_request){
-                            .method = "HEAD", .path = text_str(&where), .timeout_ms = ARCHIVE_MS});
+        call_send(
+            call,
+            &(struct call_request){
+                .asked = {.op = DOOR_STAT, .id = id, .text = path, .timeout_ms = ARCHIVE_MS}});
     } else {
         err_set(&err, ERR_USER, "not an id or a name of a container");
         call_fail(call, &err);

@@ -20,14 +20,6 @@ void escape(struct text *t, const char *s, const char *safe) {
     }
 }
 
-void add_json_param(struct text *path, const char *key, const json_t *value) {
-    if (!value)
-        return;
-    auto_free char *s = json_write(value);
-    text_addf(path, "%c%s=", strchr(text_str(path), '?') ? '&' : '?', key);
-    escape(path, s, "");
-}
-
 bool is_name(const char *s) {
     size_t len = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
     return len && !s[len] && len <= 256 && *s != '.' && *s != '-';
@@ -52,23 +44,15 @@ struct docker_call *call_create(struct docker *d, call_reply_fn *fn, void *arg, 
     return call;
 }
 
-static void request_done(struct docker_call *call) {
-    free(call->path);
-    free(call->content_type);
-    free(call->body);
-    call->path = call->content_type = NULL;
-    call->body = NULL;
-}
-
 void call_free(struct docker_call *call) {
     if (call->gone)
         *call->gone = true;
     list_remove(&call->link);
-    http_cancel(&call->http);
+    door_cancel(&call->sent);
     loop_timer_stop(&call->timer);
     if (call->extra)
         call->extra_free(call->extra);
-    request_done(call);
+    text_done(&call->request);
     text_done(&call->refusal);
     free(call->what);
     free(call);
@@ -85,7 +69,7 @@ void docker_cancel(struct docker_call **slot) {
 static void report_failure(void *arg) {
     struct docker_call *call = arg;
     struct http_reply none = {.body = ""};
-    http_cancel(&call->http);
+    door_cancel(&call->sent);
     call->on_reply(call, &none, &call->failure);
 }
 
@@ -110,7 +94,7 @@ static void on_reply(const struct http_reply *reply, const struct err *err, void
     struct docker_call *call = arg;
     struct err mine = ERR_INIT;
     const char *body = call->on_data ? text_str(&call->refusal) : reply->body;
-    call->http = NULL;
+    call->sent = NULL;
     if (err->kind != ERR_NONE)
         err_copy(&mine, err);
     else if (!is_success(call, reply->status, body))
@@ -122,7 +106,7 @@ static void on_reply(const struct http_reply *reply, const struct err *err, void
     call->on_reply(call, reply, &mine);
 }
 
-static void on_head(const struct http_reply *head, void *arg) {
+static void on_head(const struct door_head *head, void *arg) {
     struct docker_call *call = arg;
     call->status = head->status;
     if (call->on_head)
@@ -157,48 +141,31 @@ void call_unreadable(const struct docker_call *call, struct err *err) {
 // ---- the request ----
 
 static void send_now(struct docker_call *call) {
+    static const struct door_events events = {
+        .on_head = on_head, .on_data = on_data, .on_end = on_reply};
     struct docker *d = call->docker;
-    auto_free char *url = xasprintf("%s/v%s%s", d->base, d->version, call->path);
-    auto_free char *type = xasprintf("Content-Type: %s",
-                                     call->content_type ? call->content_type : "application/json");
-    const char *headers[] = {call->body ? type : NULL, NULL};
-    // On a kept connection that turns out dead libcurl sends a request again: not one that changes
-    // something.
-    bool reads = strcmp(call->method, "GET") == 0 || strcmp(call->method, "HEAD") == 0;
-    struct http_request request = {.method = call->method,
-                                   .url = url,
-                                   .unix_socket = d->socket,
-                                   .headers = headers,
-                                   .body = call->body,
-                                   .body_len = call->body_len,
-                                   .timeout_ms = call->timeout_ms,
-                                   .max_reply = call->max_reply,
-                                   .fresh = !reads,
-                                   .on_head = on_head,
-                                   .on_data = call->on_data ? on_data : NULL};
+    struct door_request request;
+    struct wire w = {.at = text_str(&call->request), .end = call->request.s + call->request.len};
+    CHECK(door_unpack(&w, &request) == 0);
+    request.version = d->version;
     call->waiting = false;
-    call->http = http_start(d->http, &request, on_reply, call);
-    request_done(call);
+    call->status = 0;
+    call->sent = door_start(d->door, &request, &events, call);
+    text_done(&call->request);
 }
 
 static void keep_request(struct docker_call *call, const struct call_request *r) {
-    request_done(call);
-    call->method = r->method;
-    call->path = xstrdup(r->path);
-    call->content_type = r->content_type ? xstrdup(r->content_type) : NULL;
-    call->timeout_ms = r->timeout_ms;
-    call->max_reply = r->max_reply ? r->max_reply : DECODE_MAX_REPLY;
+    struct door_request asked = r->asked;
+    auto_free char *json = r->json ? json_write(r->json) : NULL;
+    if (json)
+        asked.json = json;
+    asked.version = "0.0"; // known when it is sent
+    asked.max_reply = asked.max_reply ? asked.max_reply : DECODE_MAX_REPLY;
+    asked.pieces = r->on_data != NULL;
     call->on_head = r->on_head;
     call->on_data = r->on_data;
-    if (r->json) {
-        char *body = json_write(r->json);
-        call->body = body;
-        call->body_len = strlen(body);
-    } else if (r->body) {
-        call->body = xcalloc(r->body_len + 1, 1);
-        memcpy(call->body, r->body, r->body_len);
-        call->body_len = r->body_len;
-    }
+    text_clear(&call->request);
+    door_pack(&call->request, &asked);
 }
 
 void call_send(struct docker_call *call, const struct call_request *request) {
@@ -226,7 +193,7 @@ void calls_release(struct docker *d) {
 void calls_drop(struct docker *d, const struct err *why) {
     struct docker_call *call;
     list_each(call, &d->calls, struct docker_call, link) {
-        if (call->waiting || (call->open_ended && call->http))
+        if (call->waiting || (call->open_ended && call->sent))
             call_fail(call, why);
     }
 }

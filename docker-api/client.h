@@ -9,16 +9,16 @@
 #include "base/list.h"
 #include "base/text.h"
 #include "docker-api/docker.h"
+#include "docker-api/door.h"
 #include "docker-api/frames.h"
 
 enum docker_contact { CONTACT_NONE, CONTACT_UP, CONTACT_DOWN }; // NONE: no verdict yet
 
 struct docker {
     struct loop *loop;
-    struct http *http;
+    struct door *door;
     char *host;   // as told, for messages
     char *socket; // path, or NULL for TCP
-    char *base;   // "http://docker" or "http://127.0.0.1:2375"
     struct docker_events_listener listener;
     bool listening;
     char **labels; // NULL-ended "key=value", or NULL for all
@@ -31,12 +31,13 @@ struct docker {
     int64_t retry_ms; // next pause
     int64_t up_since_ms;
     struct err down; // why it is away
-    struct http_call *ping;
+    struct door_call *ping;
+    char met[2][64];          // of the ping's head: version, server
     struct loop_timer *timer; // retry while down, silence while up
     struct link calls;        // struct docker_call
 
     // the events stream (events.c)
-    struct http_call *events;
+    struct door_call *events;
     struct loop_timer *events_head; // until its head has come
     struct jsonl events_lines;
     struct text events_refusal; // the body when its status is not 200
@@ -59,14 +60,8 @@ void events_close(struct docker *d);
 // ---- calls (call.c) ----
 
 struct call_request {
-    const char *method;
-    const char *path;   // below the version, "/containers/json"
-    const json_t *json; // body, or NULL
-    const void *body;   // body when it is not JSON
-    size_t body_len;
-    const char *content_type;
-    int64_t timeout_ms; // 0: none
-    size_t max_reply;   // DECODE_MAX_REPLY when 0
+    struct door_request asked; // max_reply is DECODE_MAX_REPLY when 0
+    const json_t *json;        // of it, when it is not text yet
     void (*on_head)(struct docker_call *call, int status);
     // The body piece by piece, of a reply that is a success; false: the call is gone.
     bool (*on_data)(struct docker_call *call, const char *data, size_t len);
@@ -88,14 +83,10 @@ struct docker_call {
     bool *gone;
 
     bool waiting; // for the first contact
-    struct http_call *http;
+    struct door_call *sent;
     struct loop_timer *timer; // reports `failure` in the next turn
     struct err failure;
-    const char *method; // the request, kept while it waits
-    char *path, *content_type;
-    void *body;
-    size_t body_len, max_reply;
-    int64_t timeout_ms;
+    struct text request; // kept while it waits
     void (*on_head)(struct docker_call *call, int status);
     bool (*on_data)(struct docker_call *call, const char *data, size_t len);
     int status;          // of a streamed reply
@@ -136,6 +127,8 @@ void calls_drop(struct docker *d, const struct err *why); // it was lost
 
 // ---- paths ----
 
+// "unix:///path" or "tcp://address:port" as path, or NULL, and the base of a URL. ERR_USER.
+int read_host(const char *host, char **ret_socket, char **ret_base, struct err *err) must_check;
+
 void escape(struct text *t, const char *s, const char *safe); // percent-encoding
-void add_json_param(struct text *path, const char *key, const json_t *value);
 bool is_name(const char *s); // of a container, exec or volume: nothing that would change the path

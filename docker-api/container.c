@@ -23,14 +23,19 @@ static bool check_name(struct docker_call *call, const char *id) {
     return false;
 }
 
-static struct docker_call *send_to(struct docker_call *call, const char *method, const char *id,
-                                   int64_t timeout_ms, const char *rest) {
-    auto_text struct text path = {0};
-    text_addf(&path, "/containers/%s%s", id, rest);
+static struct docker_call *send_to(struct docker_call *call, enum door_op op, const char *id,
+                                   int64_t timeout_ms) {
+    if (check_name(call, id))
+        call_send(call,
+                  &(struct call_request){.asked = {.op = op, .id = id, .timeout_ms = timeout_ms}});
+    return call;
+}
+
+static void send_text(struct docker_call *call, enum door_op op, const char *id, const char *text,
+                      int64_t timeout_ms) {
     if (check_name(call, id))
         call_send(call, &(struct call_request){
-                            .method = method, .path = text_str(&path), .timeout_ms = timeout_ms});
-    return call;
+                            .asked = {.op = op, .id = id, .text = text, .timeout_ms = timeout_ms}});
 }
 
 static void id_reply(struct docker_call *call, const struct http_reply *reply,
@@ -53,22 +58,16 @@ struct docker_call *docker_create(struct docker *d, const char *name, const json
                                   docker_id_fn *fn, void *arg) {
     struct docker_call *call = call_create(d, id_reply, arg, "create %s", name ? name : "");
     call->fn.id = fn;
-    auto_text struct text path = {0};
-    text_add(&path, "/containers/create");
-    if (name) {
-        text_add(&path, "?name=");
-        escape(&path, name, "");
-    }
     call_send(call,
               &(struct call_request){
-                  .method = "POST", .path = text_str(&path), .json = body, .timeout_ms = WORK_MS});
+                  .asked = {.op = DOOR_CREATE, .text = name, .timeout_ms = WORK_MS}, .json = body});
     return call;
 }
 
 struct docker_call *docker_start(struct docker *d, const char *id, docker_done_fn *fn, void *arg) {
     struct docker_call *call = call_create(d, call_done_reply, arg, "start %.12s", id);
     call->fn.done = fn;
-    return send_to(call, "POST", id, WORK_MS, "/start");
+    return send_to(call, DOOR_START, id, WORK_MS);
 }
 
 struct docker_call *docker_kill(struct docker *d, const char *id, const char *signal,
@@ -76,13 +75,8 @@ struct docker_call *docker_kill(struct docker *d, const char *id, const char *si
     struct docker_call *call = call_create(d, call_done_reply, arg, "kill %.12s", id);
     call->fn.done = fn;
     call->stopped_ok = true;
-    auto_text struct text rest = {0};
-    text_add(&rest, "/kill");
-    if (signal) {
-        text_add(&rest, "?signal=");
-        escape(&rest, signal, "");
-    }
-    return send_to(call, "POST", id, KILL_MS, text_str(&rest));
+    send_text(call, DOOR_KILL, id, signal, KILL_MS);
+    return call;
 }
 
 static void inspect_reply(struct docker_call *call, const struct http_reply *reply,
@@ -101,7 +95,7 @@ struct docker_call *docker_inspect(struct docker *d, const char *id_or_name,
                                    docker_container_fn *fn, void *arg) {
     struct docker_call *call = call_create(d, inspect_reply, arg, "inspect %.12s", id_or_name);
     call->fn.container = fn;
-    return send_to(call, "GET", id_or_name, LOOK_MS, "/json");
+    return send_to(call, DOOR_INSPECT, id_or_name, LOOK_MS);
 }
 
 static void list_reply(struct docker_call *call, const struct http_reply *reply,
@@ -125,11 +119,9 @@ struct docker_call *docker_list(struct docker *d, bool all, const json_t *filter
                                 docker_json_fn *fn, void *arg) {
     struct docker_call *call = call_create(d, list_reply, arg, "list containers");
     call->fn.json = fn;
-    auto_text struct text path = {0};
-    text_addf(&path, "/containers/json?all=%d", all);
-    add_json_param(&path, "filters", filters);
     call_send(call, &(struct call_request){
-                        .method = "GET", .path = text_str(&path), .timeout_ms = LOOK_MS});
+                        .asked = {.op = DOOR_LIST, .number = all, .timeout_ms = LOOK_MS},
+                        .json = filters});
     return call;
 }
 
@@ -137,10 +129,8 @@ struct docker_call *docker_rename(struct docker *d, const char *id, const char *
                                   docker_done_fn *fn, void *arg) {
     struct docker_call *call = call_create(d, call_done_reply, arg, "rename %.12s", id);
     call->fn.done = fn;
-    auto_text struct text rest = {0};
-    text_add(&rest, "/rename?name=");
-    escape(&rest, name, "");
-    return send_to(call, "POST", id, LOOK_MS, text_str(&rest));
+    send_text(call, DOOR_RENAME, id, name, LOOK_MS);
+    return call;
 }
 
 struct docker_call *docker_remove(struct docker *d, const char *id, bool force, bool volumes,
@@ -148,22 +138,23 @@ struct docker_call *docker_remove(struct docker *d, const char *id, bool force, 
     struct docker_call *call = call_create(d, call_done_reply, arg, "remove %.12s", id);
     call->fn.done = fn;
     call->absent_ok = true;
-    auto_text struct text rest = {0};
-    text_addf(&rest, "?force=%d&v=%d", force, volumes);
-    return send_to(call, "DELETE", id, WORK_MS, text_str(&rest));
+    int64_t flags = (force ? DOOR_FORCE : 0) | (volumes ? DOOR_VOLUMES : 0);
+    if (check_name(call, id))
+        call_send(
+            call,
+            &(struct call_request){
+                .asked = {.op = DOOR_REMOVE, .id = id, .number = flags, .timeout_ms = WORK_MS}});
+    return call;
 }
 
 struct docker_call *docker_update(struct docker *d, const char *id, const json_t *body,
                                   docker_done_fn *fn, void *arg) {
     struct docker_call *call = call_create(d, call_done_reply, arg, "update %.12s", id);
     call->fn.done = fn;
-    auto_text struct text path = {0};
-    text_addf(&path, "/containers/%s/update", id);
     if (check_name(call, id))
-        call_send(call, &(struct call_request){.method = "POST",
-                                               .path = text_str(&path),
-                                               .json = body,
-                                               .timeout_ms = LOOK_MS});
+        call_send(call,
+                  &(struct call_request){
+                      .asked = {.op = DOOR_UPDATE, .id = id, .timeout_ms = LOOK_MS}, .json = body});
     return call;
 }
 
@@ -214,15 +205,10 @@ struct docker_call *docker_wait(struct docker *d, const char *id, const char *co
     call->open_ended = true;
     call->extra = w;
     call->extra_free = free;
-    auto_text struct text path = {0};
-    text_addf(&path, "/containers/%s/wait", id);
-    if (condition) {
-        text_add(&path, "?condition=");
-        escape(&path, condition, "");
-    }
     if (check_name(call, id))
-        call_send(call, &(struct call_request){
-                            .method = "POST", .path = text_str(&path), .on_head = wait_head});
+        call_send(call,
+                  &(struct call_request){.asked = {.op = DOOR_WAIT, .id = id, .text = condition},
+                                         .on_head = wait_head});
     return call;
 }
 
@@ -250,7 +236,7 @@ static void stop_waited(struct docker_call *call, const struct http_reply *reply
         return;
     }
     call->on_reply = call_done_reply;
-    send_to(call, "POST", s->id, KILL_MS, "/kill");
+    send_to(call, DOOR_KILL, s->id, KILL_MS);
 }
 
 static void stop_signalled(struct docker_call *call, const struct http_reply *reply,
@@ -261,27 +247,25 @@ static void stop_signalled(struct docker_call *call, const struct http_reply *re
         return;
     }
     call->on_reply = stop_waited;
-    send_to(call, "POST", s->id, s->grace_s > 0 ? s->grace_s * INT64_C(1000) : 1,
-            "/wait?condition=not-running");
+    send_text(call, DOOR_WAIT, s->id, "not-running",
+              s->grace_s > 0 ? s->grace_s * INT64_C(1000) : 1);
 }
 
 static void stop_ready(struct docker_call *call) {
     struct stopping *s = call->extra;
-    auto_text struct text rest = {0};
     if (s->signal && !decode_version_at_least(docker_version(call->docker), 1, 42)) {
         call->on_reply = stop_signalled;
         call->stopped_ok = true;
-        text_add(&rest, "/kill?signal=");
-        escape(&rest, s->signal, "");
-        send_to(call, "POST", s->id, KILL_MS, text_str(&rest));
+        send_text(call, DOOR_KILL, s->id, s->signal, KILL_MS);
         return;
     }
-    text_addf(&rest, "/stop?t=%d", s->grace_s);
-    if (s->signal) {
-        text_add(&rest, "&signal=");
-        escape(&rest, s->signal, "");
-    }
-    send_to(call, "POST", s->id, s->grace_s * INT64_C(1000) + STOP_EXTRA_MS, text_str(&rest));
+    if (check_name(call, s->id))
+        call_send(call, &(struct call_request){
+                            .asked = {.op = DOOR_STOP,
+                                      .id = s->id,
+                                      .text = s->signal,
+                                      .number = s->grace_s,
+                                      .timeout_ms = s->grace_s * INT64_C(1000) + STOP_EXTRA_MS}});
 }
 
 struct docker_call *docker_stop(struct docker *d, const char *id, const char *signal, int grace_s,

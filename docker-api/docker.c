@@ -18,14 +18,16 @@ static void contact_begin(void *arg);
 
 // ---- made and lost ----
 
+static void on_met(const struct door_head *head, void *arg) {
+    struct docker *d = arg;
+    snprintf(d->met[0], sizeof d->met[0], "%s", head->api_version);
+    snprintf(d->met[1], sizeof d->met[1], "%s", head->server);
+}
+
 static void ping_start(struct docker *d, http_fn *fn) {
-    auto_free char *url = xasprintf("%s/_ping", d->base);
-    struct http_request request = {.url = url,
-                                   .unix_socket = d->socket,
-                                   .timeout_ms = PING_MS,
-                                   .max_reply = 4096,
-                                   .fresh = true};
-    d->ping = http_start(d->http, &request, fn, d);
+    const struct door_request request = {.op = DOOR_PING, .timeout_ms = PING_MS, .max_reply = 4096};
+    const struct door_events events = {.on_head = on_met, .on_end = fn};
+    d->ping = door_start(d->door, &request, &events, d);
 }
 
 static int read_ping(struct docker *d, const struct http_reply *reply, const struct err *err,
@@ -35,10 +37,10 @@ static int read_ping(struct docker *d, const struct http_reply *reply, const str
     if (reply->status != 200)
         return decode_failure(reply->status, reply->body, reply->len, ret);
     char version[16];
-    if (decode_version(http_header(reply, "Api-Version"), version, ret) < 0)
+    if (decode_version(*d->met[0] ? d->met[0] : NULL, version, ret) < 0)
         return -1;
     memcpy(d->version, version, sizeof version);
-    decode_server(http_header(reply, "Server"), d->engine);
+    decode_server(*d->met[1] ? d->met[1] : NULL, d->engine);
     return 0;
 }
 
@@ -64,7 +66,8 @@ static void contact_begin(void *arg) {
 void contact_up(struct docker *d) {
     d->contact = CONTACT_UP;
     d->up_since_ms = loop_now(d->loop);
-    log_info("docker %s up api=%s engine=%s", d->host, d->version, d->engine);
+    if (d->listening)
+        log_info("docker %s up api=%s engine=%s", d->host, d->version, d->engine);
     contact_quiet(d);
     calls_release(d);
     if (d->listening)
@@ -82,7 +85,7 @@ void contact_lost(struct docker *d, const struct err *why) {
     d->down.kind = ERR_RETRY;
     d->contact = CONTACT_DOWN;
     events_close(d);
-    http_cancel(&d->ping);
+    door_cancel(&d->ping);
     loop_timer_start(d->loop, &d->timer, d->retry_ms, contact_begin, d);
     d->retry_ms = d->retry_ms * 2 < RETRY_MAX_MS ? d->retry_ms * 2 : RETRY_MAX_MS;
     calls_drop(d, &d->down);
@@ -126,7 +129,7 @@ void contact_suspect(struct docker *d) {
 
 // ---- the client ----
 
-static int read_host(const char *host, char **ret_socket, char **ret_base, struct err *err) {
+int read_host(const char *host, char **ret_socket, char **ret_base, struct err *err) {
     if (text_starts(host, "unix://") && host[7] == '/') {
         *ret_socket = xstrdup(host + 7);
         *ret_base = xstrdup("http://docker");
@@ -155,21 +158,12 @@ static char **copy_list(const char *const *list) {
     return copy;
 }
 
-int docker_open(struct loop *loop, struct http *http, const char *host,
-                const struct docker_events_listener *listener, const char *const *container_label,
-                void *arg, struct docker **ret, struct err *err) {
-    const char *told = host ? host : getenv("DOCKER_HOST");
-    if (!told || !*told)
-        told = "unix:///var/run/docker.sock";
-    char *socket = NULL, *base = NULL;
-    if (read_host(told, &socket, &base, err) < 0)
-        return -1;
+static struct docker *create(struct loop *loop, const char *host,
+                             const struct docker_events_listener *listener,
+                             const char *const *container_label, void *arg) {
     struct docker *d = xnew(struct docker);
     d->loop = loop;
-    d->http = http;
-    d->host = xstrdup(told);
-    d->socket = socket;
-    d->base = base;
+    d->host = xstrdup(host);
     d->listening = listener != NULL;
     if (listener)
         d->listener = *listener;
@@ -178,6 +172,39 @@ int docker_open(struct loop *loop, struct http *http, const char *host,
     d->retry_ms = RETRY_MIN_MS;
     list_init(&d->calls);
     loop_timer_start(loop, &d->timer, 0, contact_begin, d);
+    return d;
+}
+
+const char *docker_host(const char *host) {
+    const char *told = host ? host : getenv("DOCKER_HOST");
+    return told && *told ? told : "unix:///var/run/docker.sock";
+}
+
+int docker_open(struct loop *loop, struct http *http, const char *host,
+                const struct docker_events_listener *listener, const char *const *container_label,
+                void *arg, struct docker **ret, struct err *err) {
+    const char *told = docker_host(host);
+    auto_free char *socket = NULL, *base = NULL;
+    if (read_host(told, &socket, &base, err) < 0)
+        return -1;
+    struct docker *d = create(loop, told, listener, container_label, arg);
+    d->door = door_http_create(http, socket, base);
+    d->socket = take_ptr(socket);
+    *ret = d;
+    return 0;
+}
+
+int docker_open_through(struct loop *loop, int fd, const char *host,
+                        const struct docker_events_listener *listener,
+                        const char *const *container_label, void (*on_gone)(void *arg), void *arg,
+                        struct docker **ret, struct err *err) {
+    const char *told = docker_host(host);
+    auto_free char *socket = NULL, *base = NULL;
+    if (read_host(told, &socket, &base, err) < 0)
+        return -1;
+    struct docker *d = create(loop, told, listener, container_label, arg);
+    d->door = door_remote_create(loop, fd, on_gone, arg);
+    d->socket = take_ptr(socket);
     *ret = d;
     return 0;
 }
@@ -190,12 +217,12 @@ void docker_close(struct docker *d) {
     while (!list_empty(&d->calls))
         call_free(list_first(&d->calls, struct docker_call, link));
     events_close(d);
-    http_cancel(&d->ping);
+    door_cancel(&d->ping);
     loop_timer_stop(&d->timer);
+    door_close(d->door);
     text_list_free(d->labels);
     free(d->host);
     free(d->socket);
-    free(d->base);
     free(d);
 }
 

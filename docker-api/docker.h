@@ -54,7 +54,15 @@ struct docker_events_listener {
 int docker_open(struct loop *loop, struct http *http, const char *host,
                 const struct docker_events_listener *listener, const char *const *container_label,
                 void *arg, struct docker **ret, struct err *err) must_check;
-void docker_close(struct docker *docker); // cancels everything, no callbacks; takes NULL
+// The same client over another process that holds the engine's socket and judges what is asked (see
+// served.h). fd: a stream socket to it, taken over. on_gone: that process has ended, once; nothing
+// is answered any more.
+int docker_open_through(struct loop *loop, int fd, const char *host,
+                        const struct docker_events_listener *listener,
+                        const char *const *container_label, void (*on_gone)(void *arg), void *arg,
+                        struct docker **ret, struct err *err) must_check;
+const char *docker_host(const char *host); // as it is understood when NULL: environment, default
+void docker_close(struct docker *docker);  // cancels everything, no callbacks; takes NULL
 bool docker_is_up(const struct docker *docker);
 const char *
 docker_version(const struct docker *docker); // negotiated "1.41", or "" before first contact

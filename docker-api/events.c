@@ -86,7 +86,7 @@ static int on_data(const void *data, size_t len, void *arg) {
     return 0;
 }
 
-static void on_head(const struct http_reply *head, void *arg) {
+static void on_head(const struct door_head *head, void *arg) {
     struct docker *d = arg;
     d->events_status = head->status;
     loop_timer_stop(&d->events_head);
@@ -132,23 +132,22 @@ static json_t *filters(const struct docker *d) {
 
 // The head comes before the engine has subscribed us: only `since` closes that gap.
 void events_open(struct docker *d) {
+    static const struct door_events events = {
+        .on_head = on_head, .on_data = on_data, .on_end = on_end};
     auto_json json_t *asked = filters(d);
-    auto_text struct text url = {0};
-    text_addf(&url, "%s/v%s/events?since=%lld.%09lld", d->base, d->version,
-              (long long)(d->since_ns / 1000000000), (long long)(d->since_ns % 1000000000));
-    add_json_param(&url, "filters", asked);
-    struct http_request request = {.url = text_str(&url),
-                                   .unix_socket = d->socket,
-                                   .fresh = true,
-                                   .on_head = on_head,
-                                   .on_data = on_data};
+    auto_free char *json = json_write(asked);
+    const struct door_request request = {.op = DOOR_EVENTS,
+                                         .version = d->version,
+                                         .since_ns = d->since_ns,
+                                         .json = json,
+                                         .pieces = true};
     d->events_status = 0;
-    d->events = http_start(d->http, &request, on_end, d);
+    d->events = door_start(d->door, &request, &events, d);
     loop_timer_start(d->loop, &d->events_head, HEAD_MS, on_no_head, d);
 }
 
 void events_close(struct docker *d) {
-    http_cancel(&d->events);
+    door_cancel(&d->events);
     loop_timer_stop(&d->events_head);
     jsonl_done(&d->events_lines);
     text_done(&d->events_refusal);

@@ -5,6 +5,7 @@
 #include "base/own.h"
 #include "docker-api/client.h"
 #include "docker-api/decode.h"
+#include "docker-api/encode.h"
 #include <string.h>
 
 enum { OUTPUT_MAX = 64 << 10, STEP_MS = 15000, AGAIN_MIN_MS = 10, AGAIN_MAX_MS = 1000 };
@@ -19,15 +20,12 @@ struct exec_run {
     struct frames frames;
     struct text out, err;
     bool cut;
-    struct http_duplex *duplex;
-    int duplex_status;
 };
 
 static void run_free(void *extra) {
     struct exec_run *run = extra;
     loop_timer_stop(&run->overdue);
     loop_timer_stop(&run->again);
-    http_duplex_close(&run->duplex);
     text_done(&run->out);
     text_done(&run->err);
     free(run->exec_id);
@@ -105,9 +103,10 @@ static void inspect_reply(struct docker_call *call, const struct http_reply *rep
 static void inspect(void *arg) {
     struct docker_call *call = arg;
     const struct exec_run *run = call->extra;
-    auto_free char *path = xasprintf("/exec/%s/json", run->exec_id);
     call->on_reply = inspect_reply;
-    call_send(call, &(struct call_request){.method = "GET", .path = path, .timeout_ms = STEP_MS});
+    call_send(call,
+              &(struct call_request){
+                  .asked = {.op = DOOR_EXEC_INSPECT, .id = run->exec_id, .timeout_ms = STEP_MS}});
 }
 
 // ---- start ----
@@ -141,60 +140,14 @@ static void start_reply(struct docker_call *call, const struct http_reply *reply
         inspect(call);
 }
 
-static void start_plain(struct docker_call *call) {
+static void start(struct docker_call *call) {
     const struct exec_run *run = call->extra;
-    auto_free char *path = xasprintf("/exec/%s/start", run->exec_id);
-    auto_json json_t *body = json_pack("{s:b, s:b}", "Detach", 0, "Tty", 0);
     call->on_reply = start_reply;
-    call_send(call, &(struct call_request){
-                        .method = "POST", .path = path, .json = body, .on_data = on_output});
-}
-
-// ---- start with stdin ----
-
-static void on_duplex_head(int status, void *arg) {
-    struct docker_call *call = arg;
-    struct exec_run *run = call->extra;
-    run->duplex_status = status;
-    if (status == 101 || status == 200)
-        http_duplex_send(run->duplex, run->input, run->input_len);
-    http_duplex_half_close(run->duplex);
-}
-
-static void on_duplex_data(const void *data, size_t len, void *arg) {
-    struct docker_call *call = arg;
-    const struct exec_run *run = call->extra;
-    if (run->duplex_status == 101 || run->duplex_status == 200)
-        on_output(call, data, len);
-    else if (call->refusal.len < DECODE_MAX_EVENT)
-        text_addn(&call->refusal, data, len);
-}
-
-static void on_duplex_end(const struct err *err, void *arg) {
-    struct docker_call *call = arg;
-    struct exec_run *run = call->extra;
-    struct err mine = *err;
-    run->duplex = NULL;
-    if (mine.kind == ERR_NONE && run->duplex_status != 101 && run->duplex_status != 200)
-        decode_failure(run->duplex_status, text_str(&call->refusal), call->refusal.len, &mine);
-    if (mine.kind != ERR_NONE)
-        failed(call, &mine);
-    else
-        inspect(call);
-}
-
-static void start_upgraded(struct docker_call *call) {
-    static const struct http_duplex_events events = {
-        .on_head = on_duplex_head, .on_data = on_duplex_data, .on_end = on_duplex_end};
-    static const char body[] = "{\"Detach\":false,\"Tty\":false}";
-    struct exec_run *run = call->extra;
-    struct docker *d = call->docker;
-    auto_text struct text head = {0};
-    text_addf(&head,
-              "POST /v%s/exec/%s/start HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
-              "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: %zu\r\n\r\n%s",
-              d->version, run->exec_id, d->base + strlen("http://"), sizeof body - 1, body);
-    run->duplex = http_duplex_open(d->http, d->socket, d->base, head.s, head.len, &events, call);
+    call_send(call, &(struct call_request){.asked = {.op = DOOR_EXEC_START,
+                                                     .id = run->exec_id,
+                                                     .body = run->input,
+                                                     .body_len = run->input_len},
+                                           .on_data = on_output});
 }
 
 // ---- create ----
@@ -219,30 +172,7 @@ static void create_reply(struct docker_call *call, const struct http_reply *repl
         return;
     }
     run->exec_id = xstrdup(id);
-    if (run->input)
-        start_upgraded(call);
-    else
-        start_plain(call);
-}
-
-static json_t *text_array(const char *const *list) {
-    json_t *array = json_array();
-    for (size_t i = 0; list && list[i]; i++)
-        json_array_append_new(array, json_string(list[i]));
-    return array;
-}
-
-static json_t *create_body(const struct docker_exec *exec) {
-    json_t *body = json_pack("{s:b, s:b, s:b, s:b}", "AttachStdin", exec->input != NULL,
-                             "AttachStdout", 1, "AttachStderr", 1, "Tty", 0);
-    json_object_set_new(body, "Cmd", text_array(exec->argv));
-    if (exec->env)
-        json_object_set_new(body, "Env", text_array(exec->env));
-    if (exec->user)
-        json_object_set_new(body, "User", json_string(exec->user));
-    if (exec->working_dir)
-        json_object_set_new(body, "WorkingDir", json_string(exec->working_dir));
-    return body;
+    start(call);
 }
 
 static struct exec_run *run_create(const struct docker_exec *exec) {
@@ -268,15 +198,17 @@ struct docker_call *docker_exec(struct docker *d, const char *container_id,
     call->extra = run;
     call->extra_free = run_free;
     loop_timer_start(d->loop, &run->overdue, run->timeout_ms, on_overdue, call);
-    auto_json json_t *body = create_body(exec);
-    auto_free char *path = xasprintf("/containers/%s/exec", container_id);
     struct err err = ERR_INIT;
-    if (is_name(container_id)) {
-        call_send(call, &(struct call_request){
-                            .method = "POST", .path = path, .json = body, .timeout_ms = STEP_MS});
-    } else {
+    auto_json json_t *body = encode_exec(exec, &err);
+    if (body && !is_name(container_id))
         err_set(&err, ERR_USER, "not an id or a name of a container");
+    if (err.kind != ERR_NONE) {
         call_fail(call, &err);
+        return call;
     }
+    call_send(call,
+              &(struct call_request){
+                  .asked = {.op = DOOR_EXEC_CREATE, .id = container_id, .timeout_ms = STEP_MS},
+                  .json = body});
     return call;
 }

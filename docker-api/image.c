@@ -24,18 +24,14 @@ struct docker_call *docker_image_inspect(struct docker *d, const char *name, doc
                                          void *arg) {
     struct docker_call *call = call_create(d, inspect_reply, arg, "image inspect %s", name);
     auto_free char *image = NULL, *tag = NULL;
-    auto_text struct text path = {0};
     struct err err = ERR_INIT;
     call->fn.image = fn;
     if (pull_split(name, &image, &tag, &err) < 0) {
         call_fail(call, &err);
         return call;
     }
-    text_add(&path, "/images/");
-    escape(&path, name, "/:@");
-    text_add(&path, "/json");
     call_send(call, &(struct call_request){
-                        .method = "GET", .path = text_str(&path), .timeout_ms = LOOK_MS});
+                        .asked = {.op = DOOR_IMAGE, .id = name, .timeout_ms = LOOK_MS}});
     return call;
 }
 
@@ -114,7 +110,6 @@ struct docker_call *docker_pull(struct docker *d, const char *name,
     struct docker_call *call = call_create(d, pull_reply, arg, "pull %s", name);
     struct pulling *p = xnew(struct pulling);
     auto_free char *image = NULL, *tag = NULL;
-    auto_text struct text path = {0};
     struct err err = ERR_INIT;
     p->call = call;
     p->progress = progress;
@@ -127,12 +122,8 @@ struct docker_call *docker_pull(struct docker *d, const char *name,
         call_fail(call, &err);
         return call;
     }
-    text_add(&path, "/images/create?fromImage=");
-    escape(&path, image, "");
-    text_add(&path, "&tag=");
-    escape(&path, tag, "");
     loop_timer_start(d->loop, &p->stalled, STALLED_MS, on_stalled, call);
-    call_send(call, &(struct call_request){
-                        .method = "POST", .path = text_str(&path), .on_data = on_data});
+    call_send(call, &(struct call_request){.asked = {.op = DOOR_PULL, .id = image, .text = tag},
+                                           .on_data = on_data});
     return call;
 }

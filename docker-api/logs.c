@@ -86,18 +86,13 @@ static void logs_reply(struct docker_call *call, const struct http_reply *reply,
                        const struct err *err);
 
 static void ask(struct docker_stream *s) {
-    auto_text struct text path = {0};
-    text_addf(&path, "/containers/%s/logs?follow=%d&stdout=1&stderr=1&timestamps=1", s->id,
-              s->following);
-    if (s->since_ns > 0)
-        text_addf(&path, "&since=%lld.%09lld", (long long)(s->since_ns / 1000000000),
-                  (long long)(s->since_ns % 1000000000));
-    else
-        text_addf(&path, "&tail=%d", s->tail);
     s->call->on_reply = logs_reply;
-    call_send(s->call, &(struct call_request){.method = "GET",
-                                              .path = text_str(&path),
-                                              .timeout_ms = s->following ? 0 : REST_MS,
+    call_send(s->call, &(struct call_request){.asked = {.op = DOOR_LOGS,
+                                                        .id = s->id,
+                                                        .number = s->tail,
+                                                        .since_ns = s->since_ns,
+                                                        .follow = s->following,
+                                                        .timeout_ms = s->following ? 0 : REST_MS},
                                               .on_data = on_data});
 }
 

@@ -18,10 +18,9 @@ struct docker_call *docker_volume_create(struct docker *d, const char *name, con
     }
     if (labels)
         json_object_set_new(body, "Labels", json_deep_copy(labels));
-    call_send(call, &(struct call_request){.method = "POST",
-                                           .path = "/volumes/create",
-                                           .json = body,
-                                           .timeout_ms = VOLUME_MS});
+    call_send(call, &(struct call_request){
+                        .asked = {.op = DOOR_VOLUME_CREATE, .id = name, .timeout_ms = VOLUME_MS},
+                        .json = body});
     return call;
 }
 
@@ -47,25 +46,23 @@ static void list_reply(struct docker_call *call, const struct http_reply *reply,
 struct docker_call *docker_volume_list(struct docker *d, const json_t *filters, docker_json_fn *fn,
                                        void *arg) {
     struct docker_call *call = call_create(d, list_reply, arg, "list volumes");
-    auto_text struct text path = {0};
     call->fn.json = fn;
-    text_add(&path, "/volumes");
-    add_json_param(&path, "filters", filters);
-    call_send(call, &(struct call_request){
-                        .method = "GET", .path = text_str(&path), .timeout_ms = VOLUME_MS});
+    call_send(call,
+              &(struct call_request){.asked = {.op = DOOR_VOLUME_LIST, .timeout_ms = VOLUME_MS},
+                                     .json = filters});
     return call;
 }
 
 struct docker_call *docker_volume_remove(struct docker *d, const char *name, docker_done_fn *fn,
                                          void *arg) {
     struct docker_call *call = call_create(d, call_done_reply, arg, "volume remove %s", name);
-    auto_free char *path = xasprintf("/volumes/%s", name);
     struct err err = ERR_INIT;
     call->fn.done = fn;
     call->absent_ok = true;
     if (is_name(name)) {
-        call_send(call, &(struct call_request){
-                            .method = "DELETE", .path = path, .timeout_ms = VOLUME_MS});
+        call_send(call,
+                  &(struct call_request){
+                      .asked = {.op = DOOR_VOLUME_REMOVE, .id = name, .timeout_ms = VOLUME_MS}});
     } else {
         err_set(&err, ERR_USER, "not a name of a volume");
         call_fail(call, &err);

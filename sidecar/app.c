@@ -1,19 +1,16 @@
-#include "sidecar/app.h"
+#include "sidecar/app_inside.h"
 #include "base/check.h"
-#include "base/http.h"
 #include "base/log.h"
-#include "base/loop.h"
+#include "base/names.h"
 #include "base/own.h"
-#include "bindings/bindings.h"
-#include "docker-api/docker.h"
-#include "sidecar/control/control.h"
-#include "sidecar/coordinator/coordinator.h"
+#include "base/watchdog.h"
+#include "sidecar/clerk.h"
+#include "sidecar/holder.h"
 #include "sidecar/init.h"
-#include "sidecar/pod/pod.h"
-#include "sidecar/render/render.h"
+#include "sidecar/pod/place.h"
 #include "sidecar/runner/runner.h"
 #include "sidecar/sandbox.h"
-#include "sidecar/state/state.h"
+#include "sidecar/uploads.h"
 #include <signal.h>
 #include <string.h>
 
@@ -24,30 +21,8 @@ enum {
     HTTP_IDLE = 8,
     STOP_DEFAULT_MS = 10000, // the engine's, where the container says nothing
     STOP_MARGIN_MS = 2000,   // of that, what we keep for ourselves
+    STOP_LEAST_MS = 1000,    // for the workload, however late we have found it
     SEARCH_AGAIN_MS = 1000,
-};
-
-struct app {
-    const struct spec *spec;
-    struct loop *loop;
-    struct http *http;
-    struct docker *docker;
-    struct runner *runner;
-    struct state *state;
-    struct binding_search *search;
-    struct loop_timer *search_again;
-    struct err search_err; // as was said
-    struct binding_facts *facts;
-    struct record_facts record;
-    char *full_name; // "marathon.zookeeper"
-    char *tether;
-    struct pod *pod;
-    struct coordinator *coordinator;
-    struct control *control;
-    struct loop_signal *term, *interrupt;
-    struct loop_timer *overdue;
-    bool stopping;
-    int status;
 };
 
 static void end_with(struct app *app, int status) {
@@ -55,160 +30,9 @@ static void end_with(struct app *app, int status) {
     loop_quit(app->loop);
 }
 
-static void fatal(struct app *app, int status, const struct err *err) {
+void app_fatal(struct app *app, int status, const struct err *err) {
     log_err("sidecar %s", err->text);
     end_with(app, status);
-}
-
-// ---- what travels up ----
-
-static void on_seq(int64_t seq, void *arg) {
-    struct app *app = arg;
-    struct err err = ERR_INIT;
-    app->state->seq = seq;
-    if (state_save(app->state, &err))
-        log_err("sidecar %s: the sequence number %lld will be lost at the next start", err.text,
-                (long long)seq);
-    control_changed(app->control);
-}
-
-static void on_attached(bool attached, void *arg) {
-    struct app *app = arg;
-    pod_attached(app->pod, attached);
-    control_changed(app->control);
-}
-
-// ZooKeeper's own refusals (a wrong password) are the spec's to mend.
-static void on_fatal(const struct err *err, void *arg) {
-    fatal(arg, err->kind == ERR_EXISTS ? EXIT_CLONED : EXIT_SPEC, err);
-}
-
-static void on_leading(bool leading, void *arg) {
-    struct app *app = arg;
-    (void)leading;
-    control_changed(app->control);
-}
-
-static void on_dead(bool dead, void *arg) {
-    struct app *app = arg;
-    if (app->coordinator && !app->stopping)
-        coordinator_stand(app->coordinator, !dead);
-}
-
-static void on_change(void *arg) {
-    struct app *app = arg;
-    if (app->record.renewals != app->state->renewals) {
-        app->record.renewals = app->state->renewals;
-        if (app->coordinator)
-            coordinator_update(app->coordinator);
-    }
-    if (app->control)
-        control_changed(app->control);
-}
-
-// ---- what the pod and the control port ask of ZooKeeper ----
-
-struct witness {
-    pod_witness_fn *fn;
-    void *arg;
-};
-
-static bool has_original(const json_t *pods) {
-    const char *id;
-    json_t *record;
-    json_object_foreach((json_t *)pods, id, record) {
-        if (!json_object_get(record, "sidecar"))
-            return true;
-    }
-    return false;
-}
-
-static void witnessed(const json_t *answer, const struct err *err, void *arg) {
-    struct witness *w = arg;
-    if (err->kind != ERR_NONE)
-        w->fn("", false, err, w->arg);
-    else
-        w->fn(json_text(answer, "tree"), has_original(json_object_get(answer, "pods")), err,
-              w->arg);
-    free(w);
-}
-
-static void witness(pod_witness_fn *fn, void *fn_arg, void *arg) {
-    struct app *app = arg;
-    struct witness *w = xnew(struct witness);
-    *w = (struct witness){.fn = fn, .arg = fn_arg};
-    coordinator_read(app->coordinator, witnessed, w);
-}
-
-static void read_cluster(control_json_fn *fn, void *fn_arg, void *arg) {
-    struct app *app = arg;
-    coordinator_read(app->coordinator, fn, fn_arg);
-}
-
-static void reset(void *arg) {
-    struct app *app = arg;
-    coordinator_reset(app->coordinator);
-}
-
-static int64_t generation(void *arg) {
-    struct app *app = arg;
-    int64_t n = -1;
-    if (json_int(coordinator_leader_record(app->coordinator), "generation", &n, NULL))
-        return -1;
-    return n;
-}
-
-static bool alive(void *arg) {
-    (void)arg;
-    return true; // asked on the loop: a loop that hangs does not answer
-}
-
-static json_t *string_list(char *const *list) {
-    json_t *array = json_array();
-    for (; list && *list; list++)
-        json_array_append_new(array, json_string(*list));
-    return array;
-}
-
-// Ochopod's keys in Ochopod's order, then ours.
-static json_t *info(void *arg) {
-    struct app *app = arg;
-    const struct binding_facts *f = app->facts;
-    auto_json json_t *pod = pod_info(app->pod);
-    const char *status = coordinator_status(app->coordinator);
-    json_t *o = json_object();
-    json_object_set_new(o, "application", json_string(app->record.application));
-    json_object_set_new(o, "port", json_string(app->record.port));
-    json_object_set_new(o, "task", json_string(app->record.task));
-    json_object_set_new(o, "ip", json_string(f->ip));
-    json_object_set_new(o, "node", json_string(f->node));
-    json_object_set(o, "ports", f->ports);
-    json_object_set_new(o, "public", json_string(f->public_));
-    json_object_set(o, "metrics", json_object_get(pod, "metrics"));
-    json_object_set_new(o, "dependencies", string_list(app->spec->depends_on));
-    json_object_set(o, "process", json_object_get(pod, "process"));
-    json_object_set_new(o, "state", json_string(coordinator_state(app->coordinator)));
-    json_object_set_new(o, "status", json_string(*status ? status : json_text(pod, "status")));
-    json_object_set_new(o, "cluster", json_string(app->record.cluster));
-    json_object_set_new(o, "namespace", json_string(app->record.namespace_));
-    json_object_set_new(o, "seq", json_integer(app->state->seq));
-    json_object_set_new(o, "id", json_string(app->state->pod_id));
-    json_object_set_new(o, "binding", json_string(f->binding));
-    json_object_set_new(o, "attached", json_boolean(coordinator_attached(app->coordinator)));
-    json_object_set_new(o, "docker", json_string(docker_is_up(app->docker) ? "up" : "down"));
-    json_object_set_new(o, "generation", json_integer(generation(app)));
-    json_object_set_new(o, "version", json_string(OCHOPOD_VERSION));
-    json_object_update_missing(o, pod);
-    return o;
-}
-
-// ---- the leader's look at the whole cluster ----
-
-static void probe(const json_t *view,
-                  void (*fn)(const char *line, const struct err *err, void *arg), void *fn_arg,
-                  void *arg) {
-    struct app *app = arg;
-    pod_action(app->pod, &app->spec->probe.action, view, fn, fn_arg);
 }
 
 // ---- stopping ----
@@ -221,14 +45,16 @@ static void left(void *arg) {
 
 static void workload_left(void *arg) {
     struct app *app = arg;
+    app->workload_left = true;
     coordinator_leave(app->coordinator, left, app);
 }
 
 static void overdue(void *arg) {
     struct app *app = arg;
-    log_warn("sidecar %s: the time to stop is over; what is left runs until our container ends",
-             app->full_name);
-    end_with(app, EXIT_OK);
+    log_warn("sidecar %s: the time to stop is over; %s", app->full_name ? app->full_name : "",
+             app->workload_left ? "our record goes when its session is over"
+                                : "what is left runs until our container ends");
+    end_with(app, app->workload_left ? EXIT_OK : EXIT_OVERDUE);
 }
 
 // What our own container is given between SIGTERM and SIGKILL, less a margin; a process outside a
@@ -241,68 +67,55 @@ static int64_t stop_budget(const struct app *app) {
     return given > STOP_MARGIN_MS ? given - STOP_MARGIN_MS : given / 2;
 }
 
+static void stop_within(struct app *app, int64_t budget) {
+    loop_timer_start(app->loop, &app->overdue, budget + STOP_MARGIN_MS * 3 / 4, overdue, app);
+}
+
+static void leave(struct app *app) {
+    int64_t budget = stop_budget(app) - (loop_now(app->loop) - app->stop_began);
+    if (budget < STOP_LEAST_MS)
+        budget = STOP_LEAST_MS;
+    if (app->spec->workload.stop.grace < budget)
+        budget = app->spec->workload.stop.grace;
+    app->leaving = true;
+    coordinator_stand(app->coordinator, false);
+    stop_within(app, budget);
+    pod_leave(app->pod, budget, workload_left, app);
+}
+
+// Whoever goes on for another has to find first what that one left running. An engine that says
+// nothing of itself yet is waited for, one that is down is not: as it is later.
+static bool knows_what_runs(const struct app *app) {
+    return app->coordinator && (app->engine_heard || !app->resumed);
+}
+
+static void leave_if_asked(struct app *app) {
+    if (app->stopping && !app->leaving && knows_what_runs(app))
+        leave(app);
+}
+
+// What our own container allows is not known yet, and what runs is stopped within it later.
+static int64_t wait_for_news(const struct app *app) {
+    int64_t usual = STOP_DEFAULT_MS - STOP_MARGIN_MS, grace = app->spec->workload.stop.grace;
+    return grace > usual ? grace : usual;
+}
+
 static void stop(int signo, void *arg) {
     struct app *app = arg;
     if (app->stopping)
         return;
     app->stopping = true;
+    app->stop_began = loop_now(app->loop);
     log_info("sidecar stopping because=SIG%s", signo == SIGTERM ? "TERM" : "INT");
-    if (!app->coordinator) {
-        end_with(app, EXIT_OK);
-        return;
-    }
-    int64_t budget = stop_budget(app);
-    if (app->spec->workload.stop.grace < budget)
-        budget = app->spec->workload.stop.grace;
-    coordinator_stand(app->coordinator, false);
-    loop_timer_start(app->loop, &app->overdue, budget + STOP_MARGIN_MS * 3 / 4, overdue, app);
-    pod_leave(app->pod, budget, workload_left, app);
+    if (!app->coordinator && !app->resumed)
+        end_with(app, EXIT_OK); // nothing was started
+    else if (knows_what_runs(app))
+        leave(app);
+    else
+        stop_within(app, wait_for_news(app));
 }
 
-// ---- the stations that need to know where they are ----
-
-// Spec before binding before default.
-static const char *first_of(const char *spec, const char *binding, const char *default_) {
-    if (spec && *spec)
-        return spec;
-    return *binding ? binding : default_;
-}
-
-static int name_cluster(struct app *app, struct err *err) {
-    const struct spec *spec = app->spec;
-    const struct binding_facts *facts = app->facts;
-    const char *cluster = first_of(spec->cluster, facts->cluster, "");
-    const char *namespace_ = first_of(spec->namespace_, facts->namespace_, "marathon");
-    if (!*cluster)
-        return err_set(
-            err, ERR_USER,
-            "no cluster name: set `cluster:` in the spec, OCHOPOD_CLUSTER or --cluster (binding %s "
-            "knows none)",
-            facts->binding);
-    app->full_name = xasprintf("%s.%s", namespace_, cluster);
-    char port[16];
-    snprintf(port, sizeof port, "%d", spec->port);
-    app->record = (struct record_facts){
-        .application = first_of(spec->application, facts->application, ""),
-        .cluster = cluster,
-        .namespace_ = namespace_,
-        .task = first_of(spec->task, facts->task, ""),
-        .zk = first_of(spec->zk, facts->zk, ""),
-        .fwk = facts->fwk,
-        .ip = facts->ip,
-        .node = facts->node,
-        .public_ = facts->public_,
-        .port = xstrdup(port),
-        .debug = spec->debug,
-        .start = spec->start,
-        .ports = facts->ports,
-        .renewals = app->state->renewals,
-    };
-    if (!*app->record.zk)
-        return err_set(err, ERR_USER,
-                       "no ZooKeeper address: set `zk:` in the spec, OCHOPOD_ZK or --zk");
-    return 0;
-}
+// ---- where we are, and what waits for that ----
 
 static void warn_of_short_stop(const struct app *app) {
     int64_t budget = stop_budget(app), grace = app->spec->workload.stop.grace;
@@ -313,70 +126,28 @@ static void warn_of_short_stop(const struct app *app) {
                  (long long)grace, (long long)budget);
 }
 
-static int build_pod(struct app *app, struct err *err) {
-    struct pod_config config = {
-        .spec = app->spec,
-        .state = app->state,
-        .docker = app->docker,
-        .http = app->http,
-        .runner = app->runner,
-        .facts = app->facts,
-        .full_name = app->full_name,
-        .tether = app->tether,
-        .witness = witness,
-        .on_dead = on_dead,
-        .on_change = on_change,
-        .arg = app,
-    };
-    auto_text struct text report = {0};
-    if (pod_verify(&config, &report, err)) {
-        fputs(text_str(&report), stderr);
-        return -1;
-    }
-    app->pod = pod_create(app->loop, &config);
-    return 0;
-}
-
-static int build_control(struct app *app, struct err *err) {
-    static const struct control_hooks hooks = {
-        .info = info,
-        .reset = reset,
-        .cluster = read_cluster,
-        .generation = generation,
-        .alive = alive,
-    };
-    return control_open(app->loop, app->http, app->spec, app->pod, &hooks, app, &app->control, err);
-}
-
-static struct coordinator *build_coordinator(struct app *app, struct err *err) {
-    static const struct coordinator_events events = {
-        .on_seq = on_seq,
-        .on_attached = on_attached,
-        .on_fatal = on_fatal,
-        .on_leading = on_leading,
-    };
-    struct coordinator_config config = {
-        .spec = app->spec,
-        .zk_url = app->record.zk,
-        .namespace_ = app->record.namespace_,
-        .cluster = app->record.cluster,
-        .pod_id = app->state->pod_id,
-        .facts = &app->record,
-        .seq = app->state->seq,
-        .probe = app->spec->probe.action.kind == ACTION_NONE ? NULL : probe,
-        .probe_arg = app,
-    };
-    return coordinator_create(app->loop, app->http, &config, &events, app, err);
-}
-
 static void search(void *arg);
 
-// Not only when the engine comes: a name may not resolve yet, an engine that is up may be slow.
+// Not only when the engine comes: a name may not resolve yet, an engine that is up may be slow. The
+// first time is no news: we have just started, and the engine has hardly been asked.
 static void search_later(struct app *app, const struct err *why) {
-    if (strcmp(app->search_err.text, why->text) != 0)
+    int tries = ++app->search_tries;
+    if (tries == 2 || (tries > 2 && strcmp(app->search_err.text, why->text) != 0))
         log_warn("sidecar %s (tried again every second)", why->text);
     app->search_err = *why;
     loop_timer_start(app->loop, &app->search_again, SEARCH_AGAIN_MS, search, app);
+}
+
+// What root's files hold has been read, or is asked for from now on; before ZooKeeper's threads.
+static int leave_root(const struct app *app, struct err *err) {
+    clerk_use(runner_clerk(app->others.runner));
+    names_use(app->others.names);
+    return sandbox_become(&app->user, err);
+}
+
+// From here on no file, no unix socket, nothing that listens.
+static int confine(struct err *err) {
+    return sandbox_files(NULL, NULL, err) < 0 || sandbox_filter(SANDBOX_WORKER, err) ? -1 : 0;
 }
 
 static void found(struct binding_facts *facts, const struct err *found_err, void *arg) {
@@ -387,31 +158,40 @@ static void found(struct binding_facts *facts, const struct err *found_err, void
         return;
     }
     if (found_err->kind != ERR_NONE) {
-        fatal(app, EXIT_SPEC, found_err);
+        app_fatal(app, EXIT_SPEC, found_err);
         return;
     }
     struct err err = ERR_INIT;
     app->facts = facts;
-    if (name_cluster(app, &err)) {
-        fatal(app, EXIT_SPEC, &err);
+    if (app_name_cluster(app, &err)) {
+        app_fatal(app, EXIT_SPEC, &err);
         return;
     }
-    log_info("sidecar %s pod=%s port=%d", app->full_name, app->state->pod_id, app->spec->port);
+    int port = binding_local_port(facts, app->spec->port);
+    state_note_control(app->spec->state_dir, app->spec->port, port);
+    log_info("sidecar %s pod=%s port=%d", app->full_name, app->state->pod_id, port);
     warn_of_short_stop(app);
-    if (build_pod(app, &err) || build_control(app, &err)) {
-        fatal(app, EXIT_SPEC, &err);
+    if (app_build_pod(app, &err) || app_build_control(app, &err)) {
+        app_fatal(app, EXIT_SPEC, &err);
         return;
     }
-    app->coordinator = build_coordinator(app, &err);
+    if (leave_root(app, &err)) {
+        app_fatal(app, 1, &err);
+        return;
+    }
+    app->coordinator = app_build_coordinator(app, &err);
     if (!app->coordinator) {
-        fatal(app, EXIT_SPEC, &err);
+        app_fatal(app, EXIT_SPEC, &err);
         return;
     }
     if (app->state->dead)
         coordinator_stand(app->coordinator, false);
     pod_engine(app->pod, docker_is_up(app->docker));
-    if (sandbox_filter(&err))
-        fatal(app, 1, &err);
+    if (confine(&err)) {
+        app_fatal(app, 1, &err);
+        return;
+    }
+    leave_if_asked(app);
 }
 
 static void search(void *arg) {
@@ -420,8 +200,9 @@ static void search(void *arg) {
     struct binding_wish wish = {.name = app->spec->binding,
                                 .env = environ,
                                 .port = app->spec->port,
-                                .local = app->spec->local};
-    app->search = bindings_find(app->loop, app->docker, &wish, found, app);
+                                .local = app->spec->local,
+                                .zk_given = app->spec->zk && *app->spec->zk};
+    app->search = bindings_find(app->loop, app->http, app->docker, &wish, found, app);
 }
 
 // ---- the engine ----
@@ -429,20 +210,24 @@ static void search(void *arg) {
 static void engine_up(const char *api_version, const char *engine_version, void *arg) {
     struct app *app = arg;
     log_info("engine up version=%s api=%s", engine_version, api_version);
+    app->engine_heard = true;
     if (!app->facts && !app->search)
         search(app);
     if (app->pod)
         pod_engine(app->pod, true);
-    on_change(app);
+    app_changed(app);
+    leave_if_asked(app);
 }
 
 static void engine_down(const struct err *why, void *arg) {
     struct app *app = arg;
     log_warn("engine down: %s (the workload is left as it is; asked again when it is back)",
              why->text);
+    app->engine_heard = true;
     if (app->pod)
         pod_engine(app->pod, false);
-    on_change(app);
+    app_changed(app);
+    leave_if_asked(app);
 }
 
 static void engine_event(const char *id, const char *name, const json_t *attributes,
@@ -453,14 +238,21 @@ static void engine_event(const char *id, const char *name, const json_t *attribu
         pod_event(app->pod, id, name, attributes);
 }
 
+static void on_broker_gone(void *arg) {
+    struct err err = ERR_INIT;
+    err_set(&err, ERR_RETRY,
+            "the broker's process has ended: starting again with another (the workload runs on)");
+    app_fatal(arg, 1, &err);
+}
+
 static int open_engine(struct app *app, struct err *err) {
     static const struct docker_events_listener listener = {
         .on_up = engine_up, .on_down = engine_down, .on_event = engine_event};
     auto_free char *label = xasprintf("io.ochopod.pod=%s", app->state->pod_id);
     const char *labels[] = {label, NULL};
     bool adopts = !app->spec->workload.image;
-    return docker_open(app->loop, app->http, app->spec->docker_host, &listener,
-                       adopts ? NULL : labels, app, &app->docker, err);
+    return docker_open_through(app->loop, app->broker.engine, app->spec->docker_host, &listener,
+                               adopts ? NULL : labels, on_broker_gone, app, &app->docker, err);
 }
 
 // ---- life ----
@@ -469,7 +261,28 @@ static void on_runner_gone(void *arg) {
     struct err err = ERR_INIT;
     err_set(&err, ERR_RETRY,
             "the runner's process has ended: starting again with another (the workload runs on)");
-    fatal(arg, 1, &err);
+    app_fatal(arg, 1, &err);
+}
+
+static void on_names_gone(int events, void *arg) {
+    struct app *app = arg;
+    struct err err = ERR_INIT;
+    (void)events; // it never writes: this is its end
+    loop_fd_stop(&app->names_watch);
+    err_set(&err, ERR_RETRY,
+            "the process that looks names up has ended: starting again with another (the workload "
+            "runs on)");
+    app_fatal(app, 1, &err);
+}
+
+static void attach(struct app *app) {
+    app->names_watch = loop_fd_start(app->loop, app->others.names, LOOP_READ, on_names_gone, app);
+    struct runner *runners[] = {app->others.runner, app->others.portal};
+    for (size_t i = 0; i < sizeof runners / sizeof *runners; i++)
+        if (runners[i]) {
+            runner_attach(runners[i], app->loop);
+            runner_on_gone(runners[i], on_runner_gone, app);
+        }
 }
 
 static void listen_signals(struct app *app) {
@@ -481,17 +294,36 @@ static void listen_signals(struct app *app) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int build(struct app *app, int tether_fd, struct err *err) {
-    if (state_open(app->spec->state_dir, &app->state, err) ||
-        runner_start(render_functions, &app->runner, err) || sandbox_drop(err))
-        return -1;
+// Forked while there is nothing yet that they should not have: no thread, no socket, no filter.
+static int start_others(struct app *app, struct err *err) {
+    place_here();
+    sandbox_user_choose(&app->user);
+    if (!app->user.leaves)
+        log_info("sidecar all its processes keep their user: %s", app->user.why);
     app->tether = xasprintf("ochopod-%s", app->state->pod_id);
-    if (init_give_tether(tether_fd, app->tether, err))
+    app->broker_config = (struct broker_config){
+        .spec = app->spec, .pod_id = app->state->pod_id, .tether = app->tether, .user = app->user};
+    if (broker_start(&app->broker_config, &app->broker, err) ||
+        app_others(app->spec, &app->user, &app->others, err))
+        return -1;
+    holder_end_exec_through(app->broker.holder);
+    return 0;
+}
+
+static int build(struct app *app, int tether_fd, struct err *err) {
+    if (state_open(app->spec->state_dir, &app->state, err))
+        return -1;
+    uploads_sweep(app->spec->state_dir);
+    if (start_others(app, err) || sandbox_drop_until(&app->user, err) || sandbox_memory(err))
+        return -1;
+    if (init_give_tether(tether_fd, app->resumed, app->tether, err) ||
+        sandbox_filter(SANDBOX_WORKER_START, err))
         return -1;
     app->loop = loop_create();
+    if (watchdog_start(app->loop, WATCHDOG_TICK_MS, err))
+        return -1;
     listen_signals(app);
-    runner_attach(app->runner, app->loop);
-    runner_on_gone(app->runner, on_runner_gone, app);
+    attach(app);
     app->http = http_create(app->loop, HTTP_TOTAL, HTTP_IDLE);
     if (open_engine(app, err))
         return -1;
@@ -500,10 +332,13 @@ static int build(struct app *app, int tether_fd, struct err *err) {
 }
 
 static void take_down(struct app *app) {
+    watchdog_last(app->status); // what may block now ends by itself, or the process does
     if (app->loop)
         loop_timer_stop(&app->overdue);
     control_close(app->control);
+    portal_free(app->portal);
     coordinator_free(app->coordinator);
+    auth_close(app->auth);
     pod_free(app->pod);
     bindings_cancel(&app->search);
     if (app->loop)
@@ -511,11 +346,14 @@ static void take_down(struct app *app) {
     docker_close(app->docker);
     if (app->http)
         http_free(app->http);
-    runner_stop(app->runner);
+    loop_fd_stop(&app->names_watch);
+    runner_stop(app->others.portal);
+    runner_stop(app->others.runner);
     loop_signal_stop(&app->term);
     loop_signal_stop(&app->interrupt);
     if (app->loop)
         loop_free(app->loop);
+    app_others_done(&app->others);
     state_close(app->state);
     binding_facts_free(app->facts);
     free((char *)app->record.port);
@@ -534,8 +372,8 @@ static int exit_status(const struct err *err) {
     }
 }
 
-int app_run(const struct spec *spec, int tether_fd) {
-    struct app app = {.spec = spec};
+int app_run(const struct spec *spec, int tether_fd, bool resumed) {
+    struct app app = {.spec = spec, .resumed = resumed};
     struct err err = ERR_INIT;
     if (build(&app, tether_fd, &err)) {
         log_err("sidecar %s", err.text);

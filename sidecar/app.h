@@ -1,14 +1,18 @@
 // The worker as a whole: builds the stations in the order of the data flow, wires every upward
 // callback, and takes them down in reverse. A reader who wants to know how a thing gets from here
-// to there starts in app.c.
+// to there starts in app.c (its life) and app_stations.c (its wires).
 #pragma once
 #include "sidecar/spec/spec.h"
+#include <stdbool.h>
 
 enum {
     EXIT_OK = 0,
-    EXIT_SPEC = 2,    // spec, option, port in use: nothing a restart would change
-    EXIT_CLONED = 78, // this state directory belongs to another living sidecar
+    EXIT_OVERDUE = 3, // the time to stop was over before the workload was down
+    // These three are the sidecar's where no worker was there before; else init tries again.
+    EXIT_SPEC = 2,     // spec, option, port in use: nothing a restart would change
+    EXIT_FOREIGN = 77, // ZooKeeper's access lists: nodes are another's, or open to everybody
+    EXIT_CLONED = 78,  // this state directory belongs to another living sidecar
 };
 
-// Exit status of the worker. Runs until SIGTERM or SIGINT. tether_fd as of init_run.
-int app_run(const struct spec *spec, int tether_fd);
+// Exit status of the worker. Runs until SIGTERM or SIGINT. tether_fd, resumed: see init.h.
+int app_run(const struct spec *spec, int tether_fd, bool resumed);

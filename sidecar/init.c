@@ -1,6 +1,7 @@
 #include "sidecar/init.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "base/wire.h"
 #include <errno.h>
 #include <linux/capability.h>
 #include <poll.h>
@@ -24,13 +25,16 @@ enum {
     BACKOFF_MAX_MS = 10000,
 };
 
-// Statuses a restart would not change.
-static const int final_status[] = {0, 2, 78};
+// Statuses by which a first worker says that a restart would not change them. One that goes on for
+// another says so of what was good before and may be so again: a file half saved, a port taken
+// meanwhile; and its end would be the workload's.
+static const int final_at_first[] = {2, 77, 78};
 
 struct init {
-    int (*worker)(int tether_fd, void *arg);
+    init_worker_fn *worker;
     void *arg;
-    pid_t pid; // of the worker, 0 while none runs
+    pid_t pid;    // of the worker, 0 while none runs
+    bool resumed; // it goes on for one that had handed the tether over
     int64_t started, restart_at;
     int64_t backoff;
     int signals;
@@ -67,6 +71,7 @@ static void close_all(struct init *in) {
 static void start_worker(struct init *in) {
     in->started = now_ms();
     in->restart_at = 0;
+    in->resumed = in->tether >= 0;
     pid_t parent = getpid();
     in->pid = fork();
     if (in->pid < 0) {
@@ -80,30 +85,41 @@ static void start_worker(struct init *in) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
-    bool held = in->tether >= 0;
+    setsid(); // of whom it starts, too: see end_set
     int theirs = in->theirs;
     close_all(in);
-    exit(in->worker(held ? INIT_TETHER_HELD : theirs, in->arg));
+    exit(in->worker(theirs, in->resumed, in->arg));
 }
 
-static bool is_final(int status) {
-    for (size_t i = 0; i < sizeof final_status / sizeof *final_status; i++)
-        if (status == final_status[i])
+static bool is_refusal(int status) {
+    for (size_t i = 0; i < sizeof final_at_first / sizeof *final_at_first; i++)
+        if (status == final_at_first[i])
             return true;
     return false;
+}
+
+static void say_restart(const struct init *in, int status, bool refused) {
+    if (refused)
+        log_err("init worker=ended status=%d restart_in_ms=%lld: it does not start with what it "
+                "finds now: mend what it says above (the workload runs on, and nobody looks after "
+                "it)",
+                status, (long long)in->backoff);
+    else
+        log_warn("init worker=ended status=%d restart_in_ms=%lld (the workload runs on)", status,
+                 (long long)in->backoff);
 }
 
 // Answers the sidecar's exit status, or -1: go on.
 static int worker_ended(struct init *in, int wait_status) {
     int64_t lived = now_ms() - in->started;
     int status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
+    bool refused = WIFEXITED(wait_status) && is_refusal(status);
     in->pid = 0;
-    if (in->stopping || (WIFEXITED(wait_status) && is_final(status)))
+    if (in->stopping || (WIFEXITED(wait_status) && status == 0) || (refused && !in->resumed))
         return status;
     if (lived >= SETTLED_MS)
         in->backoff = 0;
-    log_warn("init worker=ended status=%d restart_in_ms=%lld (the workload runs on)", status,
-             (long long)in->backoff);
+    say_restart(in, status, refused);
     in->restart_at = now_ms() + in->backoff;
     in->backoff = in->backoff ? in->backoff * 2 : BACKOFF_MIN_MS;
     if (in->backoff > BACKOFF_MAX_MS)
@@ -111,8 +127,20 @@ static int worker_ended(struct init *in, int wait_status) {
     return -1;
 }
 
+// What the worker started ends by its parent's death and by the end of its lines; but the kernel
+// asks whether the dead one might have signalled it, which a worker that is root no more may not
+// with a process that is, and who is stopped reads no line. Before the worker is reaped, so that
+// its number is nobody else's.
+static void end_set(const struct init *in) {
+    siginfo_t ended = {0};
+    if (in->pid && waitid(P_PID, (id_t)in->pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+        ended.si_pid == in->pid)
+        kill(-in->pid, SIGKILL);
+}
+
 static int reap(struct init *in) {
     int result = -1;
+    end_set(in);
     for (;;) {
         int status;
         pid_t pid = waitpid(-1, &status, WNOHANG);
@@ -131,6 +159,9 @@ static int signalled(struct init *in) {
     if (signo == SIGCHLD)
         return reap(in);
     if (signo == SIGTERM || signo == SIGINT || signo == SIGQUIT) {
+        int ended = reap(in); // who has just died stops nothing
+        if (ended >= 0)
+            return ended;
         in->stopping = true;
         // Even between two workers: only a worker can stop the workload in good order.
         if (!in->pid)
@@ -143,39 +174,29 @@ static int signalled(struct init *in) {
     return -1;
 }
 
-static void take_tether(struct init *in) {
-    char byte;
-    struct iovec iov = {&byte, 1};
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.room,
-                         .msg_controllen = sizeof control.room};
-    if (recvmsg(in->ours, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) <= 0)
-        return;
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-        c->cmsg_len != CMSG_LEN(sizeof(int)))
-        return;
-    int fd;
-    memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    if (in->tether >= 0)
-        close(in->tether);
-    in->tether = fd;
+static void accept_holders(struct init *in) {
+    for (int i = 0; i < TETHERED_MAX; i++) {
+        int fd = accept4(in->tether, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0)
+            return;
+        if (in->tethered_len == TETHERED_MAX)
+            close(fd);
+        else
+            in->tethered[in->tethered_len++] = fd;
+    }
 }
 
-static void accept_holder(struct init *in) {
-    int fd = accept4(in->tether, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
+// Another one is of another name, the state having been lost: who waits at the first belongs to a
+// workload that runs.
+static void take_tether(struct init *in) {
+    int fd;
+    if (wire_receive_fd(in->ours, MSG_DONTWAIT, &fd) <= 0 || fd < 0)
         return;
-    if (in->tethered_len == TETHERED_MAX) {
-        close(fd);
-        return;
+    if (in->tether >= 0) {
+        accept_holders(in);
+        close(in->tether);
     }
-    in->tethered[in->tethered_len++] = fd;
+    in->tether = fd;
 }
 
 static void drop_tethered(struct init *in, size_t i) {
@@ -210,15 +231,17 @@ static int turn(struct init *in) {
     if (fds[1].revents & POLLIN)
         take_tether(in);
     if (in->tether >= 0 && fds[2].fd == in->tether && fds[2].revents)
-        accept_holder(in);
+        accept_holders(in);
     return fds[0].revents ? signalled(in) : -1;
 }
 
 // ---- privileges ----
 
-// The runner's, and the one by which worker and runner empty their bounding sets. What is forked
-// from here reads the spec before it gives up the rest.
-static const unsigned kept_caps[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SETPCAP};
+// The runner's; the one by which bounding sets are emptied; those by which worker, broker and names
+// become another user, and the one by which we signal them then. What is forked from here reads the
+// spec before it gives up the rest.
+static const unsigned kept_caps[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SETPCAP,
+                                     CAP_SETUID, CAP_SETGID,       CAP_KILL};
 
 static uint32_t kept_mask(void) {
     uint32_t mask = 0;
@@ -245,7 +268,7 @@ static void drop_capabilities(void) {
     log_err("init cannot drop capabilities: %s", strerror(errno));
 }
 
-int init_run(int (*worker)(int tether_fd, void *arg), void *arg) {
+int init_run(init_worker_fn *worker, void *arg) {
     struct init in = {.worker = worker, .arg = arg, .tether = -1};
     int pair[2];
     sigset_t set;
@@ -289,32 +312,15 @@ static int bind_abstract(int fd, const char *name, struct err *err) {
     return err_errno(err, ERR_RETRY, errno, "bind @%s", name);
 }
 
-int init_give_tether(int tether_fd, const char *name, struct err *err) {
-    if (tether_fd == INIT_TETHER_HELD)
-        return 0;
+int init_give_tether(int tether_fd, bool resumed, const char *name, struct err *err) {
     auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_errno(err, ERR_RETRY, errno, "tether socket");
     if (bind_abstract(fd, name, err))
-        return -1;
+        return resumed && err->kind == ERR_EXISTS ? 0 : -1;
     if (listen(fd, TETHERED_MAX))
         return err_errno(err, ERR_RETRY, errno, "listen on @%s", name);
-    char byte = 't';
-    struct iovec iov = {&byte, 1};
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.room,
-                         .msg_controllen = sizeof control.room};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    if (sendmsg(tether_fd, &msg, 0) < 0)
+    if (wire_send_fd(tether_fd, fd))
         return err_errno(err, ERR_RETRY, errno, "hand the tether to init");
     return 0;
 }

@@ -23,7 +23,8 @@ static const char usage[] =
     "  --port N             control port (default: 8080)\n"
     "  --listen ADDRESS     where the control port listens (default: 0.0.0.0)\n"
     "  --state-dir DIR      what must survive a crash (default: /var/lib/ochopod)\n"
-    "  --binding NAME       where this pod runs: compose, local (default: what looks right)\n"
+    "  --binding NAME       where this pod runs: compose, swarm, marathon-pod, marathon, ec2,\n"
+    "                       generic, local (default: the first of these that looks right)\n"
     "  --docker-host HOST   unix:///path or tcp://host:port (default: $DOCKER_HOST, else the usual "
     "socket)\n"
     "  --holder-image NAME  our own image, when the sidecar itself runs outside a container\n"
@@ -110,10 +111,6 @@ static int take(int opt, struct options *o, int *ret_status) {
 
 int options_parse(int argc, char **argv, struct options *ret, int *ret_status) {
     *ret = (struct options){.flags = {.port = -1}};
-    if (argc == 3 && text_same(argv[1], "holder")) {
-        ret->holder = argv[2];
-        return 0;
-    }
     struct option known[OPT_COUNT + 1];
     describe(known);
     opterr = 0;

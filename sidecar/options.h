@@ -5,7 +5,6 @@
 
 struct options {
     struct spec_flags flags;
-    const char *holder; // the other role: name of the tether; NULL: a sidecar
 };
 
 // 0: go on. -1: the program ends with *ret_status (help, version: 0; a mistake: 2, said on stderr).

@@ -1,7 +1,8 @@
-#include "sidecar/sandbox.h"
+#include "sidecar/sandbox_inside.h"
 #include "base/log.h"
 #include "base/text.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <seccomp.h>
@@ -10,154 +11,54 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// What the worker calls once all stations stand: the loop, libcurl, libmicrohttpd, the ZooKeeper
-// client, malloc, threads, name resolution, the state directory. Begun from what a prototype
-// was seen to call; strace of a worker through rounds, resets, tools, a killed workload and a stop
-// showed nothing refused.
-static const char *const allowed[] = {
-    // waiting and clocks
-    "epoll_wait",
-    "epoll_pwait",
-    "epoll_ctl",
-    "epoll_create1",
-    "poll",
-    "ppoll",
-    "eventfd2",
-    "futex",
-    "clock_gettime",
-    "timerfd_create",
-    "timerfd_settime",
-    "clock_nanosleep",
-    "nanosleep",
-    "restart_syscall",
-    "sched_yield",
-    "sched_getaffinity",
-    // network
-    "bind",
-    "listen",
-    "accept",
-    "accept4",
-    "connect",
-    "shutdown",
-    "getsockname",
-    "getpeername",
-    "getsockopt",
-    "setsockopt",
-    "sendto",
-    "sendmsg",
-    "sendmmsg",
-    "recvfrom",
-    "recvmsg",
-    // descriptors and files
-    "read",
-    "write",
-    "readv",
-    "writev",
-    "pread64",
-    "pwrite64",
-    "close",
-    "fcntl",
-    "dup",
-    "pipe2",
-    "lseek",
-    "openat",
-    "newfstatat",
-    "fstat",
-    "statx",
-    "getcwd",
-    "getdents64",
-    "fsync",
-    "fdatasync",
-    "ftruncate",
-    "renameat",
-    "renameat2",
-    "rename",
-    "unlink",
-    "unlinkat",
-    "mkdir",
-    "mkdirat",
-    "flock",
-    // memory and threads
-    "mmap",
-    "munmap",
-    "mremap",
-    "mprotect",
-    "madvise",
-    "brk",
-    "rseq",
-    "set_robust_list",
-    "exit",
-    "exit_group",
-    "gettid",
-    "getpid",
-    "getuid",
-    "geteuid",
-    "uname",
-    "sysinfo",
-    "getrandom",
-    "wait4",
-    // signals
-    "rt_sigaction",
-    "rt_sigprocmask",
-    "rt_sigreturn",
-    "tgkill",
-    "sigaltstack",
-};
-
-// What only somebody who has taken over the process would call: no polite refusal.
-static const char *const deadly[] = {
-    "execve",
-    "execveat",
-    "ptrace",
-    "process_vm_readv",
-    "process_vm_writev",
-    "mount",
-    "umount2",
-    "pivot_root",
-    "chroot",
-    "setns",
-    "unshare",
-    "bpf",
-    "perf_event_open",
-    "init_module",
-    "finit_module",
-    "kexec_load",
-    "keyctl",
-    "add_key",
-    "request_key",
-    "userfaultfd",
-    "io_uring_setup",
-    "open_by_handle_at",
-    "personality",
-    "fork",
-    "vfork",
-};
-
-static int drop_capabilities(struct err *err) {
+static int drop_capabilities(uint32_t but, struct err *err) {
     // The bounding set can only be emptied with SETPCAP; without it there is nothing that could be
     // gained anyway (no new privileges).
     for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
         (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[2] = {0};
-    if (syscall(SYS_capset, &head, none))
+    const struct __user_cap_data_struct kept[2] = {{.effective = but, .permitted = but}};
+    if (syscall(SYS_capset, &head, kept))
         return err_errno(err, ERR_BUG, errno, "drop capabilities");
     return 0;
 }
 
-int sandbox_drop(struct err *err) {
+static int drop(uint32_t but, struct err *err) {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return err_errno(err, ERR_BUG, errno, "set no_new_privs");
-    if (drop_capabilities(err))
+    if (drop_capabilities(but, err))
         return -1;
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
         return err_errno(err, ERR_BUG, errno, "clear dumpable");
+    return 0;
+}
+
+int sandbox_drop(struct err *err) {
+    return drop(0, err);
+}
+
+int sandbox_drop_until(const struct sandbox_user *user, struct err *err) {
+    return drop(user->leaves ? 1U << CAP_SETUID | 1U << CAP_SETGID : 0, err);
+}
+
+int sandbox_memory(struct err *err) {
+    struct rlimit data;
+    if (SANDBOX_SHADOWED)
+        return 0;
+    if (getrlimit(RLIMIT_DATA, &data))
+        return err_errno(err, ERR_BUG, errno, "read the limit of memory");
+    data.rlim_max = data.rlim_max < SANDBOX_MEMORY ? data.rlim_max : SANDBOX_MEMORY;
+    data.rlim_cur = data.rlim_cur < data.rlim_max ? data.rlim_cur : data.rlim_max;
+    if (setrlimit(RLIMIT_DATA, &data))
+        return err_errno(err, ERR_BUG, errno, "limit memory");
     return 0;
 }
 
@@ -166,61 +67,148 @@ static int add(scmp_filter_ctx ctx, uint32_t action, const char *name, struct er
     if (nr < 0) // this architecture has no such call
         return 0;
     int rc = seccomp_rule_add(ctx, action, nr, 0);
-    return rc ? err_errno(err, ERR_BUG, -rc, "filter %s", name) : 0;
+    // A call that is refused anyway needs no rule of its own.
+    return rc && rc != -EACCES ? err_errno(err, ERR_BUG, -rc, "filter %s", name) : 0;
 }
 
-static int add_one(scmp_filter_ctx ctx, int nr, struct scmp_arg_cmp arg, struct err *err) {
+static int add_all(scmp_filter_ctx ctx, uint32_t action, const char *const *names,
+                   struct err *err) {
+    for (; *names; names++)
+        if (add(ctx, action, *names, err))
+            return -1;
+    return 0;
+}
+
+static int allow_if(scmp_filter_ctx ctx, int nr, struct scmp_arg_cmp arg, struct err *err) {
     int rc = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, nr, 1, &arg);
     return rc ? err_errno(err, ERR_BUG, -rc, "filter call %d", nr) : 0;
 }
 
-// Calls that are fine with some arguments only.
-static int add_arguments(scmp_filter_ctx ctx, struct err *err) {
-    static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+static int allow_if_both(scmp_filter_ctx ctx, int nr, struct scmp_arg_cmp a, struct scmp_arg_cmp b,
+                         struct err *err) {
+    const struct scmp_arg_cmp both[] = {a, b};
+    int rc = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, nr, 2, both);
+    return rc ? err_errno(err, ERR_BUG, -rc, "filter call %d", nr) : 0;
+}
+
+static int add_sockets(scmp_filter_ctx ctx, unsigned also, struct err *err) {
+    static const struct {
+        unsigned flag;
+        int family;
+    } families[] = {{ALSO_UNIX, AF_UNIX},
+                    {ALSO_INET, AF_INET},
+                    {ALSO_INET, AF_INET6},
+                    {ALSO_NETLINK, AF_NETLINK}};
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
-        if (add_one(ctx, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0), err))
+        if (also & families[i].flag &&
+            allow_if(ctx, SCMP_SYS(socket),
+                     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i].family, 0), err))
             return -1;
+    // Ends of a pair are connected to each other, and a stream's cannot be connected anew; a
+    // datagram's could.
+    return also & ALSO_PAIRS
+               ? allow_if_both(ctx, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0),
+                               SCMP_A1(SCMP_CMP_MASKED_EQ,
+                                       ~(scmp_datum_t)(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM),
+                               err)
+               : 0;
+}
+
+static int add_memory(scmp_filter_ctx ctx, struct err *err) {
+    static const struct scmp_arg_cmp data = {.arg = 2,
+                                             .op = SCMP_CMP_MASKED_EQ,
+                                             .datum_a = PROT_EXEC,
+                                             .datum_b = 0}; // never what is executed
+    return allow_if(ctx, SCMP_SYS(mmap), data, err) || allow_if(ctx, SCMP_SYS(mprotect), data, err)
+               ? -1
+               : 0;
+}
+
+// To that user alone, and with no groups beside the one.
+static int add_leaving(scmp_filter_ctx ctx, struct err *err) {
+    const struct scmp_arg_cmp ours[] = {SCMP_A0(SCMP_CMP_EQ, SANDBOX_USER, 0),
+                                        SCMP_A1(SCMP_CMP_EQ, SANDBOX_USER, 0),
+                                        SCMP_A2(SCMP_CMP_EQ, SANDBOX_USER, 0)};
+    int rc = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setresuid), 3, ours);
+    if (rc)
+        return err_errno(err, ERR_BUG, -rc, "filter setresuid");
+    return allow_if(ctx, SCMP_SYS(setgroups), SCMP_A0(SCMP_CMP_EQ, 0, 0), err) ||
+                   add(ctx, SCMP_ACT_ALLOW, "setresgid", err) ||
+                   add(ctx, SCMP_ACT_ALLOW, "getppid", err)
+               ? -1
+               : 0;
+}
+
+// Calls that are fine with some arguments only.
+static int add_arguments(scmp_filter_ctx ctx, unsigned also, struct err *err) {
     static const unsigned long ioctls[] = {FIONBIO, FIONREAD, FIOCLEX};
     for (size_t i = 0; i < sizeof ioctls / sizeof *ioctls; i++)
-        if (add_one(ctx, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, ioctls[i], 0), err))
+        if (allow_if(ctx, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, ioctls[i], 0), err))
             return -1;
-    if (add_one(ctx, SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0), err) ||
-        add_one(ctx, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0), err) ||
-        add_one(ctx, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD), err))
+    if (add_sockets(ctx, also, err) || add_memory(ctx, err) ||
+        allow_if(ctx, SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0), err) ||
+        // To read our own limits, not to set anybody's.
+        allow_if_both(ctx, SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_EQ, 0, 0),
+                      SCMP_A2(SCMP_CMP_EQ, 0, 0), err))
         return -1;
-    // To read our own limits, not to set anybody's.
-    const struct scmp_arg_cmp own_limits[] = {{.arg = 0, .op = SCMP_CMP_EQ},
-                                              {.arg = 2, .op = SCMP_CMP_EQ}};
-    int rc = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, own_limits);
-    if (rc)
-        return err_errno(err, ERR_BUG, -rc, "filter prlimit64");
-    // clone3's flags lie in memory, where a filter cannot look: glibc then falls back to clone.
-    rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    if (also & ALSO_READ_FILES &&
+        allow_if(ctx, SCMP_SYS(openat),
+                 SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY), err))
+        return -1;
+    if (also & ALSO_LEAVING && add_leaving(ctx, err))
+        return -1;
+    if (also & ALSO_FORK)
+        return add(ctx, SCMP_ACT_ALLOW, "clone", err);
+    return also & ALSO_THREADS
+               ? allow_if(ctx, SCMP_SYS(clone),
+                          SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD), err)
+               : 0;
+}
+
+// clone3's flags lie in memory, where a filter cannot look: glibc then falls back to clone.
+static int hide_clone3(scmp_filter_ctx ctx, struct err *err) {
+    int rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     return rc ? err_errno(err, ERR_BUG, -rc, "filter clone3") : 0;
 }
 
-static int fill(scmp_filter_ctx ctx, uint32_t kill, struct err *err) {
+static int fill(scmp_filter_ctx ctx, const struct sandbox_list *list, uint32_t refuse,
+                struct err *err) {
     int rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
     if (rc)
         return err_errno(err, ERR_BUG, -rc, "seccomp over all threads");
-    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
-        if (add(ctx, SCMP_ACT_ALLOW, allowed[i], err))
+    if (add_all(ctx, SCMP_ACT_KILL_PROCESS, sandbox_deadly, err))
+        return -1;
+    for (size_t i = 0; list->groups[i]; i++)
+        if (add_all(ctx, list->refuses ? refuse : SCMP_ACT_ALLOW, list->groups[i], err))
             return -1;
-    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
-        if (add(ctx, kill, deadly[i], err))
-            return -1;
-    return add_arguments(ctx, err);
+    if (list->refuses)
+        return 0;
+    if (add_all(ctx, SCMP_ACT_KILL_PROCESS, sandbox_executes, err) ||
+        add_arguments(ctx, list->also, err))
+        return -1;
+    return hide_clone3(ctx, err);
 }
 
-int sandbox_filter(struct err *err) {
+// Refused altogether, or all families but two.
+static int refuse_unix(scmp_filter_ctx ctx, const struct sandbox_list *list, uint32_t refuse,
+                       struct err *err) {
+    static const struct scmp_arg_cmp is_unix = {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_UNIX};
+    if (!list->refuses || !(list->also & ALSO_INET))
+        return 0;
+    int rc = seccomp_rule_add_array(ctx, refuse, SCMP_SYS(socket), 1, &is_unix);
+    return rc ? err_errno(err, ERR_BUG, -rc, "filter socket") : 0;
+}
+
+int sandbox_filter(enum sandbox which, struct err *err) {
+    const struct sandbox_list *list = &sandbox_lists[which];
     bool only_log = text_same(getenv("OCHOPOD_SECCOMP"), "log");
     uint32_t refuse = only_log ? SCMP_ACT_LOG : SCMP_ACT_ERRNO(EPERM);
     if (only_log)
         log_warn("sandbox only logs: OCHOPOD_SECCOMP=log is for development");
-    scmp_filter_ctx ctx = seccomp_init(refuse);
+    scmp_filter_ctx ctx = seccomp_init(list->refuses ? SCMP_ACT_ALLOW : refuse);
     if (!ctx)
         return err_set(err, ERR_BUG, "seccomp is not available");
-    int result = fill(ctx, SCMP_ACT_KILL_PROCESS, err);
+    int result = fill(ctx, list, refuse, err) || refuse_unix(ctx, list, refuse, err) ? -1 : 0;
     if (!result) {
         int rc = seccomp_load(ctx);
         if (rc)
@@ -228,4 +216,18 @@ int sandbox_filter(struct err *err) {
     }
     seccomp_release(ctx);
     return result;
+}
+
+size_t sandbox_size(enum sandbox which) {
+    const struct sandbox_list *list = &sandbox_lists[which];
+    size_t n = 0;
+    if (list->refuses)
+        return 0;
+    for (size_t i = 0; list->groups[i]; i++)
+        for (const char *const *name = list->groups[i]; *name; name++)
+            n += seccomp_syscall_resolve_name(*name) >= 0;
+    // mmap, mprotect, ioctl, prctl, prlimit64, and what `also` says
+    return n + 5 + (list->also & (ALSO_UNIX | ALSO_INET | ALSO_NETLINK) ? 1 : 0) +
+           (list->also & ALSO_PAIRS ? 1 : 0) + (list->also & (ALSO_THREADS | ALSO_FORK) ? 1 : 0) +
+           (list->also & ALSO_READ_FILES ? 1 : 0) + (list->also & ALSO_LEAVING ? 4 : 0);
 }

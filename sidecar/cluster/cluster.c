@@ -1,7 +1,6 @@
 #include "sidecar/cluster/cluster.h"
 #include "base/check.h"
 #include "base/own.h"
-#include "sidecar/cluster/digest.h"
 #include <string.h>
 
 // Ordinals grow only to the largest number of pods ever alive at once.
@@ -159,14 +158,46 @@ void cluster_joined(struct cluster *c, const char *id) {
 
 // ---- on the wire ----
 
+struct cluster_bodies {
+    char *before, *after; // the key, which is no text that JSON would escape
+};
+
+struct cluster_bodies *cluster_bodies_create(const struct cluster *c, const char *hash) {
+    struct cluster_bodies *b = xnew(struct cluster_bodies);
+    auto_json json_t *before = json_object(), *after = json_object();
+    put(before, "pods", json_incref(c->pods));
+    put(before, "dependencies", json_incref(c->dependencies));
+    put(before, "key", json_string(""));
+    put(after, "members", json_incref(c->members));
+    put(after, "hash", json_string(hash));
+    b->before = json_write(before);
+    b->before[strlen(b->before) - 2] = '\0'; // up to the key's opening quote
+    b->after = json_write(after);
+    b->after[0] = ','; // the object goes on
+    return b;
+}
+
+size_t cluster_bodies_size(const struct cluster_bodies *b) {
+    return strlen(b->before) + strlen(b->after) + 1;
+}
+
+char *cluster_bodies_for(const struct cluster_bodies *b, const char *key) {
+    return xasprintf("%s%s\"%s", b->before, key, b->after);
+}
+
+void cluster_bodies_free(struct cluster_bodies *b) {
+    if (!b)
+        return;
+    free(b->before);
+    free(b->after);
+    free(b);
+}
+
 char *cluster_body(const struct cluster *c, const char *key, const char *hash) {
-    auto_json json_t *body = json_object();
-    put(body, "pods", json_incref(c->pods));
-    put(body, "dependencies", json_incref(c->dependencies));
-    put(body, "key", json_string(key));
-    put(body, "members", json_incref(c->members));
-    put(body, "hash", json_string(hash));
-    return json_write(body);
+    struct cluster_bodies *b = cluster_bodies_create(c, hash);
+    char *body = cluster_bodies_for(b, key);
+    cluster_bodies_free(b);
+    return body;
 }
 
 static int check_pods(json_t *pods, const char *what, struct err *err) {
@@ -224,7 +255,7 @@ static void replace(json_t **where, json_t *with) {
     *where = with;
 }
 
-static int take_body(struct cluster *c, json_t *body, const char *key, struct err *err) {
+static int take_body(struct cluster *c, const json_t *body, const char *key, struct err *err) {
     json_t *pods = json_object_get(body, "pods");
     if (check_pods(pods, "pods", err))
         return -1;
@@ -247,6 +278,14 @@ static int take_body(struct cluster *c, json_t *body, const char *key, struct er
     return check_members(c, err);
 }
 
+int cluster_from_json(const json_t *body, const char *key, struct cluster **ret, struct err *err) {
+    __attribute__((cleanup(cluster_release))) struct cluster *c = cluster_create();
+    if (take_body(c, body, key, err))
+        return -1;
+    *ret = take_ptr(c);
+    return 0;
+}
+
 int cluster_from_body(const char *data, size_t len, struct cluster **ret, char **ret_key,
                       char **ret_hash, struct err *err) {
     auto_json json_t *body = json_read(data, len, MAX_BODY, "control body", err);
@@ -259,8 +298,8 @@ int cluster_from_body(const char *data, size_t len, struct cluster **ret, char *
         return err_wrap(err, "control body");
     if (!key)
         return err_set(err, ERR_USER, "control body: no key");
-    __attribute__((cleanup(cluster_release))) struct cluster *c = cluster_create();
-    if (take_body(c, body, key, err))
+    __attribute__((cleanup(cluster_release))) struct cluster *c = NULL;
+    if (cluster_from_json(body, key, &c, err))
         return err_wrap(err, "control body");
     char computed[65];
     if (!hash || !*hash) {
@@ -290,6 +329,7 @@ static json_t *view_pod(const struct entry *e, size_t index, size_t n) {
     copy_text(v, "public", e->json);
     put(v, "ports", ports ? json_deep_copy(ports) : json_object());
     copy_text(v, "node", e->json);
+    copy_text(v, "zone", e->json);
     copy_text(v, "task", e->json);
     copy_text(v, "application", e->json);
     copy_text(v, "cluster", e->json);
@@ -348,43 +388,4 @@ json_t *cluster_view(const struct cluster *c, const char *key, struct err *err) 
     put(view, "pods", pods);
     put(view, "dependencies", view_dependencies(c));
     return view;
-}
-
-// ---- digest ----
-
-// What cluster_view shows of a pod and nothing more: a version, a debug flag or another ZooKeeper
-// address is no reason to touch a workload. A pod of our own cluster may ask for a round by its
-// renewals; who depends on us has no use for one.
-static json_t *essence(json_t *pods, bool own) {
-    static const char *const all_keys[] = {"renewals", "application", "cluster", "ip",  "namespace",
-                                           "node",     "ports",       "public",  "seq", "task"};
-    const char *const *keys = own ? all_keys : all_keys + 1;
-    size_t n = sizeof all_keys / sizeof *all_keys - (own ? 0 : 1);
-    json_t *all = json_object();
-    const char *id;
-    json_t *pod;
-    json_object_foreach(pods, id, pod) {
-        json_t *one = json_object();
-        for (size_t i = 0; i < n; i++) {
-            json_t *value = json_object_get(pod, keys[i]);
-            if (value)
-                put(one, keys[i], json_incref(value));
-        }
-        put(all, id, one);
-    }
-    return all;
-}
-
-void cluster_hash(const struct cluster *c, char ret[65]) {
-    auto_json json_t *all = json_object();
-    json_t *dependencies = json_object();
-    const char *name;
-    json_t *pods;
-    json_object_foreach(c->dependencies, name, pods) {
-        put(dependencies, name, essence(pods, false));
-    }
-    put(all, "pods", essence(c->pods, true));
-    put(all, "dependencies", dependencies);
-    auto_free char *canonical = json_canonical(all);
-    digest_hex(canonical, strlen(canonical), ret);
 }

@@ -37,22 +37,63 @@ static int split_name(const char *name, char **ret_id, int64_t *ret_seq, struct 
     return 0;
 }
 
+// Where clouds keep what a machine is trusted with, besides 169.254.0.0/16.
+static const char *const metadata[] = {"100.100.100.200", "168.63.129.16", "192.0.0.192",
+                                       "fd00:ec2::254"};
+
+static bool is_metadata(const char *ip) {
+    struct in6_addr a, b;
+    struct in_addr a4, b4;
+    for (size_t i = 0; i < sizeof metadata / sizeof *metadata; i++) {
+        if (inet_pton(AF_INET, ip, &a4) == 1 && inet_pton(AF_INET, metadata[i], &b4) == 1 &&
+            a4.s_addr == b4.s_addr)
+            return true;
+        if (inet_pton(AF_INET6, ip, &a) == 1 && inet_pton(AF_INET6, metadata[i], &b) == 1 &&
+            memcmp(&a, &b, sizeof a) == 0)
+            return true;
+    }
+    return false;
+}
+
+// What holds an IPv4 address inside is a way around the rules for those: mapped, compatible, 6to4,
+// NAT64, Teredo.
+static bool holds_v4(const struct in6_addr *a) {
+    static const unsigned char nat64[12] = {0, 0x64, 0xff, 0x9b};
+    bool compatible = IN6_IS_ADDR_V4COMPAT(a) && !IN6_IS_ADDR_LOOPBACK(a);
+    bool six_to_four = a->s6_addr[0] == 0x20 && a->s6_addr[1] == 0x02;
+    bool teredo = memcmp(a->s6_addr, "\x20\x01\0\0", 4) == 0;
+    return IN6_IS_ADDR_V4MAPPED(a) || compatible || six_to_four || teredo ||
+           memcmp(a->s6_addr, nat64, sizeof nat64) == 0;
+}
+
 // An address that a peer wrote is one that we will connect to: nothing that reaches everybody, the
 // link's own services (169.254.169.254 answers with the machine's secrets) or nobody. Loopback is
-// left to the binding.
+// for record_is_within_reach.
 static bool ip_valid(const char *ip) {
     struct in_addr v4;
     struct in6_addr v6;
+    if (is_metadata(ip))
+        return false;
     if (inet_pton(AF_INET, ip, &v4) == 1) {
         uint32_t a = ntohl(v4.s_addr);
         return a >> 24 != 0 && a >> 28 < 14 && a >> 16 != 0xa9fe;
     }
     if (inet_pton(AF_INET6, ip, &v6) != 1)
         return false;
-    if (IN6_IS_ADDR_V4MAPPED(&v6))
-        return false; // the same as an IPv4 literal, and a way around the lines above
     return !IN6_IS_ADDR_UNSPECIFIED(&v6) && !IN6_IS_ADDR_MULTICAST(&v6) &&
-           !IN6_IS_ADDR_LINKLOCAL(&v6);
+           !IN6_IS_ADDR_LINKLOCAL(&v6) && !holds_v4(&v6);
+}
+
+static bool is_loopback(const char *ip) {
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, ip, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, ip, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+bool record_is_within_reach(const struct record *r, const char *own_ip) {
+    return !is_loopback(r->ip) || is_loopback(own_ip);
 }
 
 static int port_number(const json_t *value) {
@@ -110,6 +151,9 @@ static int take_members(struct record *r, struct err *err) {
         return bad(r->id, err, "seq is missing or no number");
     r->seq = json_integer_value(seq);
     r->ours = json_is_string(json_object_get(r->json, "sidecar"));
+    r->reads_proposal = r->ours && json_is_true(json_object_get(r->json, "proposal"));
+    r->signs = r->ours && json_is_true(json_object_get(r->json, "signed"));
+    r->tls = r->ours && json_is_true(json_object_get(r->json, "tls"));
     return 0;
 }
 
@@ -201,10 +245,23 @@ json_t *record_make(const struct record_facts *facts, int64_t seq) {
     put_text(r, "public", facts->public_);
     if (seq >= 0)
         put(r, "seq", json_integer(seq));
+    if (facts->zone && *facts->zone)
+        put_text(r, "zone", facts->zone);
     if (facts->renewals)
         put(r, "renewals", json_integer(facts->renewals));
     put_text(r, "sidecar", OCHOPOD_VERSION);
+    put(r, "proposal", json_true());
+    if (facts->signs)
+        put(r, "signed", json_true());
+    if (facts->tls)
+        put(r, "tls", json_true());
     return r;
+}
+
+char *record_url(const struct record *r) {
+    bool v6 = strchr(r->ip, ':') != NULL;
+    return xasprintf("http%s://%s%s%s:%d", r->tls ? "s" : "", v6 ? "[" : "", r->ip, v6 ? "]" : "",
+                     r->control_port);
 }
 
 void record_address(const struct record *r, int port, char *ret, size_t size) {

@@ -42,7 +42,9 @@ void cluster_read(struct control *c, cluster_read_fn *fn) {
 struct look {
     struct fan *fan;
     struct http_call *call;
-    char *url;
+    char *url, *id;
+    bool signs;
+    struct auth_call call_signed;
     json_t *pod; // of the answer; borrowed
 };
 
@@ -63,6 +65,7 @@ static void fan_free(struct fan *fan) {
     for (size_t i = 0; i < fan->n; i++) {
         http_cancel(&fan->looks[i].call);
         free(fan->looks[i].url);
+        free(fan->looks[i].id);
     }
     json_decref(fan->answer);
     free(fan->looks);
@@ -93,10 +96,19 @@ static void set_error(json_t *pod, const char *text) {
     set(pod, "error", json_string(text_str(&clean)));
 }
 
-static void take_info(json_t *pod, const struct http_reply *reply, const struct err *failed) {
+static bool is_proven(const struct look *look, const struct http_reply *reply) {
+    return !auth_signs(look->fan->control->hooks.auth) || !look->signs ||
+           auth_call_proves(&look->call_signed, look->id, reply->status, reply->body, reply->len,
+                            http_header(reply, "X-Signature"));
+}
+
+static void take_info(struct look *look, const struct http_reply *reply, const struct err *failed) {
     struct err err = *failed;
+    json_t *pod = look->pod;
     if (!err.kind && reply->status != 200)
         err_set(&err, ERR_REFUSED, "/info answered %d", reply->status);
+    if (!err.kind && !is_proven(look, reply))
+        err_set(&err, ERR_REFUSED, "/info is not signed by it");
     json_t *info = err.kind ? NULL
                             : json_read(reply->body, reply->len, INFO_MAX, "its /info", &err);
     if (info)
@@ -111,14 +123,22 @@ static void on_info(const struct http_reply *reply, const struct err *err, void 
     struct look *look = arg;
     look->call = NULL;
     look->fan->open--;
-    take_info(look->pod, reply, err);
+    take_info(look, reply, err);
     go_on(look->fan);
 }
 
 static void go_on(struct fan *fan) {
     for (; fan->next < fan->n && fan->open < AT_ONCE; fan->next++, fan->open++) {
         struct look *look = &fan->looks[fan->next];
+        auto_free char *target = xasprintf("X-Ochopod-Target: %s", look->id);
+        const char *headers[] = {target, NULL};
+        const struct auth *auth = fan->control->hooks.auth;
+        auth_call_sign(&look->call_signed, auth_key(auth, AUTH_READ), true, "GET", look->url,
+                       headers, NULL, 0);
         struct http_request request = {.url = look->url,
+                                       .headers = look->call_signed.headers,
+                                       .trust = auth_trust(auth),
+                                       .tls_name = auth ? auth_cluster(auth) : NULL,
                                        .connect_ms = POD_MS,
                                        .timeout_ms = POD_MS,
                                        .max_reply = INFO_MAX,
@@ -132,12 +152,6 @@ static void go_on(struct fan *fan) {
 
 // ---- the answer ----
 
-static char *url_of(const struct record *record) {
-    bool v6 = strchr(record->ip, ':');
-    return xasprintf("http://%s%s%s:%d/info", v6 ? "[" : "", record->ip, v6 ? "]" : "",
-                     record->control_port);
-}
-
 // Ourselves are not asked over the network, which may not lead back to us.
 static void plan(struct fan *fan, const char *id, json_t *pod, const json_t *own) {
     struct record *record = NULL;
@@ -148,8 +162,15 @@ static void plan(struct fan *fan, const char *id, json_t *pod, const json_t *own
         set_error(pod, err.text);
     } else if (!record->control_port) {
         set_error(pod, "its control port is not published");
+    } else if (!record_is_within_reach(record, json_text(own, "ip"))) {
+        set_error(pod, "its address is loopback and ours is not");
     } else {
-        fan->looks[fan->n++] = (struct look){.fan = fan, .url = url_of(record), .pod = pod};
+        auto_free char *base = record_url(record);
+        fan->looks[fan->n++] = (struct look){.fan = fan,
+                                             .url = xasprintf("%s/info", base),
+                                             .id = xstrdup(id),
+                                             .signs = record->signs,
+                                             .pod = pod};
     }
     record_free(record);
 }

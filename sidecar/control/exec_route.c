@@ -38,9 +38,9 @@ void exec_route(struct control *c, struct request *request) {
         reply_error(request, &err);
         return;
     }
-    struct pod_upload uploads[MULTIPART_MAX];
+    struct upload uploads[MULTIPART_MAX];
     for (size_t i = 0; i < m.n; i++)
-        uploads[i] = (struct pod_upload){m.parts[i].name, m.parts[i].data, m.parts[i].len};
+        uploads[i] = (struct upload){m.parts[i].name, m.parts[i].data, m.parts[i].len};
     struct task *task = task_begin(c, request, ms);
     task->ask = pod_tool(c->pod, line, uploads, m.n, ms, task_reply, task);
     multipart_done(&m);

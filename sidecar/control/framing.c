@@ -33,24 +33,45 @@ static void take_length(struct framing *f, const char *value, size_t len) {
     f->length = n;
 }
 
+static bool is_host(const char *s, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'z') ||
+              (s[i] >= 'A' && s[i] <= 'Z') || (s[i] && strchr(".-_:[]%~", s[i]))))
+            return false;
+    return true;
+}
+
+bool framing_is_target(const char *uri) {
+    for (; *uri; uri++)
+        if (*uri <= ' ' || *uri >= 0x7f)
+            return false;
+    return true;
+}
+
 void framing_begin(struct framing *f, size_t bytes, const char *method, const char *version,
                    size_t target) {
+    size_t line = strlen(method) + strlen(" ") + target + strlen(" ") + strlen(version);
     *f = (struct framing){
         .bytes = bytes,
-        .line = target,
-        .accounted = strlen(method) + strlen(" ") + target + strlen(" ") + strlen(version) +
-                     strlen("\r\n") + strlen("\r\n"),
+        .line = line,
+        .accounted = line + strlen("\r\n") + strlen("\r\n"),
+        .version = strcmp(version, "HTTP/1.1") == 0 || strcmp(version, "HTTP/1.0") == 0,
         .bad = !is_token(method, strlen(method)),
     };
 }
 
-void framing_add(struct framing *f, const char *key, size_t key_len, size_t gap, const char *value,
-                 size_t len) {
+void framing_add(struct framing *f, size_t ending, const char *key, size_t key_len, size_t gap,
+                 const char *value, size_t len) {
     f->headers++;
     f->accounted += key_len + gap + len + strlen("\r\n");
-    f->bad |= !is_token(key, key_len) || has_control(value, len) || gap > GAP_MAX;
+    f->bad |= ending != strlen("\r\n") || !is_token(key, key_len) || has_control(value, len) ||
+              gap > GAP_MAX;
     f->chunked |= is_name(key, key_len, "Transfer-Encoding");
     f->expect |= is_name(key, key_len, "Expect");
+    if (is_name(key, key_len, "Host")) {
+        f->hosts++;
+        f->bad |= !is_host(value, len);
+    }
     if (is_name(key, key_len, "Content-Length"))
         take_length(f, value, len);
 }
@@ -61,8 +82,10 @@ const char *framing_refuses(const struct framing *f, int *ret_status) {
         int status;
         const char *why;
     } rules[] = {
+        {!f->version, 505, "HTTP/1.0 and HTTP/1.1 only"},
         {f->bad, 400, "a malformed request line or header"},
-        {f->accounted != f->bytes, 400, "a folded header line or a NUL byte"},
+        {f->accounted != f->bytes, 400, "a folded header line, a bare LF or a NUL byte"},
+        {f->hosts > 1, 400, "more than one Host"},
         {f->lengths > 1, 400, "more than one Content-Length"},
         {f->lengths && f->chunked, 400, "Content-Length and Transfer-Encoding in one request"},
         {f->chunked, 411, "no chunked bodies: send Content-Length"},

@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "base/log.h"
 #include "sidecar/control/inner.h"
 #include <string.h>
 
@@ -35,6 +36,7 @@ void info_route(struct control *c, struct request *request) {
         c->info_made = now;
         auto_json json_t *info = info_object(c);
         char *body = json_write(info);
+        log_hide(body);
         c->info = server_keep(200, "application/json; charset=utf-8", body, strlen(body));
     }
     request_answer_kept(request, c->info);

@@ -6,6 +6,7 @@
 #include "base/inbox.h"
 #include "base/list.h"
 #include "sidecar/control/control.h"
+#include "sidecar/control/gate.h"
 #include "sidecar/control/server.h"
 
 struct fan; // a look at the whole cluster, cluster_route.c
@@ -18,6 +19,7 @@ struct control {
     struct control_hooks hooks;
     void *arg;
     struct server *server;
+    struct gate *gate;          // NULL: everybody is let in
     struct server_answer *info; // the prepared answer of /info; NULL: to be made
     int64_t info_made;
     struct fan *fan; // of all requests for /cluster that wait; NULL: none
@@ -37,6 +39,9 @@ struct control {
 // ---- routes.c ----
 struct route {
     const char *path;
+    enum gate_access access;
+    bool portal;      // only where there is one
+    bool gated;       // only where there is a gate
     bool rest;        // path ends in '/', what follows is the handler's
     unsigned methods; // enum request_method
     size_t max_body;
@@ -44,18 +49,20 @@ struct route {
 };
 enum { BODY_SMALL = 64 * 1024, BODY_LARGE = 2 * 1024 * 1024 };
 // The route of a request; NULL after it was answered 404 or 405.
-const struct route *routes_find(struct request *request);
+const struct route *routes_find(const struct control *c, struct request *request);
 
 void info_route(struct control *c, struct request *request);
 void log_route(struct control *c, struct request *request);
 void reset_route(struct control *c, struct request *request);
 void task_route(struct control *c, struct request *request);
 void exec_route(struct control *c, struct request *request);
+void shell_route(struct control *c, struct request *request);
 void cluster_route(struct control *c, struct request *request);
 void wait_route(struct control *c, struct request *request);
 void livez_route(struct control *c, struct request *request);
 void readyz_route(struct control *c, struct request *request);
 void metrics_route(struct control *c, struct request *request);
+void nonce_route(struct control *c, struct request *request);
 
 // ---- task_route.c ----
 // A request that waits for the pod: answered by task_reply, by its own clock when the budget is
@@ -64,6 +71,7 @@ struct task {
     struct request *request;
     struct pod_ask *ask;
     struct loop_timer *budget;
+    bool leader; // says it is one; believed once the pod has obeyed
 };
 struct task *task_begin(struct control *c, struct request *request, int64_t budget_ms);
 pod_reply_fn task_reply;

@@ -68,8 +68,8 @@ static char *read_boundary(const char *content_type, struct err *err) {
 }
 
 // Consumes the header of a part up to its empty line.
-static int read_header(struct span *body, char **ret_name, struct err *err) {
-    auto_free char *name = NULL;
+static int read_header(struct span *body, char **ret_name, char **ret_field, struct err *err) {
+    auto_free char *name = NULL, *field = NULL;
     for (;;) {
         size_t end = find(*body, "\r\n", 2);
         if (end == body->len)
@@ -81,13 +81,15 @@ static int read_header(struct span *body, char **ret_name, struct err *err) {
         static const char key[] = "content-disposition:";
         if (name || line.len < sizeof(key) - 1 || strncasecmp(line.s, key, sizeof(key) - 1) != 0)
             continue;
+        field = parameter(line, "name");
         name = parameter(line, "filename");
-        if (!name)
-            name = parameter(line, "name");
+        if (!name && field)
+            name = xstrdup(field);
     }
     if (!name || !*name)
         return err_set(err, ERR_USER, "a part of the body has no name");
     *ret_name = take_ptr(name);
+    *ret_field = take_ptr(field);
     return 0;
 }
 
@@ -95,13 +97,13 @@ static int read_part(struct multipart *m, struct span *body, const char *boundar
                      struct err *err) {
     if (m->n == MULTIPART_MAX)
         return err_set(err, ERR_LIMIT, "more than %d files", MULTIPART_MAX);
-    auto_free char *name = NULL;
-    if (read_header(body, &name, err))
+    auto_free char *name = NULL, *field = NULL;
+    if (read_header(body, &name, &field, err))
         return -1;
     size_t end = find(*body, boundary, strlen(boundary));
     if (end == body->len)
         return err_set(err, ERR_USER, "the body ends before its last boundary");
-    m->parts[m->n++] = (struct multipart_part){take_ptr(name), body->s, end};
+    m->parts[m->n++] = (struct multipart_part){take_ptr(name), take_ptr(field), body->s, end};
     *body = from(*body, end + strlen(boundary));
     return 0;
 }
@@ -135,7 +137,9 @@ int multipart_read(struct multipart *m, const char *content_type, const char *bo
 }
 
 void multipart_done(struct multipart *m) {
-    for (size_t i = 0; i < m->n; i++)
+    for (size_t i = 0; i < m->n; i++) {
         free(m->parts[i].name);
+        free(m->parts[i].field);
+    }
     m->n = 0;
 }

@@ -9,6 +9,7 @@ enum { MULTIPART_MAX = 64 };
 
 struct multipart_part {
     char *name;       // the file's name, else the field's
+    char *field;      // NULL: none
     const void *data; // borrowed from the body
     size_t len;
 };

@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
 #include "sidecar/control/inner.h"
@@ -21,6 +22,7 @@ int reply_status(enum err_kind kind) {
 
 void reply_json(struct request *request, int status, const json_t *j) {
     char *body = j ? json_write(j) : xstrdup("{}");
+    log_hide(body);
     request_answer(request, status, JSON, body, strlen(body));
 }
 
@@ -29,7 +31,9 @@ static char *error_body(const char *text) {
     reply_add_utf8(&clean, text, strlen(text));
     auto_json json_t *j = json_object();
     CHECK(json_object_set_new(j, "error", json_string(text_str(&clean))) == 0);
-    return json_write(j);
+    char *body = json_write(j);
+    log_hide(body);
+    return body;
 }
 
 void reply_error(struct request *request, const struct err *err) {

@@ -7,20 +7,69 @@
 enum { READ = METHOD_GET | METHOD_POST };
 
 static const struct route routes[] = {
-    {.path = "/info", .methods = READ, .max_body = BODY_SMALL, .serve = info_route},
-    {.path = "/log", .methods = READ, .max_body = BODY_SMALL, .serve = log_route},
-    {.path = "/reset", .methods = METHOD_POST, .max_body = BODY_SMALL, .serve = reset_route},
+    {.path = "/info",
+     .access = GATE_READ,
+     .methods = READ,
+     .max_body = BODY_SMALL,
+     .serve = info_route},
+    {.path = "/log",
+     .access = GATE_READ,
+     .methods = READ,
+     .max_body = BODY_SMALL,
+     .serve = log_route},
+    {.path = "/reset",
+     .access = GATE_STEER,
+     .methods = METHOD_POST,
+     .max_body = BODY_SMALL,
+     .serve = reset_route},
     {.path = "/control/",
+     .access = GATE_CONTROL,
      .rest = true,
      .methods = METHOD_POST,
      .max_body = BODY_LARGE,
      .serve = task_route},
-    {.path = "/exec", .methods = METHOD_POST, .max_body = BODY_LARGE, .serve = exec_route},
-    {.path = "/cluster", .methods = METHOD_GET, .max_body = BODY_SMALL, .serve = cluster_route},
-    {.path = "/wait", .methods = METHOD_GET, .max_body = BODY_SMALL, .serve = wait_route},
-    {.path = "/livez", .methods = METHOD_GET, .max_body = BODY_SMALL, .serve = livez_route},
-    {.path = "/readyz", .methods = METHOD_GET, .max_body = BODY_SMALL, .serve = readyz_route},
-    {.path = "/metrics", .methods = METHOD_GET, .max_body = BODY_SMALL, .serve = metrics_route},
+    {.path = "/exec",
+     .access = GATE_STEER,
+     .methods = METHOD_POST,
+     .max_body = BODY_LARGE,
+     .serve = exec_route},
+    {.path = "/shell",
+     .access = GATE_STEER,
+     .portal = true,
+     .methods = METHOD_POST,
+     .max_body = BODY_LARGE,
+     .serve = shell_route},
+    {.path = "/cluster",
+     .access = GATE_READ,
+     .methods = METHOD_GET,
+     .max_body = BODY_SMALL,
+     .serve = cluster_route},
+    {.path = "/wait",
+     .access = GATE_READ,
+     .methods = METHOD_GET,
+     .max_body = BODY_SMALL,
+     .serve = wait_route},
+    {.path = "/livez",
+     .access = GATE_OPEN,
+     .methods = METHOD_GET,
+     .max_body = BODY_SMALL,
+     .serve = livez_route},
+    {.path = "/readyz",
+     .access = GATE_OPEN,
+     .methods = METHOD_GET,
+     .max_body = BODY_SMALL,
+     .serve = readyz_route},
+    {.path = "/metrics",
+     .access = GATE_READ,
+     .methods = METHOD_GET,
+     .max_body = BODY_SMALL,
+     .serve = metrics_route},
+    {.path = "/nonce",
+     .access = GATE_OPEN,
+     .gated = true,
+     .methods = METHOD_GET,
+     .max_body = BODY_SMALL,
+     .serve = nonce_route},
 };
 
 // As Ochopod: a trailing slash is another path, and /control/ without a task is none.
@@ -35,10 +84,11 @@ static const char *methods_of(const struct route *route) {
     return route->methods == READ ? "GET, POST" : route->methods == METHOD_POST ? "POST" : "GET";
 }
 
-const struct route *routes_find(struct request *request) {
+const struct route *routes_find(const struct control *c, struct request *request) {
     const char *path = request_path(request);
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-        if (!serves(&routes[i], path))
+        if (!serves(&routes[i], path) || (routes[i].portal && !c->hooks.portal) ||
+            (routes[i].gated && !c->gate))
             continue;
         if (routes[i].methods & (unsigned)request_method(request))
             return &routes[i];

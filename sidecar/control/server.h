@@ -21,11 +21,17 @@ struct server_events {
     // then read and dropped); on_request does not come then.
     size_t (*on_head)(struct request *request, void *arg);
     void (*on_request)(struct request *request, void *arg);
+    // A piece of a body that is kept, as it comes; NULL where nobody looks.
+    void (*on_body)(struct request *request, const void *data, size_t len, void *arg);
+    // What is about to be answered; may add headers to it. body is NULL of a stream. NULL: nobody.
+    void (*on_answer)(struct request *request, int status, const void *body, size_t len, void *arg);
 };
 
-// listen: a literal address, port 0: any. Every limit is control.h's.
-int server_open(struct loop *loop, const char *listen, int port, const struct server_events *events,
-                void *arg, struct server **ret, struct err *err) must_check;
+// listen: a literal address, port 0: any. tls: TLS 1.3, with what base/tls shows. Every limit is
+// control.h's.
+int server_open(struct loop *loop, const char *listen, int port, bool tls,
+                const struct server_events *events, void *arg, struct server **ret,
+                struct err *err) must_check;
 int server_bound_port(const struct server *server); // the one it got
 // Requests that wait are gone for their owners and answered 503; what can be sent at once is.
 // Takes NULL.
@@ -34,11 +40,23 @@ void server_close(struct server *server);
 uint64_t server_answered(const struct server *server, int status);
 size_t server_connections(const struct server *server);
 
+// Whoever asked is one whose address keeps places when they become scarce: a leader that was heard.
+void request_from_peer(struct request *request);
 enum request_method request_method(const struct request *request);
-const char *request_path(const struct request *request);               // raw, without the query
+const char *request_method_name(const struct request *request);
+const char *request_path(const struct request *request);   // raw, without the query
+const char *request_target(const struct request *request); // raw, with it
+int request_header_count(struct request *request, const char *name);
 const char *request_header(struct request *request, const char *name); // NULL when missing
 const char *request_query(struct request *request, const char *name);  // NULL missing, "" bare
 const char *request_body(const struct request *request, size_t *ret_len);
+
+// What somebody knows of a request, released with it. Once.
+void request_attach(struct request *request, void *data, void (*release)(void *data));
+void *request_attached(const struct request *request); // NULL: nothing
+// Of the answer to come; name is static, value is taken. At most REQUEST_EXTRAS.
+enum { REQUEST_EXTRAS = 4 };
+void request_add_header(struct request *request, const char *name, char *value);
 
 // The client left, or the server closes: forget the request, do not answer it. One listener.
 void request_on_gone(struct request *request, void (*fn)(void *arg), void *arg);

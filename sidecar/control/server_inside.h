@@ -3,12 +3,15 @@
 #pragma once
 #include "base/list.h"
 #include "base/text.h"
+#include "sidecar/control/crowd.h"
 #include "sidecar/control/server.h"
 #include <microhttpd.h>
 
 enum {
     SERVER_HEADER_MS = 5000, // from the connection, or a request's first line, to its empty line
     SERVER_BODY_MS = 30000,  // from there to the end of the body; the same for a reply to be taken
+    SERVER_BODY_RATE = 16,   // bytes a millisecond (KiB a second) that a body must come at,
+                             // after the first SERVER_HEADER_MS
     SERVER_IDLE_MS = 15000,  // from a reply to the end of the next header
     SERVER_STATUS_MIN = 100,
     SERVER_STATUS_MAX = 600,
@@ -16,8 +19,8 @@ enum {
 static const int64_t SERVER_NEVER = INT64_MAX;
 
 struct connection {
-    struct link link;
-    int fd; // microhttpd's
+    struct crowd_member member; // first
+    int fd;                     // microhttpd's
     int64_t deadline;
 };
 
@@ -30,9 +33,9 @@ struct server {
     struct loop_fd *watch; // of microhttpd's epoll
     struct loop_timer *again, *sweep;
     struct loop_turn *turn;
-    struct link connections; // struct connection
-    struct link waiting;     // struct request, suspended
-    size_t connected, buffered;
+    struct crowd crowd;  // members are struct connection
+    struct link waiting; // struct request, suspended
+    size_t buffered;
     bool closing;
     bool resumed; // microhttpd has to look at it, and no descriptor says so
     uint64_t answered[SERVER_STATUS_MAX - SERVER_STATUS_MIN];
@@ -53,8 +56,18 @@ struct request {
     struct connection *connection;
     struct MHD_Connection *mhd;
     const char *path, *method;
+    char *target; // of the request line, as it came
+    void *attached;
+    void (*release)(void *attached);
+    struct {
+        const char *name;
+        char *value;
+    } extra[REQUEST_EXTRAS]; // headers of the answer
+    size_t extras;
     struct text body;
-    size_t body_max, line_len;
+    size_t body_max, line_len, received; // received: of the body, kept or not
+    int64_t body_began;
+    bool odd_target; // bytes in the request line that no target has
     enum phase phase;
     struct loop_fd *watch; // tells when the client leaves while SUSPENDED
     void (*gone)(void *arg);

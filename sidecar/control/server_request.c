@@ -2,7 +2,9 @@
 #include "base/own.h"
 #include "sidecar/control/framing.h"
 #include "sidecar/control/server_inside.h"
+#include <poll.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     DROPPED_BODY = 8 * 1024 * 1024,     // a refused body up to this is read, so that the refusal
@@ -24,11 +26,13 @@ static struct MHD_Response *response_make(const char *type, char *body, size_t l
 struct server_answer {
     struct MHD_Response *response;
     int status;
+    const char *type, *body; // in the response
+    size_t len;
 };
 
 struct server_answer *server_keep(int status, const char *type, char *body, size_t len) {
     struct server_answer *answer = xnew(struct server_answer);
-    *answer = (struct server_answer){response_make(type, body, len), status};
+    *answer = (struct server_answer){response_make(type, body, len), status, type, body, len};
     return answer;
 }
 
@@ -47,8 +51,28 @@ static void wake(struct request *request) {
     request->server->resumed = true;
 }
 
+void request_add_header(struct request *request, const char *name, char *value) {
+    CHECK(request->extras < REQUEST_EXTRAS);
+    request->extra[request->extras].name = name;
+    request->extra[request->extras++].value = value;
+}
+
+static void tell(struct request *request, int status, const void *body, size_t len) {
+    struct server *server = request->server;
+    if (server->events.on_answer)
+        server->events.on_answer(request, status, body, len, server->arg);
+}
+
+static void add_extras(const struct request *request, struct MHD_Response *response) {
+    for (size_t i = 0; i < request->extras; i++)
+        CHECK(MHD_add_response_header(response, request->extra[i].name, request->extra[i].value) ==
+              MHD_YES);
+}
+
 static void settle(struct request *request, int status, struct MHD_Response *response, bool kept) {
     CHECK(request->phase == HANDED || request->phase == SUSPENDED);
+    if (!kept)
+        add_extras(request, response);
     bool suspended = request->phase == SUSPENDED;
     request->phase = ANSWERED;
     request->response = response;
@@ -60,10 +84,12 @@ static void settle(struct request *request, int status, struct MHD_Response *res
 }
 
 void request_answer(struct request *request, int status, const char *type, char *body, size_t len) {
+    tell(request, status, body, len);
     settle(request, status, response_make(type, body, len), false);
 }
 
 void request_refuse(struct request *request, int status, const char *allow, char *json) {
+    tell(request, status, json, strlen(json));
     struct MHD_Response *response = response_make("application/json; charset=utf-8", json,
                                                   strlen(json));
     if (allow)
@@ -74,6 +100,13 @@ void request_refuse(struct request *request, int status, const char *allow, char
 void request_answer_kept(struct request *request, const struct server_answer *answer) {
     // Suspended, it would be queued later, when the owner may have dropped it.
     CHECK(request->phase == HANDED);
+    tell(request, answer->status, answer->body, answer->len);
+    if (request->extras) { // one of its own: others must not get these headers
+        char *copy = xcalloc(1, answer->len + 1);
+        memcpy(copy, answer->body, answer->len);
+        settle(request, answer->status, response_make(answer->type, copy, answer->len), false);
+        return;
+    }
     settle(request, answer->status, answer->response, true);
 }
 
@@ -87,6 +120,7 @@ static enum MHD_Result queue_answer(struct request *request) {
     struct server *server = request->server;
     CHECK(request->status >= SERVER_STATUS_MIN && request->status < SERVER_STATUS_MAX);
     server->answered[request->status - SERVER_STATUS_MIN]++;
+    crowd_busy(&server->crowd, &request->connection->member, true);
     request->connection->deadline = loop_now(server->loop) + SERVER_BODY_MS;
     enum MHD_Result ok = MHD_queue_response(request->mhd, (unsigned)request->status,
                                             request->response);
@@ -118,9 +152,16 @@ static void suspend(struct request *request) {
     request->phase = SUSPENDED;
     request->connection->deadline = SERVER_NEVER;
     list_append(&server->waiting, &request->link);
+    crowd_busy(&server->crowd, &request->connection->member, true);
     MHD_suspend_connection(request->mhd);
     request->watch = loop_fd_start(server->loop, request->connection->fd, LOOP_GONE, on_left,
                                    request);
+}
+
+// What lay in the socket while this process was stopped may have nobody who waits for it.
+static bool has_left(const struct request *request) {
+    struct pollfd it = {.fd = request->connection->fd, .events = POLLRDHUP};
+    return poll(&it, 1, 0) == 1;
 }
 
 void request_on_gone(struct request *request, void (*fn)(void *arg), void *arg) {
@@ -152,6 +193,7 @@ static ssize_t on_more(void *cls, uint64_t pos, char *buf, size_t max) {
 }
 
 void request_stream(struct request *request, const char *type) {
+    tell(request, MHD_HTTP_OK, NULL, 0);
     struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096,
                                                                       on_more, request, NULL);
     CHECK(response);
@@ -193,8 +235,50 @@ enum request_method request_method(const struct request *request) {
     return strcmp(request->method, MHD_HTTP_METHOD_POST) == 0 ? METHOD_POST : METHOD_OTHER;
 }
 
+const char *request_method_name(const struct request *request) {
+    return request->method;
+}
+
+void request_from_peer(struct request *request) {
+    crowd_trust(&request->server->crowd, &request->connection->member);
+}
+
 const char *request_path(const struct request *request) {
     return request->path;
+}
+
+const char *request_target(const struct request *request) {
+    return request->target;
+}
+
+struct counting {
+    const char *name;
+    int n;
+};
+
+static enum MHD_Result count_one(void *cls, enum MHD_ValueKind kind, const char *key,
+                                 const char *value) {
+    (void)kind;
+    (void)value;
+    struct counting *counting = cls;
+    counting->n += strcasecmp(key, counting->name) == 0;
+    return MHD_YES;
+}
+
+int request_header_count(struct request *request, const char *name) {
+    struct counting counting = {.name = name};
+    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, count_one, &counting);
+    return counting.n;
+}
+
+void request_attach(struct request *request, void *data, void (*release)(void *data)) {
+    CHECK(!request->attached);
+    request->attached = data;
+    request->release = release;
+}
+
+void *request_attached(const struct request *request) {
+    return request->attached;
 }
 
 const char *request_header(struct request *request, const char *name) {
@@ -219,12 +303,20 @@ static char *complaint(const char *text) {
     return xasprintf("{\"error\":\"%s\"}", text);
 }
 
+struct header_walk {
+    struct framing *f;
+    const char *end; // of what was seen last
+};
+
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key,
                                  size_t key_len, const char *value, size_t len) {
     (void)kind;
     // Both lie where they were received, so what is between them is what was sent.
+    struct header_walk *walk = cls;
+    size_t ending = (size_t)((uintptr_t)key - (uintptr_t)walk->end);
     size_t gap = value ? (size_t)((uintptr_t)value - (uintptr_t)key) - key_len : SIZE_MAX;
-    framing_add(cls, key, key_len, gap, value ? value : "", value ? len : 0);
+    framing_add(walk->f, ending, key, key_len, gap, value ? value : "", value ? len : 0);
+    walk->end = value ? value + len : key + key_len;
     return MHD_YES;
 }
 
@@ -232,7 +324,12 @@ static void read_framing(struct request *request, const char *version, struct fr
     const union MHD_ConnectionInfo *size = MHD_get_connection_info(
         request->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     framing_begin(f, size ? size->header_size : 0, request->method, version, request->line_len);
-    MHD_get_connection_values_n(request->mhd, MHD_HEADER_KIND, on_header, f);
+    f->bad |= request->odd_target;
+    struct header_walk walk = {f, version + strlen(version)};
+    MHD_get_connection_values_n(request->mhd, MHD_HEADER_KIND, on_header, &walk);
+    // Behind the last value two line ends are left, over which microhttpd has written zeros.
+    static const char ends[sizeof "\r\n\r\n" - 1];
+    f->bad |= f->accounted == f->bytes && memcmp(walk.end, ends, sizeof ends) != 0;
 }
 
 // Answers true when the request must not be believed any further; the connection ends with it.
@@ -268,8 +365,16 @@ void *server_on_line(void *cls, const char *uri, struct MHD_Connection *mhd) {
     request->connection = info->socket_context;
     request->connection->deadline = loop_now(server->loop) + SERVER_HEADER_MS;
     request->line_len = strlen(uri);
+    request->target = xstrdup(uri);
+    request->odd_target = !framing_is_target(uri);
     list_init(&request->link);
     return request;
+}
+
+// A body that comes slower than it may is over before its 30 s are.
+static int64_t body_deadline(const struct request *request) {
+    int64_t ms = SERVER_HEADER_MS + (int64_t)(request->received / SERVER_BODY_RATE);
+    return request->body_began + (ms < SERVER_BODY_MS ? ms : SERVER_BODY_MS);
 }
 
 // The header is complete. A POST that is refused may be answered before its body; any other method
@@ -279,7 +384,8 @@ static enum MHD_Result take_head(struct request *request, const char *version) {
     struct framing f;
     read_framing(request, version, &f);
     request->phase = HANDED;
-    request->connection->deadline = loop_now(server->loop) + SERVER_BODY_MS;
+    request->body_began = loop_now(server->loop);
+    request->connection->deadline = body_deadline(request);
     bool fatal = refuse_framing(request, &f);
     if (!fatal)
         request->body_max = server->events.on_head(request, server->arg);
@@ -294,6 +400,8 @@ static enum MHD_Result take_head(struct request *request, const char *version) {
 }
 
 static void take_body(struct request *request, const char *data, size_t len) {
+    request->received += len;
+    request->connection->deadline = body_deadline(request);
     if (request->phase != READING)
         return;
     struct server *server = request->server;
@@ -304,6 +412,8 @@ static void take_body(struct request *request, const char *data, size_t len) {
     } else {
         text_addn(&request->body, data, len);
         server->buffered += len;
+        if (server->events.on_body)
+            server->events.on_body(request, data, len, server->arg);
     }
 }
 
@@ -320,6 +430,10 @@ static enum MHD_Result take_end(struct request *request) {
         return MHD_NO;
     if (request->phase == ANSWERED)
         return queue_answer(request);
+    if (has_left(request)) {
+        lose(request); // before anything begins
+        return MHD_NO;
+    }
     suspend(request);
     return MHD_YES;
 }
@@ -357,10 +471,16 @@ void server_on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
     loop_fd_stop(&request->watch);
     list_remove(&request->link);
     server->buffered -= request->body.len;
+    crowd_busy(&server->crowd, &request->connection->member, false);
     request->connection->deadline = loop_now(server->loop) + SERVER_IDLE_MS;
     release_response(request);
     text_done(&request->stream.text);
     text_done(&request->body);
+    if (request->attached)
+        request->release(request->attached);
+    for (size_t i = 0; i < request->extras; i++)
+        free(request->extra[i].value);
+    free(request->target);
     free(request);
 }
 

@@ -21,6 +21,8 @@ static void task_free(struct task *task) {
 void task_reply(const json_t *answer, const struct err *err, void *arg) {
     struct task *task = arg;
     task->ask = NULL;
+    if (!err->kind && task->leader)
+        request_from_peer(task->request);
     if (err->kind)
         reply_error(task->request, err);
     else
@@ -109,6 +111,9 @@ static int read_headers(struct request *request, struct pod_request *ask, char *
         return err_set(err, ERR_USER, "X-Ochopod-Target must be a pod's id");
     ask->body = request_body(request, &ask->body_len);
     ask->scope = ask->body_len ? POD_ORIGINAL : POD_OPERATOR;
+    enum auth_role role;
+    if (gate_signed(request, &role) && role == AUTH_OPERATOR)
+        ask->scope = POD_OPERATOR; // whose `signal` may have a body
     return read_epoch(request, ask, ret_tree, err);
 }
 
@@ -123,5 +128,6 @@ void task_route(struct control *c, struct request *request) {
     log_debug("control task=%s scope=%d epoch=%" PRId64 " round=%" PRId64 " budget=%" PRId64 "ms",
               pod_task_names[ask.task], (int)ask.scope, ask.epoch, ask.round, ask.budget_ms);
     struct task *task = task_begin(c, request, ask.budget_ms);
+    task->leader = ask.scope == POD_LEADER;
     task->ask = pod_request(c->pod, &ask, task_reply, task);
 }

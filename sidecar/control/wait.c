@@ -17,6 +17,7 @@ struct wait {
     struct loop_timer *timeout;
     char *state;              // "running" "stopped" "dead" "ready", "" any
     int64_t generation, pods; // at least; -1, 0: any
+    bool over;                // the time is; what is being read is looked at first
 };
 
 static void wait_free(struct wait *w) {
@@ -36,13 +37,20 @@ static json_t *describe(struct control *c, int64_t pods) {
     return j;
 }
 
-static void on_timeout(void *arg) {
-    struct wait *w = arg;
+static void give_up(struct wait *w) {
     struct control *c = w->control;
     auto_json json_t *j = describe(c, -1);
     json_object_set_new(j, "error", json_string("not so within the timeout"));
     reply_json(w->request, 408, j);
     wait_free(w);
+}
+
+// Each is looked at once at least: a timeout of 0 asks whether it is so.
+static void on_timeout(void *arg) {
+    struct wait *w = arg;
+    w->over = w->pods && w->control->waits.reading;
+    if (!w->over)
+        give_up(w);
 }
 
 static void on_gone(void *arg) {
@@ -89,6 +97,11 @@ static void look_later(struct control *c) {
 static void on_read(struct control *c, const json_t *answer, const struct err *err) {
     c->waits.reading = false;
     look(c, err->kind ? -1 : (int64_t)json_object_size(json_object_get(answer, "snapshot")));
+    struct wait *w;
+    list_each(w, &c->waits.list, struct wait, link) {
+        if (w->over)
+            give_up(w);
+    }
     look_later(c);
 }
 
@@ -134,6 +147,6 @@ void wait_route(struct control *c, struct request *request) {
     *w = read;
     list_append(&c->waits.list, &w->link);
     request_on_gone(request, on_gone, w);
+    wait_changed(c); // the first look comes before a timeout of 0
     loop_timer_start(c->loop, &w->timeout, seconds * 1000, on_timeout, w);
-    wait_changed(c);
 }

@@ -5,6 +5,8 @@
 #include "base/own.h"
 #include "base/text.h"
 #include "sidecar/coordinator/coordinator_fsm.h"
+#include "sidecar/coordinator/glance.h"
+#include "sidecar/coordinator/guard.h"
 #include "sidecar/coordinator/leaving.h"
 #include "sidecar/coordinator/nodes.h"
 #include "sidecar/coordinator/reading.h"
@@ -30,7 +32,10 @@ struct coordinator {
     enum coordinator_state_name state;
     bool stands;   // may lead
     bool attached; // as was told
+    bool alone;    // zk: none
+    bool entered;  // was registered once, or goes on for a worker that was
     struct zk *zk;
+    struct guard *guard;
     struct registration *registration;
     struct lock *lock;
     struct lock *released; // being taken back; another one waits for that
@@ -42,7 +47,7 @@ struct coordinator {
     char *status;
     struct nodes *nodes;
     struct closing *closing;
-    struct link readings;
+    struct link readings, glances;
     struct loop_timer *pause, *lease, *again, *deposed;
     struct err why; // we failed
     enum coordinator_event waiting[WAITING];
@@ -121,6 +126,7 @@ static void on_zk(enum zk_state state, void *arg) {
 static void on_registered(const char *path, int64_t seq, void *arg) {
     struct coordinator *c = arg;
     log_info("coordinator %s registered=%s seq=%lld", c->name, path, (long long)seq);
+    c->entered = true;
     if (c->seq != seq) {
         c->seq = seq;
         c->events->on_seq(seq, c->arg);
@@ -130,7 +136,13 @@ static void on_registered(const char *path, int64_t seq, void *arg) {
 
 static void on_failed(const struct err *err, void *arg) {
     struct coordinator *c = arg;
-    (void)err_copy(&c->why, err);
+    if (err->code == ZK_NO_AUTH)
+        err_code(&c->why, err->kind, err->code,
+                 "ZooKeeper: %s: put the credentials that it was made with into zk://, or set "
+                 "`zk_acl: open`, or take another namespace",
+                 err->text);
+    else
+        (void)err_copy(&c->why, err);
     happen(c, COORDINATOR_FAILED);
 }
 
@@ -234,9 +246,11 @@ static void let_go(struct coordinator *c) {
     loop_timer_stop(&c->lease);
     loop_timer_stop(&c->again);
     reading_detach_all(&c->readings);
+    glance_detach_all(&c->glances);
     lock_free(c->lock);
     lock_free(c->released);
     c->lock = c->released = NULL;
+    guard_free(&c->guard);
     registration_free(c->registration);
     c->registration = NULL;
     leaving_free(&c->leaving);
@@ -296,9 +310,11 @@ static void pause_a_while(struct coordinator *c) {
 }
 
 static void connect_zk(struct coordinator *c) {
-    const struct zk_config config = {.servers = c->servers,
+    const struct zk_config config = {.kept = c->alone ? c->config.spec->state_dir : NULL,
+                                     .servers = c->servers,
                                      .session_ms = (int)c->config.spec->session,
                                      .auth = c->auth,
+                                     .open = c->config.spec->zk_acl == ZK_ACL_OPEN,
                                      .known = c->known};
     struct err err = ERR_INIT;
     loop_timer_stop(&c->pause);
@@ -308,11 +324,29 @@ static void connect_zk(struct coordinator *c) {
     happen(c, COORDINATOR_FAILED);
 }
 
-static void enlist(struct coordinator *c) {
+static void enter(struct coordinator *c) {
     static const struct registration_events events = {.on_registered = on_registered,
                                                       .on_failed = on_failed};
     c->registration = registration_create(c->loop, c->zk, c->root, c->config.pod_id,
                                           c->config.facts, c->seq, &events, c);
+    registration_persist(c->registration, c->entered);
+}
+
+static void on_guarded(const struct err *err, void *arg) {
+    struct coordinator *c = arg;
+    c->guard = NULL;
+    if (err->kind != ERR_NONE)
+        on_failed(err, c);
+    else
+        enter(c);
+}
+
+// At the start alone: what becomes of them later is an alarm and no reason to give up a workload.
+static void enlist(struct coordinator *c) {
+    if (zk_is_guarded(c->zk) && !c->entered)
+        c->guard = guard_start(c->loop, c->zk, c->root, on_guarded, c);
+    else
+        enter(c);
 }
 
 static void attach(struct coordinator *c) {
@@ -325,6 +359,7 @@ static void attach(struct coordinator *c) {
 
 static void lead(struct coordinator *c) {
     const struct leader_config config = {.spec = c->config.spec,
+                                         .auth = c->config.auth,
                                          .root = c->root,
                                          .namespace_ = c->config.namespace_,
                                          .pod_id = c->config.pod_id,
@@ -346,6 +381,8 @@ static void on_left(void *arg) {
 static void leave(struct coordinator *c) {
     loop_timer_stop(&c->pause);
     loop_timer_stop(&c->again);
+    registration_free(c->registration); // else it would register again
+    c->registration = NULL;
     c->leaving = leaving_start(c->loop, c->zk, c->root, c->config.pod_id, on_left, c);
 }
 
@@ -427,25 +464,25 @@ struct coordinator *coordinator_create(struct loop *loop, struct http *http,
                 "zk://host:2181,host:2181/path");
         return NULL;
     }
-    if (strcmp(config->zk_url, "none") == 0) {
-        err_set(err, ERR_USER, "zk: none, a cluster of one without ZooKeeper, is not there yet");
-        return NULL;
-    }
-    if (zk_parse_url(config->zk_url, &servers, &auth, err))
+    bool alone = strcmp(config->zk_url, "none") == 0;
+    if (!alone && zk_parse_url(config->zk_url, &servers, &auth, err))
         return NULL;
     struct coordinator *c = xnew(struct coordinator);
     c->loop = loop;
     c->http = http;
     c->config = *config;
+    c->alone = alone;
     c->servers = take_ptr(servers);
     c->auth = take_ptr(auth);
     c->root = zk_cluster_path(config->namespace_, config->cluster);
     c->name = xasprintf("%s.%s", config->namespace_, config->cluster);
     c->seq = config->seq;
+    c->entered = config->resumed;
     c->stands = true;
     c->events = events;
     c->arg = arg;
     list_init(&c->readings);
+    list_init(&c->glances);
     keep_secret(c->auth);
     loop_timer_start(loop, &c->pause, 0, on_pause, c);
     return c;
@@ -481,6 +518,12 @@ void coordinator_read(struct coordinator *c, coordinator_read_fn *fn, void *arg)
     reading_start(&c->readings, c->loop, c->zk, c->root, fn, arg);
 }
 
+void coordinator_read_node(struct coordinator *c, const char *name, bool fresh,
+                           coordinator_node_fn *fn, void *arg) {
+    auto_free char *path = xasprintf("%s/%s", c->root, name);
+    glance_start(&c->glances, c->loop, c->zk, path, fresh, fn, arg);
+}
+
 void coordinator_leave(struct coordinator *c, void (*done)(void *arg), void *arg) {
     c->left = done;
     c->left_arg = arg;
@@ -495,6 +538,7 @@ void coordinator_free(struct coordinator *c) {
     loop_timer_stop(&c->deposed);
     close_session(c);
     reading_free_all(&c->readings);
+    glance_free_all(&c->glances);
     if (c->closing)
         c->closing->coordinator = NULL;
     json_decref(c->record);

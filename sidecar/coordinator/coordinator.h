@@ -9,6 +9,7 @@
 // back and does not stand again (coordinator_stand). Events may call anything here but
 // coordinator_free.
 #pragma once
+#include "sidecar/auth/auth.h"
 #include "sidecar/cluster/record.h"
 #include "sidecar/leader/leader.h"
 #include "sidecar/spec/spec.h"
@@ -29,7 +30,9 @@ struct coordinator_config {
     const char *zk_url; // from spec or binding
     const char *namespace_, *cluster, *pod_id;
     const struct record_facts *facts;
-    int64_t seq; // -1: none yet
+    int64_t seq;             // -1: none yet
+    bool resumed;            // the start was accepted before: what refuses us is an alarm
+    const struct auth *auth; // what signs as a leader; NULL: nothing
     // The leader's probe, passed on to it (leader.h); NULL: none.
     void (*probe)(const json_t *view,
                   void (*fn)(const char *line, const struct err *err, void *arg), void *fn_arg,
@@ -57,6 +60,12 @@ const char *coordinator_status(const struct coordinator *c); // the status line;
 // Once, unless we are freed before; never inside the call. ERR_DETACHED without a connection.
 typedef void coordinator_read_fn(const json_t *answer, const struct err *err, void *arg);
 void coordinator_read(struct coordinator *c, coordinator_read_fn *fn, void *arg);
+// One of the cluster's nodes as it stands, "proposal": its bytes, borrowed. fresh: not from a
+// server that lags behind what was written when it is asked. ERR_ABSENT: there is none. Once,
+// unless we are freed before; never inside the call. ERR_DETACHED without a connection.
+typedef void coordinator_node_fn(const char *data, size_t len, const struct err *err, void *arg);
+void coordinator_read_node(struct coordinator *c, const char *name, bool fresh,
+                           coordinator_node_fn *fn, void *arg);
 // What /leader said last (a watch keeps it): {"epoch", "round", "generation", "hash"...}; borrowed
 // until the loop turns, NULL when it is not known.
 const json_t *coordinator_leader_record(const struct coordinator *c);

@@ -25,13 +25,16 @@ struct entry {
 
 static const struct entry table[COORDINATOR_STATES][COORDINATOR_EVENTS] = {
     [COORDINATOR_ABSENT] = {
-        [COORDINATOR_OPEN] = GO(CONNECTING, FX(CONNECT)),
-        [COORDINATOR_RESET] = GO(CONNECTING, FX(CONNECT)),
+        [COORDINATOR_OPEN] = GO(CONNECTING, FX(CONNECT)), // a reset meanwhile waits for it
         [COORDINATOR_LEAVE] = GO(LEAVING, FX(LEAVE)),
     },
     [COORDINATOR_CONNECTING] = {
         [COORDINATOR_CONNECTED] = GO(REGISTERING, FX(REGISTER)),
-        SESSION(0),
+        [COORDINATOR_LOST] = GO(ABSENT, FX(DROP) | FX(PAUSE)),
+        // Reset again and again, it would have more sessions to close than threads to do it.
+        [COORDINATOR_RESET] = GO(ABSENT, FX(DROP) | FX(PAUSE)),
+        [COORDINATOR_FAILED] = GO(FAILING, FX(FAIL)),
+        [COORDINATOR_LEAVE] = GO(LEAVING, FX(LEAVE)),
     },
     [COORDINATOR_REGISTERING] = {
         [COORDINATOR_REGISTERED] = GO(FOLLOWING, FX(ATTACH) | FX(STAND)),

@@ -69,7 +69,7 @@ static void on_pods(char *const *names, size_t n, const struct err *err, void *a
         finish(l);
 }
 
-// Asked for before the pods and answered before them.
+// Asked for before the pods that are left and answered before them.
 static void on_snapshot(const char *data, size_t len, const struct zk_stat *stat,
                         const struct err *err, void *arg) {
     struct leaving *l = arg;
@@ -81,10 +81,28 @@ static void on_snapshot(const char *data, size_t len, const struct zk_stat *stat
     l->version = full ? stat->version : -1;
 }
 
+// Our own record goes first: of several that leave at once, whoever's goes last sees nobody.
+static void on_ours(char *const *names, size_t n, const struct err *err, void *arg) {
+    struct leaving *l = arg;
+    auto_free char *snapshot = xasprintf("%s/snapshot", l->root);
+    auto_free char *pods = xasprintf("%s/pods", l->root);
+    l->list = NULL;
+    if (err->kind != ERR_NONE) {
+        finish(l);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        auto_free char *ours = xasprintf("%s/%s", pods, names[i]);
+        if (text_starts(names[i], l->prefix))
+            zk_delete(l->zk, ours, ZK_ANY_VERSION, NULL, NULL);
+    }
+    l->read = zk_get(l->zk, snapshot, on_snapshot, l);
+    l->list = zk_names(l->zk, pods, on_pods, l);
+}
+
 struct leaving *leaving_start(struct loop *loop, struct zk *zk, const char *root,
                               const char *pod_id, void (*done)(void *arg), void *arg) {
     struct leaving *l = xnew(struct leaving);
-    auto_free char *snapshot = xasprintf("%s/snapshot", root);
     auto_free char *pods = xasprintf("%s/pods", root);
     bool there = zk && zk_state(zk) == ZK_CONNECTED;
     l->zk = zk;
@@ -93,9 +111,7 @@ struct leaving *leaving_start(struct loop *loop, struct zk *zk, const char *root
     l->done = done;
     l->arg = arg;
     loop_timer_start(loop, &l->deadline, there ? BUDGET_MS : 0, finish, l);
-    if (there) {
-        l->read = zk_get(zk, snapshot, on_snapshot, l);
-        l->list = zk_names(zk, pods, on_pods, l);
-    }
+    if (there)
+        l->list = zk_names(zk, pods, on_ours, l);
     return l;
 }

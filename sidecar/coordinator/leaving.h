@@ -1,5 +1,6 @@
-// Leaving in good order: whoever finds no other pod in the cluster empties /snapshot and /hash, so
-// that dependants learn that nobody is left and the next pod to come configures anew. It is written
+// Leaving in good order: our record is deleted, and whoever then finds no pod in the cluster
+// empties /snapshot and /hash, so that dependants learn that nobody is left and the next pod to
+// come configures anew; of several that leave at once the last to delete sees nobody. It is written
 // only on top of the snapshot that was read before the pods were listed: a leader that came
 // meanwhile has the last word. Private to the folder; loop thread.
 #pragma once

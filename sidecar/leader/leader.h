@@ -7,6 +7,7 @@
 #pragma once
 #include "base/http.h"
 #include "base/loop.h"
+#include "sidecar/auth/auth.h"
 #include "sidecar/cluster/cluster.h"
 #include "sidecar/runner/runner.h"
 #include "sidecar/spec/spec.h"
@@ -18,8 +19,9 @@ struct leader_config {
     const char *root;       // "/ochopod/clusters/ns.cluster"
     const char *namespace_; // for relative dependencies
     const char *pod_id;
-    const char *lock_path; // our lock node
-    int64_t epoch;         // its czxid
+    const char *lock_path;   // our lock node
+    int64_t epoch;           // its czxid
+    const struct auth *auth; // what signs; NULL: nothing
     // The leader's look at the whole cluster (spec.probe): runs the action with the view as stdin,
     // answers its output. NULL: none. Given by app, so that the leader knows no runner.
     void (*probe)(const json_t *view,

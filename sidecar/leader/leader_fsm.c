@@ -58,7 +58,11 @@ static const struct entry table[LEADER_STATES][LEADER_EVENTS] = {
     [LEADER_MARKING] = {
         [LEADER_MARKED] = GO(STARTING, LEADER_ON),
         [LEADER_MARKED_OFF] = GO(STOPPING, LEADER_OFF),
-        UNTOUCHED,
+        // Nothing touched yet, but the mark is under way and may stand there: what is written down is
+        // asked for, and a round that stands open is completed.
+        [LEADER_SAME] = GO(LOADING, LEADER_CANCEL | LEADER_LOAD),
+        [LEADER_CHANGED] = GO(LOADING, LEADER_CANCEL | LEADER_LOAD),
+        [LEADER_REFUSED] = GO(WAITING, LEADER_CANCEL | LEADER_BACK_OFF),
         ENDS,
     },
     [LEADER_STOPPING] = {

@@ -2,12 +2,20 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "sidecar/cluster/digest.h"
+#include "sidecar/cluster/reference.h"
 #include <inttypes.h>
 #include <string.h>
 #include <sys/random.h>
 
 enum { TREE, LEADER, HASH, SNAPSHOT, MEMBERS, PROPOSAL, LOCK, NODES };
-enum { ATTEMPTS = 4, MAX_NODE = 1 << 20, MAX_PLAIN = 64 };
+enum {
+    ATTEMPTS = 4,
+    MAX_NODE = 1 << 20,
+    MAX_PLAIN = 64,
+    MAX_DEAD = 4096,
+    FIXED = 4096, // what of a completed round does not grow with its pods
+};
 #define MAX_COUNT ((int64_t)1 << 53)
 
 static const char *const names[] = {
@@ -20,6 +28,7 @@ struct node {
     struct zk_op *op;
     char *path;
     bool exists, ephemeral;
+    int64_t mzxid;
     char *read;  // content as of the last look
     char *write; // content to be written; NULL: nothing
 };
@@ -82,9 +91,11 @@ static void on_read(const char *data, size_t len, const struct zk_stat *stat, co
     struct ledger_inner *in = n->inner;
     n->op = NULL;
     free(take_ptr(n->read));
-    n->exists = err->kind == ERR_NONE;
-    n->ephemeral = n->exists && stat->ephemeral_owner != 0;
-    if (n->exists)
+    // What is too large to be read is junk like any other, and is written over.
+    n->exists = stat != NULL;
+    n->ephemeral = stat && stat->ephemeral_owner != 0;
+    n->mzxid = stat ? stat->mzxid : 0;
+    if (stat)
         n->read = xstrndup(len ? data : "", len);
     else if (err->kind != ERR_ABSENT && in->read_err.kind == ERR_NONE)
         in->read_err = *err;
@@ -160,17 +171,40 @@ static void take_effect(struct ledger_inner *in) {
     }
 }
 
+static int operations_on(const struct node *n) {
+    return !n->write ? 0 : n->ephemeral ? 2 : 1;
+}
+
+// The node that the operation was about, as send_writes and put lined them up.
+static const char *path_of(const struct ledger_inner *in, int failed) {
+    if (failed < 0)
+        return "the cluster's nodes";
+    if (failed == 0)
+        return in->nodes[LOCK].path;
+    int i = 0;
+    for (int at = 1; i < PROPOSAL; i++) { // the last one, where it is none before
+        at += operations_on(&in->nodes[i]);
+        if (failed < at)
+            break;
+    }
+    return in->nodes[i].path;
+}
+
 static void on_commit(int failed, const struct err *err, void *arg) {
     struct ledger_inner *in = arg;
     in->commit = NULL;
     struct err result = *err;
-    bool guess = err->kind == ERR_ABSENT || err->kind == ERR_EXISTS || err->kind == ERR_REFUSED;
     if (err->kind == ERR_NONE) {
         take_effect(in);
-    } else if (failed == 0 && guess) {
+    } else if (err->code == ZK_NO_AUTH) {
+        err_code(
+            &result, ERR_REFUSED, ZK_NO_AUTH,
+            "an access list of ZooKeeper refuses us %s: give the user of `zk` all rights to it",
+            path_of(in, failed));
+    } else if (failed == 0) {
         result = (struct err)ERR_INIT;
         err_set(&result, ERR_FENCED, "our lock node is gone");
-    } else if (guess && in->attempts++ < ATTEMPTS) {
+    } else if (err->kind == ERR_REFUSED && in->attempts++ < ATTEMPTS) { // a wrong guess
         log_debug("leader ledger=again failed=%d reason=\"%s\"", failed, err->text);
         look(in, in->again);
         return;
@@ -237,6 +271,30 @@ static bool is_plain(const char *s) {
     return len > 0 && len <= MAX_PLAIN && s[len] == '\0';
 }
 
+// {pod id: birth}; what a hand wrote there must not make the record too large to be written.
+static json_t *dead_of(const json_t *record) {
+    json_t *dead = json_object();
+    const char *id;
+    json_t *birth;
+    json_object_foreach(json_object_get(record, "dead"), id, birth) {
+        if (json_is_integer(birth) && strlen(id) <= MAX_PLAIN && json_object_size(dead) < MAX_DEAD)
+            CHECK(json_object_set(dead, id, birth) == 0);
+    }
+    return dead;
+}
+
+// A leader's lock node is older than all it writes. An epoch from the future is junk, and taken
+// for one it would depose every leader there will ever be.
+static int64_t epoch_of(const struct ledger_inner *in, const json_t *record) {
+    int64_t epoch = number(record, "epoch");
+    if (epoch < in->nodes[LEADER].mzxid)
+        return epoch;
+    if (epoch)
+        log_warn("leader node=/leader epoch=%" PRId64 " taken=0 reason=\"newer than the node\"",
+                 epoch);
+    return 0;
+}
+
 static void replace(json_t **where, json_t *with) {
     json_decref(*where);
     *where = with;
@@ -265,12 +323,16 @@ static bool take_leader(struct ledger_inner *in) {
     struct ledger *l = in->ledger;
     auto_json json_t *record = object_of(in->nodes[LEADER].read, "/leader");
     auto_json json_t *proposal = object_of(in->nodes[PROPOSAL].read, "/proposal");
-    in->seen = number(record, "epoch");
+    in->seen = epoch_of(in, record);
     bool ours = in->seen == in->epoch;
     int64_t proposed = number(proposal, "epoch") == in->epoch ? number(proposal, "round") : 0;
     int64_t round = ours ? number(record, "round") : 0;
     l->generation = number(record, "generation");
-    l->round = round > proposed ? round : proposed;
+    if (proposed > round)
+        round = proposed;
+    // Pods have heard of what we used ourselves, whatever has become of the nodes since.
+    if (round > l->round)
+        l->round = round;
     // An original leader writes /hash alone: then the two differ, and a round is due.
     const char *hash = in->nodes[HASH].read ? in->nodes[HASH].read : "";
     if (*hash && !is_plain(hash))
@@ -279,7 +341,7 @@ static bool take_leader(struct ledger_inner *in) {
               (*hash && strcmp(hash, json_text(record, "hash")) != 0);
     free(l->hash);
     l->hash = xstrdup(hash);
-    replace(&l->dead, member_object(record, "dead"));
+    replace(&l->dead, dead_of(record));
     replace(&l->proposed, member_object(proposal, "dependencies"));
     replace(&l->members, object_of(in->nodes[MEMBERS].read, "/members"));
     return ours;
@@ -321,22 +383,19 @@ void ledger_propose(struct ledger *l, const struct cluster *c, const char *hash,
                     ledger_fn *fn, void *arg) {
     begin(l, fn, arg);
     struct ledger_inner *in = l->inner;
-    auto_json json_t *proposal = json_pack("{s:O, s:O, s:O, s:s, s:I, s:I}", "pods", c->pods,
-                                           "dependencies", c->dependencies, "members", c->members,
-                                           "hash", hash, "epoch", (json_int_t)in->epoch, "round",
-                                           (json_int_t)round);
-    CHECK(proposal);
-    auto_free char *text = json_write(proposal);
-    // Bodies carry everything as well; of a proposal that is too large only the numbers are needed.
-    if (strlen(text) > ZK_MAX_DATA) {
-        json_object_del(proposal, "pods");
-        json_object_del(proposal, "dependencies");
-        json_object_del(proposal, "members");
+    char *text = reference_proposal(c, hash, in->epoch, round);
+    l->proposal_len = strlen(text);
+    if (l->proposal_len <= ZK_MAX_DATA) {
+        digest_hex(text, l->proposal_len, l->digest);
+    } else {
+        // Nobody can be referred to it. Who leads next still wants to know the round's number.
         free(text);
-        text = json_write(proposal);
+        text = reference_proposal(NULL, hash, in->epoch, round);
+        *l->digest = '\0';
     }
-    in->nodes[PROPOSAL].write = take_ptr(text);
+    in->nodes[PROPOSAL].write = text;
     in->next.round = round;
+    write_leader(in); // who comes back from now on hears of no older round
     send_writes(in);
 }
 
@@ -350,13 +409,25 @@ void ledger_mark(struct ledger *l, const json_t *members, ledger_fn *fn, void *a
     send_writes(in);
 }
 
+static size_t size_of(const json_t *value) {
+    return json_dumpb(value, NULL, 0, JSON_COMPACT);
+}
+
 int ledger_fits(const struct cluster *c, struct err *err) {
-    size_t len = json_dumpb(c->pods, NULL, 0, JSON_COMPACT);
-    if (len <= ZK_MAX_DATA)
+    size_t n = json_object_size(c->pods), snapshot = size_of(c->pods);
+    if (snapshot > ZK_MAX_DATA)
+        return err_set(
+            err, ERR_LIMIT,
+            "the snapshot of %zu pods would be %zu bytes, the limit is %d: nothing was done", n,
+            snapshot, (int)ZK_MAX_DATA);
+    // Whoever turns out to be dead leaves the snapshot, which is more than his line in /leader.
+    size_t all = snapshot + size_of(c->members) + FIXED;
+    if (all <= ZK_MAX_PACKET)
         return 0;
     return err_set(err, ERR_LIMIT,
-                   "the snapshot of %zu pods would be %zu bytes, the limit is %d: nothing was done",
-                   json_object_size(c->pods), len, (int)ZK_MAX_DATA);
+                   "snapshot and members of %zu pods would be %zu bytes, the limit is %d: nothing "
+                   "was done",
+                   n, all, (int)ZK_MAX_PACKET);
 }
 
 void ledger_commit(struct ledger *l, const struct cluster *c, const char *hash, int64_t round,

@@ -12,20 +12,23 @@
 //   /snapshot  {pod id: pod} of it; Ochopod's, but persistent: an ephemeral one is replaced
 //   /members   {pod id: {"ordinal", "founder", "joined"}}
 //   /proposal  {"pods", "dependencies", "members", "hash", "epoch", "round"} of the running round
+//              (reference.h); the numbers alone where all of it would not fit a node
 #pragma once
 #include "sidecar/cluster/cluster.h"
 #include "sidecar/zk/zk.h"
 #include <stdbool.h>
 
-struct ledger {         // read-only for others
-    char *tree;         // "" before the first load
-    char *hash;         // "" when no round was ever completed
-    int64_t generation; // completed rounds
-    int64_t round;      // highest number used in our epoch
-    bool open;          // a round touched workloads and was not completed
-    json_t *dead;       // {pod id: birth}
-    json_t *members;    // {} when there is none
-    json_t *proposed;   // dependencies of the last proposal, {}: what to hold on to
+struct ledger {          // read-only for others
+    char *tree;          // "" before the first load
+    char *hash;          // "" when no round was ever completed
+    int64_t generation;  // completed rounds
+    int64_t round;       // highest number used in our epoch
+    bool open;           // a round touched workloads and was not completed
+    json_t *dead;        // {pod id: birth}
+    json_t *members;     // {} when there is none
+    json_t *proposed;    // dependencies of the last proposal, {}: what to hold on to
+    size_t proposal_len; // of the last proposal written,
+    char digest[65];     // and its SHA-256; "" where it is the numbers alone
     struct ledger_inner *inner;
 };
 
@@ -48,5 +51,6 @@ void ledger_commit(struct ledger *l, const struct cluster *c, const char *hash, 
 // birth}, of watch_look) is still the same.
 void ledger_bury(const struct ledger *l, struct cluster *c, const json_t *births);
 bool ledger_matches(const struct ledger *l, const char *hash); // completed, and nothing half done
-// A snapshot that ZooKeeper would not take is found before anything is touched.
+// What ZooKeeper would not take at the end of the round is found before anything is touched.
+// ERR_LIMIT: the snapshot, or all that is written with it.
 int ledger_fits(const struct cluster *c, struct err *err) must_check;

@@ -14,8 +14,11 @@ struct peer {
     struct http_call *call;
     struct loop_timer *timer;
     char *label, *task, *body;
-    char *url, *target, *epoch, *round, *budget;
-    bool again; // the answer was lost once
+    char *id, *url, *target, *epoch, *round, *budget;
+    bool again;    // the answer was lost once
+    bool signs;    // it says that it signs its answers
+    char *cluster; // what its certificate is of
+    struct auth_call call_signed;
     peer_fn *fn;
     void *arg;
 };
@@ -30,6 +33,8 @@ static void peer_free(struct peer *p) {
     free(p->label);
     free(p->task);
     free(p->body);
+    free(p->id);
+    free(p->cluster);
     free(p->url);
     free(p->target);
     free(p->epoch);
@@ -59,6 +64,15 @@ static void reason_of(const json_t *answer, struct text *t) {
             c = ' ';
         text_addc(t, c);
     }
+}
+
+// A stranger at its address could say these, and we would believe that it has done, is dead or
+// follows another. Whatever else is said ends the round anyway.
+static bool is_proven(const struct peer *p, const struct http_reply *reply) {
+    bool matters = reply->status == 200 || reply->status == 410 || reply->status == 412;
+    return !matters || !auth_signs(p->from->auth) || !p->signs ||
+           auth_call_proves(&p->call_signed, p->id, reply->status, reply->body, reply->len,
+                            http_header(reply, "X-Signature"));
 }
 
 static void judge(const struct peer *p, int status, const json_t *answer, struct err *err) {
@@ -106,6 +120,11 @@ static void on_reply(const struct http_reply *reply, const struct err *err, void
                 text_str(&waited));
     } else if (err->kind != ERR_NONE) {
         err_set(&ret, ERR_REFUSED, "%s cannot be reached for %s: %s", p->label, p->task, err->text);
+    } else if (!is_proven(p, reply)) {
+        err_set(&ret, ERR_REFUSED,
+                "%s: the answer to %s is not signed by it: another answers there, "
+                "or its token is another",
+                p->label, p->task);
     } else {
         if (reply->len)
             answer = json_read(reply->body, reply->len, MAX_REPLY, p->label, NULL);
@@ -130,10 +149,14 @@ static void send_now(void *arg) {
     }
     const char *headers[] = {
         "Content-Type: application/json", p->epoch, p->round, p->budget, p->target, NULL};
+    auth_call_sign(&p->call_signed, auth_key(from->auth, AUTH_PEER), false, "POST", p->url, headers,
+                   p->body, strlen(p->body));
     struct http_request request = {
         .method = "POST",
         .url = p->url,
-        .headers = headers,
+        .headers = p->call_signed.headers,
+        .trust = auth_trust(from->auth),
+        .tls_name = p->cluster,
         .body = p->body,
         .body_len = strlen(p->body),
         .timeout_ms = patience(from),
@@ -143,9 +166,8 @@ static void send_now(void *arg) {
 }
 
 static char *url_of(const struct record *to, const char *task, int64_t grace) {
-    const char *v6 = strchr(to->ip, ':');
-    return xasprintf("http://%s%s%s:%d/control/%s/%" PRId64, v6 ? "[" : "", to->ip, v6 ? "]" : "",
-                     to->control_port, task, (grace + 999) / 1000);
+    auto_free char *base = record_url(to);
+    return xasprintf("%s/control/%s/%" PRId64, base, task, (grace + 999) / 1000);
 }
 
 struct peer *peer_ask(const struct peer_from *from, const struct record *to, const char *task,
@@ -156,6 +178,9 @@ struct peer *peer_ask(const struct peer_from *from, const struct record *to, con
         .label = peer_label(to),
         .task = xstrdup(task),
         .body = body,
+        .id = xstrdup(to->id),
+        .signs = to->signs,
+        .cluster = xasprintf("%s.%s", to->namespace_, to->cluster),
         .url = url_of(to, task, from->grace),
         .target = xasprintf("X-Ochopod-Target: %s", to->id),
         .epoch = xasprintf("X-Ochopod-Epoch: %s/%" PRId64, from->tree, from->epoch),

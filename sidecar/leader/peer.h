@@ -1,12 +1,15 @@
 // One control request to one pod, ourselves included, always through its control port. A lost
 // answer (refused, reset) is asked for once more with the same round: a pod replays what it already
 // did. What the pod says becomes an error whose text is a sentence for the status line and whose
-// kind is the reaction: ERR_GONE 410, ERR_FENCED 412, ERR_TIMEOUT, else ERR_REFUSED. Asks `may`
-// before every send. Loop thread; knows nothing of rounds.
+// kind is the reaction: ERR_GONE 410, ERR_FENCED 412, ERR_TIMEOUT, else ERR_REFUSED. Where there is
+// a token requests are signed as a peer's, and from a pod whose record says that it signs only a
+// signed answer can be good, or make us think that it is dead or follows another. Asks `may` before
+// every send. Loop thread; knows nothing of rounds.
 #pragma once
 #include "base/http.h"
 #include "base/json.h"
 #include "base/loop.h"
+#include "sidecar/auth/auth.h"
 #include "sidecar/cluster/record.h"
 #include <stdbool.h>
 
@@ -16,8 +19,9 @@ struct peer_from {
     struct http *http;
     const char *tree; // with epoch: what fences us
     int64_t epoch;
-    int64_t grace;          // budget of a request, ms; ours waits a quarter longer
-    bool (*may)(void *arg); // false: our session may be gone, send nothing
+    const struct auth *auth; // NULL: nothing is signed
+    int64_t grace;           // budget of a request, ms; ours waits a quarter longer
+    bool (*may)(void *arg);  // false: our session may be gone, send nothing
     void *arg;
 };
 

@@ -2,9 +2,14 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "sidecar/cluster/reference.h"
 #include <string.h>
 
-enum { AT_ONCE = 64 };
+enum {
+    AT_ONCE = 64,
+    AT_ONCE_LARGE = 16, // of large bodies: each is there twice while it is sent
+    SMALL = 64 * 1024,  // a body up to this is sent whole
+};
 
 const char *const rollout_names[] = {
     [ROLLOUT_CHECK] = "check",
@@ -22,14 +27,14 @@ struct target {
 struct rollout {
     const struct peer_from *from;
     enum rollout_task task;
-    struct cluster *cluster;
-    char *hash;
+    char *hash, *digest;           // digest "": nobody is referred to /proposal
+    struct cluster_bodies *bodies; // NULL: everybody is
     int64_t round;
     size_t at_once, next, flying, n;
     struct target *targets;
     json_t *answers, *gone;
     struct err err;
-    struct loop_timer *idle; // nobody to ask
+    struct loop_timer *over; // what follows takes its time: a turn of its own
     rollout_fn *fn;
     void *arg;
 };
@@ -42,12 +47,13 @@ void rollout_cancel(struct rollout **slot) {
         peer_cancel(&r->targets[i].peer);
         record_free(r->targets[i].record);
     }
-    loop_timer_stop(&r->idle);
-    cluster_free(r->cluster);
+    loop_timer_stop(&r->over);
+    cluster_bodies_free(r->bodies);
     json_decref(r->answers);
     json_decref(r->gone);
     free(r->targets);
     free(r->hash);
+    free(r->digest);
     free(r);
 }
 
@@ -69,10 +75,20 @@ static bool may_send(const struct rollout *r) {
     return r->next < r->n && r->flying < r->at_once && r->err.kind == ERR_NONE;
 }
 
+static bool is_referred(const struct rollout *r, const struct record *to) {
+    return *r->digest && to->reads_proposal;
+}
+
+static char *body_for(const struct rollout *r, const struct record *to) {
+    if (is_referred(r, to))
+        return reference_write(to->id, r->hash, r->from->epoch, r->round, r->digest);
+    return cluster_bodies_for(r->bodies, to->id);
+}
+
 static void pump(struct rollout *r) {
     while (may_send(r)) {
         struct target *t = &r->targets[r->next++];
-        char *body = cluster_body(r->cluster, t->record->id, r->hash);
+        char *body = body_for(r, t->record);
         r->flying++;
         t->peer = peer_ask(r->from, t->record, rollout_names[r->task], r->round, body, answered, t);
     }
@@ -103,6 +119,11 @@ static void note(struct rollout *r, const char *id, const json_t *answer, const 
         r->err = *err;
 }
 
+static void finish_soon(struct rollout *r) {
+    if (!r->over)
+        loop_timer_start(r->from->loop, &r->over, 0, finish, r);
+}
+
 static void answered(const json_t *answer, const struct err *err, void *arg) {
     struct target *t = arg;
     struct rollout *r = t->rollout;
@@ -111,7 +132,7 @@ static void answered(const json_t *answer, const struct err *err, void *arg) {
     note(r, t->record->id, answer, err);
     pump(r);
     if (is_over(r))
-        finish(r);
+        finish_soon(r);
 }
 
 void rollout_keep(struct rollout *r, const json_t *pods) {
@@ -126,8 +147,8 @@ void rollout_keep(struct rollout *r, const json_t *pods) {
         auto_free char *label = peer_label(t->record);
         err_set(&r->err, ERR_GONE, "%s left during %s", label, rollout_names[r->task]);
     }
-    if (is_over(r) && !r->idle)
-        loop_timer_start(r->from->loop, &r->idle, 0, finish, r);
+    if (is_over(r))
+        finish_soon(r);
 }
 
 static int by_seq(const void *pa, const void *pb) {
@@ -137,11 +158,11 @@ static int by_seq(const void *pa, const void *pb) {
     return strcmp(a->record->id, b->record->id);
 }
 
-static void aim(struct rollout *r) {
-    r->targets = xcalloc(json_object_size(r->cluster->pods) + 1, sizeof *r->targets);
+static void aim(struct rollout *r, json_t *pods) {
+    r->targets = xcalloc(json_object_size(pods) + 1, sizeof *r->targets);
     const char *id;
     json_t *pod;
-    json_object_foreach(r->cluster->pods, id, pod) {
+    json_object_foreach(pods, id, pod) {
         struct target *t = &r->targets[r->n];
         *t = (struct target){.rollout = r};
         // The watch let through only what parses.
@@ -151,25 +172,45 @@ static void aim(struct rollout *r) {
     qsort(r->targets, r->n, sizeof *r->targets, by_seq);
 }
 
+static bool all_are_referred(const struct rollout *r) {
+    for (size_t i = 0; i < r->n; i++)
+        if (!is_referred(r, r->targets[i].record))
+            return false;
+    return true;
+}
+
+// Written out only where somebody may be sent it, or where it may turn out to be small.
+static void write_bodies(struct rollout *r, const struct rollout_about *about) {
+    bool large = about->proposal_len > SMALL;
+    if (large && all_are_referred(r))
+        return;
+    r->bodies = cluster_bodies_create(about->cluster, about->hash);
+    if (cluster_bodies_size(r->bodies) <= SMALL)
+        *r->digest = '\0';
+    else if (r->at_once > AT_ONCE_LARGE && !all_are_referred(r))
+        r->at_once = AT_ONCE_LARGE;
+}
+
 struct rollout *rollout_start(const struct peer_from *from, enum rollout_task task,
-                              const struct cluster *cluster, const char *hash, int64_t round,
-                              bool in_order, rollout_fn *fn, void *arg) {
+                              const struct rollout_about *about, bool in_order, rollout_fn *fn,
+                              void *arg) {
     struct rollout *r = xnew(struct rollout);
     *r = (struct rollout){
         .from = from,
         .task = task,
-        .cluster = cluster_copy(cluster),
-        .hash = xstrdup(hash),
-        .round = round,
+        .hash = xstrdup(about->hash),
+        .digest = xstrdup(about->digest),
+        .round = about->round,
         .at_once = in_order ? 1 : AT_ONCE,
         .answers = json_object(),
         .gone = json_object(),
         .fn = fn,
         .arg = arg,
     };
-    aim(r);
+    aim(r, about->cluster->pods);
+    write_bodies(r, about);
     pump(r);
     if (r->n == 0)
-        loop_timer_start(from->loop, &r->idle, 0, finish, r);
+        finish_soon(r);
     return r;
 }

@@ -3,6 +3,10 @@
 // nothing was touched; off and on wait for what is in flight, because it goes on in the pods
 // anyway. ok goes to everybody, whatever they answer. A pod that answers 410 to check is not a
 // failure.
+//
+// What a pod is sent: the whole body while that is small. Above 64 KiB those of our pods whose
+// record says that they can are referred to /proposal, which they read from ZooKeeper; original
+// pods, and ours of an older version, are sent the whole body as ever, a few at a time.
 #pragma once
 #include "sidecar/cluster/cluster.h"
 #include "sidecar/leader/peer.h"
@@ -17,13 +21,20 @@ struct rollout_result {    // borrowed until the callback returns
 };
 typedef void rollout_fn(const struct rollout_result *result, void *arg);
 
+struct rollout_about { // a round; read during rollout_start only
+    const struct cluster *cluster;
+    const char *hash;
+    int64_t round;
+    const char *digest;  // of /proposal, "": nobody can be referred to it
+    size_t proposal_len; // a whole body is never smaller
+};
+
 struct rollout;
-// The cluster is read during the call only (bodies are made when they are sent: the rollout keeps a
-// copy); from must outlive it. fn comes once, never inside the call; the handle is gone when it
+// from must outlive it. fn comes once, never inside the call; the handle is gone when it
 // runs.
 struct rollout *rollout_start(const struct peer_from *from, enum rollout_task task,
-                              const struct cluster *cluster, const char *hash, int64_t round,
-                              bool in_order, rollout_fn *fn, void *arg);
+                              const struct rollout_about *about, bool in_order, rollout_fn *fn,
+                              void *arg);
 // Pods that are not among these have left the cluster: their answers are not waited for, it is a
 // failure.
 void rollout_keep(struct rollout *r, const json_t *pods);

@@ -3,6 +3,10 @@
 #include "base/log.h"
 #include <string.h>
 
+// Once when a pod starts while it is checked; that several do so one after the other is no
+// accident.
+enum { CORRECTED_MOST = 3 };
+
 void round_done(struct round *r) {
     cluster_free(r->cluster);
     json_decref(r->births);
@@ -16,11 +20,14 @@ int round_begin(struct round *r, struct watch *watch, const struct ledger *ledge
     r->cluster = watch_look(watch, &r->births);
     r->dead = json_object();
     r->began = now;
-    cluster_hash(r->cluster, r->hash);
     if (json_object_size(r->cluster->pods) == 0)
         return err_set(err, ERR_REFUSED, "no pod of this cluster can be used");
     census_open(r->cluster, ledger->members);
-    return ledger_fits(r->cluster, err);
+    return 0;
+}
+
+void round_hash(struct round *r) {
+    cluster_hash(r->cluster, r->hash);
 }
 
 static void bury(struct round *r, const json_t *gone) {
@@ -32,15 +39,19 @@ static void bury(struct round *r, const json_t *gone) {
     }
 }
 
-bool round_checked(struct round *r, const struct ledger *ledger,
-                   const struct rollout_result *result) {
+int round_checked(struct round *r, const struct ledger *ledger, const struct rollout_result *result,
+                  bool *ret_again, struct err *err) {
     bool completed = *ledger->hash != '\0';
     census_take(r->cluster, ledger->members, result->answers, result->gone, completed, &r->census);
     bury(r, result->gone);
-    bool again = r->census.dropped || (r->census.corrected && !r->corrected);
-    r->corrected |= r->census.corrected;
-    cluster_hash(r->cluster, r->hash);
-    return again;
+    *ret_again = r->census.dropped || r->census.corrected;
+    r->corrected += r->census.corrected;
+    if (r->corrected > CORRECTED_MOST)
+        return err_set(err, ERR_REFUSED,
+                       "what the pods say about their data is another thing each time they are "
+                       "asked: %d times in this round",
+                       r->corrected);
+    return 0;
 }
 
 void round_started(struct round *r, const struct rollout_result *result) {

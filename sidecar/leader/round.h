@@ -10,19 +10,21 @@
 struct round {
     struct cluster *cluster; // NULL before the first
     json_t *births, *dead;   // {pod id: birth}
-    char hash[65];           // of the cluster as it is now
+    char hash[65];           // of the cluster as it is proposed
     int64_t began;
-    bool corrected;       // the members were, once
+    int corrected;        // how often the members were
     struct census census; // what check found
 };
 
-// ERR_REFUSED: nobody to ask; ERR_LIMIT: too many pods for a snapshot.
+// ERR_REFUSED: nobody to ask.
 int round_begin(struct round *r, struct watch *watch, const struct ledger *ledger, int64_t now,
                 struct err *err) must_check;
-// Everybody agreed or is dead. Answers whether the cluster became another one, so that it has to be
-// proposed and checked anew.
-bool round_checked(struct round *r, const struct ledger *ledger,
-                   const struct rollout_result *result);
+void round_hash(struct round *r); // before it is proposed
+// Everybody agreed or is dead. *ret_again: the cluster became another one, so that it has to be
+// proposed and checked anew: what on brings is what was checked and what is proposed. ERR_REFUSED:
+// the pods say something else about themselves each time.
+int round_checked(struct round *r, const struct ledger *ledger, const struct rollout_result *result,
+                  bool *ret_again, struct err *err) must_check;
 void round_started(struct round *r, const struct rollout_result *result);
 bool round_stops_all(const struct round *r, bool full_shutdown);
 bool round_none_runs(const struct round *r, bool full_shutdown); // when on is about to be sent

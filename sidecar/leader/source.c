@@ -5,7 +5,7 @@
 #include "sidecar/cluster/record.h"
 #include <string.h>
 
-enum { MAX_SNAPSHOT = 1 << 20 };
+enum { MAX_SNAPSHOT = 1 << 20, NAMED = 3 };
 
 struct source {
     char *path;
@@ -26,18 +26,22 @@ static void replace(json_t **where, json_t *with) {
 // What is no pod cannot be an address to anybody.
 json_t *source_usable(json_t *snapshot, const char *path) {
     json_t *pods = json_object();
+    size_t skipped = 0;
     const char *id;
     json_t *pod;
     json_object_foreach(snapshot, id, pod) {
         struct record *r = NULL;
         struct err err = ERR_INIT;
         if (record_from_json(id, pod, &r, &err)) {
-            log_warn("leader dependency=%s skipped=pod reason=\"%s\"", path, err.text);
+            if (++skipped <= NAMED)
+                log_warn("leader dependency=%s skipped=pod reason=\"%s\"", path, err.text);
             continue;
         }
         CHECK(json_object_set(pods, id, pod) == 0);
         record_free(r);
     }
+    if (skipped > NAMED)
+        log_warn("leader dependency=%s skipped=%zu in all", path, skipped);
     return pods;
 }
 

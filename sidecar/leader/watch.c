@@ -6,7 +6,14 @@
 #include "sidecar/leader/depends.h"
 #include <string.h>
 
-enum { REREAD_MS = 200, NAMED = 3 };
+enum {
+    REREAD_MS = 200,
+    NAMED = 3,
+    SAY_MOST = 20, // nodes named in the log within SAY_MS; the status counts the others
+    SAY_MS = 60000,
+    RECORDS_MOST = 16 << 20, // bytes of all that are kept: twenty times what a snapshot holds
+    PODS_A_MS = 200,         // a look at so many takes 1 ms: looks take half of the time at most
+};
 
 struct node {
     struct watch *watch;
@@ -15,6 +22,7 @@ struct node {
     struct zk_follow *follow; // ours for good; an original one's until it can be used
     bool read;
     struct record *record; // NULL: cannot be used
+    size_t len;            // of its text
     char *reason;          // why, "" while it can
 };
 
@@ -22,11 +30,16 @@ struct watch {
     struct loop *loop;
     struct zk *zk;
     char *folder; // "<root>/pods"
+    char *pod_id;
     struct zk_follow *names_follow;
     bool seen;
     struct node **nodes; // by name
     size_t n;
     struct loop_timer *reread;
+    size_t bytes; // of all records
+    int said;
+    int64_t said_since;
+    struct loop_timer *telling; // what came together is looked at once
     struct depends *depends;
     void (*on_change)(void *arg);
     void *arg;
@@ -36,19 +49,33 @@ static void read_node(struct node *n);
 
 // ---- one node ----
 
+static void drop_record(struct node *n) {
+    n->watch->bytes -= n->len;
+    n->len = 0;
+    record_free(take_ptr(n->record));
+}
+
 static void node_free(struct node *n) {
     zk_forget(&n->get);
     zk_unfollow(&n->follow);
-    record_free(n->record);
+    drop_record(n);
     free(n->name);
     free(n->reason);
     free(n);
 }
 
-static void changed(void *arg) {
+static void tell(void *arg) {
     struct watch *w = arg;
     if (watch_is_complete(w))
         w->on_change(w->arg);
+}
+
+// A thousand pods that register are a thousand changes; to look at all of them after each would
+// take the square of that.
+static void changed(void *arg) {
+    struct watch *w = arg;
+    if (!w->telling)
+        loop_timer_start(w->loop, &w->telling, (int64_t)(w->n / PODS_A_MS), tell, w);
 }
 
 static void reread(void *arg) {
@@ -61,6 +88,9 @@ static void reread(void *arg) {
 static int parse(struct node *n, const char *data, size_t len, const struct zk_stat *stat,
                  struct err *err) {
     struct record *r = NULL;
+    if (len > RECORDS_MOST - n->watch->bytes)
+        return err_set(err, ERR_LIMIT, "%s: all records together are more than %d MiB", n->name,
+                       RECORDS_MOST >> 20);
     if (record_parse(n->name, data, len, &r, err))
         return -1;
     if (!r->control_port) {
@@ -71,7 +101,22 @@ static int parse(struct node *n, const char *data, size_t len, const struct zk_s
     r->czxid = stat->czxid;
     r->session = stat->ephemeral_owner;
     n->record = r;
+    n->len = len;
+    n->watch->bytes += len;
     return 0;
+}
+
+// Ten thousand nodes of junk are no reason to write ten thousand lines.
+static bool may_say(struct watch *w) {
+    int64_t now = loop_now(w->loop);
+    if (now - w->said_since >= SAY_MS) {
+        w->said_since = now;
+        w->said = 0;
+    }
+    if (w->said++ == SAY_MOST)
+        log_warn("leader pods=%s skipped=more reason=\"too many to name, see the status\"",
+                 w->folder);
+    return w->said <= SAY_MOST;
 }
 
 // Said once for each reason: an original pod's node is empty for a moment, which is no news.
@@ -82,26 +127,34 @@ static void complain(struct node *n, const char *reason, bool empty) {
     n->reason = xstrdup(reason);
     if (empty)
         log_debug("leader node=%s skipped reason=\"%s\"", n->name, reason);
-    else
+    else if (may_say(n->watch))
         log_warn("leader node=%s skipped reason=\"%s\"", n->name, reason);
 }
 
 static void take(struct node *n, const char *data, size_t len, const struct zk_stat *stat) {
     struct err err = ERR_INIT;
     n->read = true;
-    record_free(take_ptr(n->record));
+    drop_record(n);
     if (parse(n, data, len, stat, &err))
         complain(n, err.text, len == 0);
     else
         *n->reason = '\0';
 }
 
+static void reject(struct node *n, const struct err *err) {
+    drop_record(n);
+    complain(n, err->text, false);
+}
+
 static void on_followed(const char *data, size_t len, const struct zk_stat *stat,
                         const struct err *err, void *arg) {
     struct node *n = arg;
-    if (err->kind != ERR_NONE)
+    if (err->kind == ERR_LIMIT)
+        reject(n, err);
+    else if (err->kind != ERR_NONE)
         return; // gone: the list of names says so
-    take(n, data, len, stat);
+    else
+        take(n, data, len, stat);
     if (n->record && !n->record->ours)
         zk_unfollow(&n->follow);
     changed(n->watch);
@@ -201,15 +254,40 @@ void watch_hold(struct watch *w, const json_t *dependencies) {
 // Another one when the pod registers again, and when it asks for a round: who was dead is alive
 // then. Both only grow, so the sum is never the same for two of them.
 static int64_t birth_of(const struct record *r) {
-    return r->czxid + json_integer_value(json_object_get(r->json, "renewals"));
+    json_int_t renewals = json_integer_value(json_object_get(r->json, "renewals"));
+    return r->czxid + (renewals > 0 && renewals <= UINT32_MAX ? renewals : 0);
+}
+
+static const char *own_ip(const struct watch *w) {
+    const struct record *own = NULL;
+    for (size_t i = 0; i < w->n; i++) {
+        const struct record *r = w->nodes[i]->record;
+        if (r && strcmp(r->id, w->pod_id) == 0 && (!own || r->czxid > own->czxid))
+            own = r;
+    }
+    return own ? own->ip : "";
+}
+
+// Ours may be read after the others.
+static bool is_within_reach(struct node *n, const char *own) {
+    if (record_is_within_reach(n->record, own)) {
+        *n->reason = '\0';
+        return true;
+    }
+    auto_free char *reason = xasprintf("pod %s: its address is loopback and ours is not",
+                                       n->record->id);
+    complain(n, reason, false);
+    return false;
 }
 
 struct cluster *watch_look(struct watch *w, json_t **ret_births) {
     struct cluster *c = cluster_create();
     auto_json json_t *births = json_object();
+    const char *own = own_ip(w);
     for (size_t i = 0; i < w->n; i++) {
         const struct record *r = w->nodes[i]->record;
-        if (!r || json_integer_value(json_object_get(births, r->id)) > birth_of(r))
+        if (!r || !is_within_reach(w->nodes[i], own) ||
+            json_integer_value(json_object_get(births, r->id)) > birth_of(r))
             continue;
         CHECK(json_object_set(c->pods, r->id, r->json) == 0);
         CHECK(json_object_set_new(births, r->id, json_integer(birth_of(r))) == 0);
@@ -224,7 +302,7 @@ struct cluster *watch_look(struct watch *w, json_t **ret_births) {
 void watch_notes(const struct watch *w, struct text *t) {
     size_t skipped = 0;
     for (size_t i = 0; i < w->n; i++) {
-        if (w->nodes[i]->record || !*w->nodes[i]->reason)
+        if (!*w->nodes[i]->reason)
             continue;
         if (++skipped <= NAMED)
             text_addf(t, "; skipped %s", w->nodes[i]->reason);
@@ -242,6 +320,8 @@ struct watch *watch_create(struct loop *loop, struct zk *zk, const struct watch_
         .loop = loop,
         .zk = zk,
         .folder = xasprintf("%s/pods", config->root),
+        .pod_id = xstrdup(config->pod_id),
+        .said_since = loop_now(loop),
         .on_change = config->on_change,
         .arg = config->arg,
     };
@@ -258,10 +338,12 @@ void watch_free(struct watch *w) {
         return;
     zk_unfollow(&w->names_follow);
     loop_timer_stop(&w->reread);
+    loop_timer_stop(&w->telling);
     for (size_t i = 0; i < w->n; i++)
         node_free(w->nodes[i]);
     free(w->nodes);
     depends_free(w->depends);
     free(w->folder);
+    free(w->pod_id);
     free(w);
 }

@@ -1,8 +1,9 @@
 // What the leader sees: the pods of its cluster and of those it depends on, by standing watches,
 // never by polling. A record is read once when its node appears; a node that cannot be used (not
-// JSON, no address, control port not mapped) is skipped, named in the log once and in the status.
-// An original pod's node is empty at first and followed until it says something. Two nodes of one
-// pod: the newest (by czxid) is the pod, the other its ghost.
+// JSON, no address, control port not mapped, loopback where ours is not) is skipped, named in the
+// log once and in the status. An original pod's node is empty at first and followed until it says
+// something. Two nodes of one pod: the newest (by czxid) is the pod, the other its ghost. What
+// changes together is told once.
 #pragma once
 #include "base/loop.h"
 #include "base/text.h"
@@ -14,6 +15,7 @@ struct watch_config {
     const char *root;       // "/ochopod/clusters/ns.cluster"
     const char *namespace_; // for relative dependencies
     char *const *depends_on;
+    const char *pod_id;           // ours: its address says whether loopback means anybody
     void (*on_change)(void *arg); // something may have changed and everything is read
     void *arg;
 };

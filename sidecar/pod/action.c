@@ -101,8 +101,8 @@ static void finish(struct action *a, const struct action_result *result, const s
     action_fn *fn = a->fn;
     void *arg = a->arg;
     struct err copy = *err;
-    if (copy.kind == ERR_TIMEOUT)
-        end_exec(a);
+    if (copy.kind == ERR_TIMEOUT || copy.kind == ERR_RETRY)
+        end_exec(a); // what was cut off runs on too, beside the next attempt
     if (copy.kind != ERR_NONE)
         err_wrap(&copy, "%s", a->name);
     action_free(a);

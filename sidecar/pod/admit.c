@@ -1,19 +1,22 @@
 #include "base/check.h"
 #include "base/log.h"
+#include "base/own.h"
 #include "sidecar/pod/pod_inside.h"
 #include <string.h>
 
 // Who is heard: the verdict of fence.c carried out, before a request may wait for its turn.
 
+enum { MAX_LEADER = 1 << 20 };
+
 static void admit(struct job *job, const struct fence_witness *witness);
 
 static bool is_same(const struct job *a, const struct job *b) {
-    return a != b && a->request.scope == POD_LEADER && a->request.task == b->request.task &&
+    return a->request.scope == POD_LEADER && a->request.task == b->request.task &&
            a->request.epoch == b->request.epoch && a->request.round == b->request.round &&
            strcmp(a->digest, b->digest) == 0;
 }
 
-// The same thing asked before and not answered yet.
+// The same thing asked before and not answered yet. The job itself has no turn so far.
 static struct job *twin_of(struct pod *pod, const struct job *job) {
     struct job *other;
     if (pod->active && is_same(pod->active, job))
@@ -23,6 +26,21 @@ static struct job *twin_of(struct pod *pod, const struct job *job) {
             return other;
     }
     return NULL;
+}
+
+// The highest phase of the present round that has begun or waits for its turn: what comes a second
+// time meanwhile is no less a second time.
+static int phase_reached(const struct pod *pod) {
+    int reached = pod->phase;
+    const struct job *job;
+    list_each(job, &pod->queue, struct job, link) {
+        int phase = fence_phase(job->request.task);
+        bool present = job->request.epoch == pod->state->epoch &&
+                       job->request.round == pod->state->round;
+        if (job->request.scope == POD_LEADER && present && phase > reached)
+            reached = phase;
+    }
+    return reached;
 }
 
 static void join(struct job *twin, struct job *job) {
@@ -38,30 +56,40 @@ void ask_forget_recorded(struct pod *pod) {
     }
 }
 
-static void drop_older(struct pod *pod) {
+static void drop_others(struct pod *pod) {
     struct err err = ERR_INIT;
-    err_set(&err, ERR_FENCED, "a newer leader has spoken");
+    err_set(&err, ERR_FENCED, "another leader has spoken");
     struct job *job;
     list_each(job, &pod->queue, struct job, link) {
-        if (job->request.scope == POD_LEADER && job->request.epoch < pod->state->epoch)
+        if (job->request.scope == POD_LEADER && job->request.epoch != pod->state->epoch)
             ask_refuse(job, &err);
     }
 }
 
-// Kept durably before anything else: no older leader is obeyed after this, also not after a crash.
-static int raise(struct pod *pod, const struct job *job, struct err *err) {
+// Kept durably before anything else: no older leader is obeyed after this, also not after a crash,
+// unless ZooKeeper itself has gone back.
+// What cannot be kept is not raised: the same request must not pass when it comes again.
+static int raise(struct pod *pod, const char *tree, int64_t epoch, int64_t round, struct err *err) {
     struct state *state = pod->state;
-    bool same_tree = strcmp(state->tree, job->request.tree) == 0;
-    state_set(&state->tree, job->request.tree);
-    state->epoch = job->request.epoch;
-    state->round = job->request.round;
+    auto_free char *old_tree = xstrdup(state->tree);
+    int64_t old_epoch = state->epoch, old_round = state->round;
+    bool same_tree = strcmp(old_tree, tree) == 0, old_rolled = state->rolled;
+    state_set(&state->tree, tree);
+    state->epoch = epoch;
+    state->round = round;
+    state->rolled = false;
+    if (state_save(state, err)) {
+        state_set(&state->tree, old_tree);
+        state->epoch = old_epoch;
+        state->round = old_round;
+        state->rolled = old_rolled;
+        return -1;
+    }
     pod->phase = -1;
     ask_forget_recorded(pod);
-    if (state_save(state, err))
-        return -1;
     if (!same_tree)
         log_info("pod %s follows tree=%s", pod->config.full_name, state->tree);
-    drop_older(pod);
+    drop_others(pod);
     return 0;
 }
 
@@ -77,7 +105,7 @@ static void admit_again(struct pod *pod, struct job *job) {
     } else if (r->set && strcmp(r->digest, job->digest) == 0) {
         ask_answer_all(job, r->answer, &r->err);
         job_free(job);
-    } else if (phase == 0 && pod->phase == 0) {
+    } else if (phase == 0 && phase_reached(pod) == 0) {
         ask_enqueue(pod, job);
     } else {
         err_set(&err, ERR_FENCED, "%s of round %lld came before, with another body",
@@ -86,31 +114,74 @@ static void admit_again(struct pod *pod, struct job *job) {
     }
 }
 
-static void witnessed(const char *tree, bool has_original, const struct err *err, void *arg) {
-    struct witness_call *call = arg;
+// ---- what ZooKeeper says ----
+
+// A leader that we have not heard of may have led a round without us, or ours a newer one.
+static int confirm(struct pod *pod, const struct witness_call *call,
+                   const struct fence_witness *said, struct err *err) {
+    const struct state *state = pod->state;
+    bool newer = strcmp(said->tree, state->tree) != 0 || said->epoch > state->epoch ||
+                 (said->epoch == state->epoch && said->round > state->round);
+    if (said->epoch && newer && raise(pod, said->tree, said->epoch, said->round, err))
+        return -1;
+    pod->confirmed = call->attachment;
+    return 0;
+}
+
+static void witnessed(struct witness_call *call, const struct fence_witness *said,
+                      const struct err *failure) {
     struct job *job = call->job;
+    struct err err = ERR_INIT;
     list_remove(&call->link);
+    if (job)
+        job->witness = NULL;
+    if (failure->kind != ERR_NONE)
+        err_set(&err, ERR_DETACHED, "ZooKeeper cannot say who may be heard: %s", failure->text);
+    else if (job && job->request.scope == POD_LEADER)
+        (void)confirm(call->pod, call, said, &err);
     free(call);
-    if (!job)
-        return;
-    job->witness = NULL;
-    if (err->kind != ERR_NONE) {
-        struct err detached = ERR_INIT;
-        err_set(&detached, ERR_DETACHED, "ZooKeeper cannot say who may be heard: %s", err->text);
-        ask_refuse(job, &detached);
-        return;
-    }
-    struct fence_witness witness = {true, tree, has_original};
-    admit(job, &witness);
+    if (job && err.kind != ERR_NONE)
+        ask_refuse(job, &err);
+    else if (job)
+        admit(job, said);
+}
+
+static void on_witness(const char *tree, bool has_original, const struct err *err, void *arg) {
+    struct fence_witness said = {.asked = true, .tree = tree, .has_original = has_original};
+    witnessed(arg, &said, err);
+}
+
+// A leader writes it before it asks anything of anybody. What does not say who leads is no
+// leader's: then the tree alone is asked for, or rounds would wait until somebody else leads.
+static void on_leader(const char *data, size_t len, const struct err *err, void *arg) {
+    struct witness_call *call = arg;
+    auto_json json_t *record = err->kind == ERR_NONE && len
+                                   ? json_read(data, len, MAX_LEADER, "/leader", NULL)
+                                   : NULL;
+    json_int_t epoch = json_integer_value(json_object_get(record, "epoch"));
+    json_int_t round = json_integer_value(json_object_get(record, "round"));
+    struct fence_witness said = {.asked = true,
+                                 .tree = json_text(record, "tree"),
+                                 .epoch = epoch > 0 ? epoch : 0,
+                                 .round = round > 0 ? round : 0};
+    bool says = said.epoch && *said.tree;
+    if (call->job && !says && (err->kind == ERR_NONE || err->kind == ERR_ABSENT))
+        call->pod->config.witness(on_witness, call, call->pod->config.arg);
+    else
+        witnessed(call, &said, err);
 }
 
 static void ask_witness(struct pod *pod, struct job *job) {
     struct witness_call *call = xnew(struct witness_call);
     call->job = job;
     call->pod = pod;
+    call->attachment = pod->attachment;
     list_append(&pod->witnesses, &call->link);
     job->witness = call;
-    pod->config.witness(witnessed, call, pod->config.arg);
+    if (job->request.scope == POD_LEADER)
+        pod->config.read_leader(on_leader, call, pod->config.arg);
+    else
+        pod->config.witness(on_witness, call, pod->config.arg);
 }
 
 static void say_no(const struct pod *pod, const struct job *job, enum fence_verdict verdict,
@@ -123,24 +194,28 @@ static void say_no(const struct pod *pod, const struct job *job, enum fence_verd
     case FENCE_FOREIGN:
         err_set(err, ERR_DETACHED, "epoch of another tree than ours");
         return;
+    case FENCE_NOBODY:
+        err_set(err, ERR_DETACHED, "epoch %lld is no leader's, as ZooKeeper says",
+                (long long)job->request.epoch);
+        return;
     case FENCE_DETACHED:
-        err_set(err, ERR_DETACHED, "detached: our own ZooKeeper session may be gone");
+        ask_say_detached(err);
         return;
     default:
         if (job->request.scope == POD_ORIGINAL)
             err_set(err, ERR_FENCED, "no epoch, and the cluster has no original pod");
         else
-            err_set(err, ERR_FENCED, "epoch %lld round %lld has spoken", // what the leader reads
-                    (long long)pod->state->epoch, (long long)pod->state->round);
+            ask_say_overtaken(pod, err);
     }
 }
 
 static void admit(struct job *job, const struct fence_witness *witness) {
     struct pod *pod = job->pod;
-    struct fence_mark mark = {pod->state->tree, pod->state->epoch, pod->state->round, pod->phase};
+    struct fence_mark mark = pod_mark(pod);
+    mark.phase = phase_reached(pod);
     struct err err = ERR_INIT;
-    enum fence_verdict verdict = fence_judge(&mark, pod->state->pod_id, pod->attached, witness,
-                                             &job->request);
+    enum fence_verdict verdict = fence_judge(&mark, pod->state->pod_id, pod_is_attached(pod),
+                                             witness, &job->request);
     switch (verdict) {
     case FENCE_WITNESS:
         ask_witness(pod, job);
@@ -148,8 +223,14 @@ static void admit(struct job *job, const struct fence_witness *witness) {
     case FENCE_AGAIN:
         admit_again(pod, job);
         return;
+    case FENCE_LOWER:
+        log_err("pod %s has followed epoch %lld, and ZooKeeper knows of %lld as the last: it was "
+                "restored from a backup, or somebody has forged an epoch; followed is %lld",
+                pod->config.full_name, (long long)pod->state->epoch, (long long)witness->epoch,
+                (long long)job->request.epoch);
+        __attribute__((fallthrough));
     case FENCE_RAISE:
-        if (raise(pod, job, &err))
+        if (raise(pod, job->request.tree, job->request.epoch, job->request.round, &err))
             break;
         __attribute__((fallthrough));
     case FENCE_PASS:

@@ -22,6 +22,14 @@ static bool is_reachable(const struct pod *pod, const struct docker_container *c
 
 static int accept(const struct pod *pod, const struct docker_container *c, struct err *err) {
     const char *policy = c->restart_policy;
+    const struct docker_container *self = pod->place->self;
+    if (self && strcmp(c->id, self->id) == 0)
+        return err_set(err, ERR_REFUSED,
+                       "container %s is this sidecar's own: name the application's", c->name);
+    if (*docker_container_label(c, LABEL_POD))
+        return err_set(err, ERR_REFUSED,
+                       "container %s was made by a sidecar, for pod %s: name the application's",
+                       c->name, docker_container_label(c, LABEL_POD));
     if (*policy && strcmp(policy, "no") != 0)
         return err_set(err, ERR_REFUSED,
                        "container %s has restart policy %s: Docker would restart it behind our "

@@ -182,7 +182,7 @@ static void job_done(struct run *run, const struct err *err) {
     pod->active = NULL;
     if (pod->swapping)
         pod_swap_over(pod);
-    if (err->kind != ERR_NONE && job->proposal)
+    if (job->proposal) // refused, or all is as it was: what is still staged comes into force never
         proposal_discard(pod, job->proposal);
     log_done(job, err);
     record(pod, job, err);
@@ -233,6 +233,29 @@ void ask_say_dead(struct err *err) {
     err_set(err, ERR_GONE, "the pod is dead; an operator's on wakes it");
 }
 
+void ask_say_detached(struct err *err) {
+    err_set(err, ERR_DETACHED, "detached: our own ZooKeeper session may be gone");
+}
+
+void ask_say_overtaken(const struct pod *pod, struct err *err) {
+    err_set(err, ERR_FENCED, "epoch %lld round %lld has spoken", // what the leader reads
+            (long long)pod->state->epoch, (long long)pod->state->round);
+}
+
+// Since it was heard the session may have gone, and with it whoever sent this; or a newer round, or
+// a later phase, has been begun.
+static bool may_still(const struct job *job, struct err *err) {
+    const struct pod *pod = job->pod;
+    struct fence_mark mark = pod_mark(pod);
+    if (job->request.scope == POD_OPERATOR)
+        return true;
+    if (!pod_is_attached(pod) || (job->request.scope == POD_LEADER && !mark.confirmed))
+        ask_say_detached(err);
+    else if (job->request.scope == POD_LEADER && !fence_still(&mark, &job->request))
+        ask_say_overtaken(pod, err);
+    return err->kind == ERR_NONE;
+}
+
 static bool in_time(struct job *job) {
     struct pod_ask *ask;
     int64_t now = loop_now(job->pod->loop);
@@ -248,6 +271,10 @@ static void begin(struct pod *pod, struct job *job) {
     list_remove(&job->link);
     if (ask_is_buried(job)) {
         ask_say_dead(&err);
+        ask_refuse(job, &err);
+        return;
+    }
+    if (!may_still(job, &err)) {
         ask_refuse(job, &err);
         return;
     }

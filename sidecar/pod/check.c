@@ -26,17 +26,6 @@ void check_engine(struct run *run) {
     pod_wish(run, WISH_KNOWN);
 }
 
-static void check_body(struct run *run) {
-    struct job *job = job_of(run);
-    struct err err = ERR_INIT;
-    proposal_free(job->proposal);
-    job->proposal = NULL;
-    if (proposal_read(run->pod, job->request.body, job->request.body_len, &job->proposal, &err))
-        run_fail(run, &err);
-    else
-        run_next(run);
-}
-
 void check_needs(struct run *run) {
     struct err err = ERR_INIT;
     if (proposal_needs(run->pod->spec, job_of(run)->proposal, &err))
@@ -80,10 +69,17 @@ void check_render(struct run *run) {
 
 static void adopted(struct run *run, struct docker_container *c, const struct err *err) {
     struct pod *pod = run->pod;
-    if (c && strcmp(c->id, pod->state->container) != 0)
+    bool other = c && strcmp(c->id, pod->state->container) != 0, runs = c && c->running;
+    if (other)
         look_set_container(pod, c->id, c->id);
     docker_container_free(c);
-    run_step_over(run, err);
+    if (!other || !runs) {
+        run_step_over(run, err);
+        return;
+    }
+    // It came after the last look, and its start was no event of ours: on must know that it runs.
+    pod_fire(pod, POD_APPEARED);
+    pod_wish(run, WISH_KNOWN);
 }
 
 // What an image ships at a volume's path is copied when a container is created with that volume,
@@ -122,11 +118,8 @@ static void staged(json_t *answer, const struct err *err, void *arg) {
 
 void check_stage(struct run *run) {
     struct pod *pod = run->pod;
-    const struct job *job = job_of(run);
-    char round[32];
-    snprintf(round, sizeof round, "%lld", (long long)job->request.round);
-    run->job = render_stage(pod->config.runner, job->proposal->rendering, pod->roots, round, staged,
-                            run);
+    run->job = render_stage(pod->config.runner, job_of(run)->proposal->rendering, pod->roots,
+                            pod->state->pod_id, staged, run);
 }
 
 static void check_done(struct run *run) {
@@ -148,7 +141,7 @@ static void check_done(struct run *run) {
 
 const struct step *check_script(void) {
     static const struct step steps[] = {
-        {"engine", check_engine},     {"body", check_body},
+        {"engine", check_engine},     {"body", refer_body},
         {"needs", check_needs},       {"can_configure", check_can_configure},
         {"image", check_image},       {"render", check_render},
         {"holder", holder_name},      {"container", check_container},

@@ -33,6 +33,7 @@ static void created(const char *id, const struct err *err, void *arg) {
     }
     if (err->kind != ERR_NONE) {
         struct err why = *err;
+        image_missed(pod, err);
         if (why.kind != ERR_RETRY && why.kind != ERR_TIMEOUT)
             why.kind = ERR_REFUSED;
         run_fail(run, &why);
@@ -54,6 +55,13 @@ static void replaced(const struct err *err, void *arg) {
         try_create(run);
 }
 
+static void remove_next(struct run *run, docker_done_fn *fn) {
+    struct pod *pod = run->pod;
+    auto_free char *id = xstrdup(pod->next_id);
+    state_set(&pod->next_id, "");
+    run->call = docker_remove(pod->docker, id, true, true, fn, run);
+}
+
 void container_create(struct run *run, const json_t *body) {
     struct pod *pod = run->pod;
     run->tries = 0;
@@ -63,13 +71,10 @@ void container_create(struct run *run, const json_t *body) {
         run_next(run); // of a round that came no further
         return;
     }
-    if (*pod->next_id) {
-        auto_free char *old = xstrdup(pod->next_id);
-        state_set(&pod->next_id, "");
-        run->call = docker_remove(pod->docker, old, true, true, replaced, run);
-        return;
-    }
-    try_create(run);
+    if (*pod->next_id)
+        remove_next(run, replaced);
+    else
+        try_create(run);
 }
 
 static void renamed(const struct err *err, void *arg) {
@@ -106,10 +111,32 @@ static void removed(const struct err *err, void *arg) {
     take(run);
 }
 
+static void dropped(const struct err *err, void *arg) {
+    struct run *run = arg;
+    run->call = NULL;
+    if (err->kind != ERR_NONE && err->kind != ERR_ABSENT)
+        run_fail(run, err);
+    else
+        run_next(run);
+}
+
+void container_drop_next(struct run *run) {
+    if (*run->pod->next_id)
+        remove_next(run, dropped);
+    else
+        run_next(run);
+}
+
+// A round may have made it and gone no further, or have been followed by one that wants the present
+// container while the pod was off.
+static bool is_in_force(const struct pod *pod) {
+    return strcmp(pod->next_digest, json_text(pod->state->applied, "container")) == 0;
+}
+
 // Never by force: if the old one still runs, the engine says so and nothing is started.
 void container_take_next(struct run *run) {
     struct pod *pod = run->pod;
-    if (!*pod->next_id)
+    if (!*pod->next_id || (*pod->state->container && !is_in_force(pod)))
         run_next(run);
     else if (*pod->state->container)
         run->call = docker_remove(pod->docker, pod->state->container, false, true, removed, run);

@@ -28,8 +28,10 @@ static bool ends_things(const struct pod *pod, const char *signo) {
     return abbreviated && own && strcmp(abbreviated, text_starts(own, "SIG") ? own + 3 : own) == 0;
 }
 
+// In every state: a stop of our own whose answer was lost ends it when we take it for running
+// again.
 void exit_note_signal(struct pod *pod, const char *signo) {
-    if (pod->at == POD_RUNNING && ends_things(pod, signo))
+    if (ends_things(pod, signo))
         pod->killed_ms = loop_now(pod->loop);
 }
 
@@ -37,8 +39,9 @@ void exit_note_signal(struct pod *pod, const char *signo) {
 // lost.
 static bool is_caused(const struct pod *pod) {
     bool signalled = pod->killed_ms && loop_now(pod->loop) - pod->killed_ms < CAUSED_MS;
+    bool stopped = *pod->state->ending && strcmp(pod->state->ending, pod->state->started_at) == 0;
     bool shot = pod->exit_code == EXIT_KILLED || pod->exit_code == EXIT_SHIM_GONE;
-    return !pod->oom && (signalled || shot || !pod->live);
+    return !pod->oom && (signalled || stopped || shot || !pod->live);
 }
 
 static int64_t pause_of(struct pod *pod, bool its_fault) {

@@ -27,6 +27,21 @@ static enum fence_verdict judge_round(const struct fence_mark *mark,
     return phase >= 0 && phase <= mark->phase ? FENCE_AGAIN : FENCE_PASS;
 }
 
+// Of the witness's tree. Where it does not say who leads, the mark alone counts.
+static enum fence_verdict judge_epoch(const struct fence_mark *mark, bool known,
+                                      const struct fence_witness *witness,
+                                      const struct pod_request *request) {
+    if (request->epoch < witness->epoch)
+        return FENCE_STALE;
+    if (witness->epoch && request->epoch > witness->epoch)
+        return FENCE_NOBODY;
+    if (!known || request->epoch > mark->epoch)
+        return FENCE_RAISE;
+    if (request->epoch < mark->epoch)
+        return witness->epoch ? FENCE_LOWER : FENCE_STALE;
+    return judge_round(mark, request);
+}
+
 enum fence_verdict fence_judge(const struct fence_mark *mark, const char *pod_id, bool attached,
                                const struct fence_witness *witness,
                                const struct pod_request *request) {
@@ -37,15 +52,20 @@ enum fence_verdict fence_judge(const struct fence_mark *mark, const char *pod_id
     if (request->scope == POD_ORIGINAL)
         return judge_original(attached, witness);
     bool known = *mark->tree && request->tree && strcmp(request->tree, mark->tree) == 0;
-    if (known && request->epoch < mark->epoch)
-        return FENCE_STALE;
     if (!attached)
-        return FENCE_DETACHED;
-    if (!known && !witness->asked)
-        return FENCE_WITNESS;
-    if (!known && (!request->tree || strcmp(request->tree, witness->tree) != 0))
+        return known && request->epoch < mark->epoch ? FENCE_STALE : FENCE_DETACHED;
+    if (!witness->asked)
+        return known && mark->confirmed && request->epoch == mark->epoch
+                   ? judge_round(mark, request)
+                   : FENCE_WITNESS;
+    if (!request->tree || strcmp(request->tree, witness->tree) != 0)
         return FENCE_FOREIGN;
-    if (!known || request->epoch > mark->epoch)
-        return FENCE_RAISE;
-    return judge_round(mark, request);
+    return judge_epoch(mark, known, witness, request);
+}
+
+bool fence_still(const struct fence_mark *mark, const struct pod_request *request) {
+    int phase = fence_phase(request->task);
+    return mark->confirmed && strcmp(request->tree, mark->tree) == 0 &&
+           request->epoch == mark->epoch && request->round == mark->round &&
+           (phase < 0 || phase >= mark->phase);
 }

@@ -9,6 +9,7 @@
 enum {
     FAILING_GRACE_MS = 10000, // a workload that fails its check is not waited for as long
     CONFIRM_TRIES = 200,      // of LOOK_AGAIN_MS
+    CONFIRM_ERRORS = 20,      // of these, answers that cannot be read from an engine that is there
 };
 
 static int64_t grace_of(const struct pod *pod) {
@@ -127,6 +128,11 @@ static void inspected(struct docker_container *c, const struct err *err, void *a
     if (c && !running)
         pod->exit_code = c->exit_code;
     docker_container_free(c);
+    if (err->kind == ERR_RETRY && docker_is_up(pod->docker) && run->tries++ < CONFIRM_ERRORS) {
+        // Its end was told while we waited for the stop, and is not told again.
+        loop_timer_start(pod->loop, &run->timer, LOOK_AGAIN_MS, confirm, run);
+        return;
+    }
     if (err->kind != ERR_NONE && err->kind != ERR_ABSENT) {
         run_fail(run, err);
         return;
@@ -179,5 +185,8 @@ static void halt_done(struct run *run, const struct err *err) {
 void halt_begin(struct pod *pod) {
     static const struct step steps[] = {
         {"tear_down", step_tear_down}, {"stop", step_stop}, {"confirm", step_confirm}, {0}};
+    // Kept: a worker that comes after us would take its end for its own will.
+    state_set(&pod->state->ending, pod->state->started_at);
+    pod_save(pod);
     run_start(&pod->halt, pod, steps, halt_done);
 }

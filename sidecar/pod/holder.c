@@ -91,12 +91,14 @@ static void removed(const struct err *err, void *arg) {
         create_named(run);
 }
 
-// It cannot be started again (its network is gone with a former container of ours): a new one.
+// It cannot be started again: its network is gone with a former container of ours, or the engine
+// has lost it. A new one: nothing is in it.
 static void restarted(const struct err *err, void *arg) {
     struct run *run = arg;
     struct pod *pod = run->pod;
     run->call = NULL;
-    if (err->kind == ERR_NONE || err->kind == ERR_RETRY || err->kind == ERR_TIMEOUT)
+    bool unheard = err->kind == ERR_RETRY || err->kind == ERR_TIMEOUT;
+    if (err->kind == ERR_NONE || (unheard && !launch_is_lost(err)))
         started(err, run);
     else
         run->call = docker_remove(pod->docker, pod->holder, true, true, removed, run);

@@ -5,7 +5,7 @@
 // The workload's image: looked for when the engine is there, pulled when it is not, so that the
 // first check finds it.
 
-enum { RETRY_MIN_MS = 2000, RETRY_MAX_MS = 60000 };
+enum { RETRY_MIN_MS = 2000, RETRY_MAX_MS = 60000, REFUSED_BY_BROKER = 403 };
 
 static void look(void *arg);
 
@@ -32,14 +32,15 @@ static void progressed(int percent, void *arg) {
 static void pulled(const struct err *err, void *arg) {
     struct pod *pod = arg;
     pod->image_call = NULL;
-    pod->pulling = false;
     if (err->kind != ERR_NONE)
         retry(pod, err);
     else
-        look(pod);
+        look(pod); // still pulling: what is not there now is not asked for again at once
 }
 
 static void pull(struct pod *pod) {
+    docker_image_free(pod->image);
+    pod->image = NULL;
     log_info("pod %s image=%s pulling", pod->config.full_name, pod->spec->workload.image);
     pod->pulling = true;
     pod->pulled_percent = 0;
@@ -60,6 +61,7 @@ static void inspected(struct docker_image *image, const struct err *err, void *a
     }
     docker_image_free(pod->image);
     pod->image = image;
+    pod->pulling = false;
     pod->image_err = (struct err)ERR_INIT;
     pod->image_pause = 0;
     pod_changed(pod);
@@ -74,6 +76,15 @@ void image_look(struct pod *pod) {
     image_end(pod);
     if (pod_launches(pod))
         look(pod);
+}
+
+// A pod that was off has no hold on it: a cleaning engine may have removed it since. And the
+// broker, which looks at it for each create, refuses what was made for another: the name was given
+// to one with other volumes since.
+void image_missed(struct pod *pod, const struct err *err) {
+    bool other = err->kind == ERR_ABSENT || err->code == REFUSED_BY_BROKER;
+    if (other && pod->image && !pod->image_call)
+        image_look(pod);
 }
 
 void image_end(struct pod *pod) {

@@ -26,6 +26,7 @@ static void verified(struct docker_container *c, const struct err *err, void *ar
     pod->run_open = true;
     pod->has_healthcheck = held->has_healthcheck;
     state_set(&pod->state->started_at, held->started_at);
+    pod->state->woken = false;
     if (!pod->place->shares_network && !pod->spec->workload.address && *held->ip)
         state_set(&pod->address, held->ip);
     pod_save(pod);
@@ -50,10 +51,12 @@ static void verify(struct pod *pod) {
 static void launch_good(struct pod *pod) {
     pod->started_ms = loop_now(pod->loop);
     pod->live = true;
-    pod->stale = false;
+    pod->stale = !pod->configured; // one that ran before the start call
     backoff_started(&pod->backoff, pod->started_ms);
     pod_fire(pod, POD_STARTED);
-    if (pod->died_early)
+    if (pod->stale && pod->spec->workload.hold)
+        pod_fire(pod, POD_STOP);
+    else if (pod->died_early)
         exit_name(pod);
     else
         verify(pod);
@@ -71,14 +74,24 @@ static void launch_bad(struct pod *pod, const struct err *err) {
 
 // ---- steps ----
 
+bool launch_is_lost(const struct err *err) {
+    return err->kind != ERR_NONE && err->code >= 500;
+}
+
 static void started(const struct err *err, void *arg) {
     struct run *run = arg;
     run->call = NULL;
+    run->pod->start_lost = launch_is_lost(err);
     run_step_over(run, err);
 }
 
 static void step_start(struct run *run) {
     run->call = docker_start(run->pod->docker, run->pod->state->container, started, run);
+}
+
+// Never run: nothing is lost with it.
+static bool is_new(const struct docker_container *c) {
+    return strcmp(c->status, "created") == 0 && text_starts(c->started_at, "0001-");
 }
 
 static void known(struct docker_container *c, const struct err *err, void *arg) {
@@ -90,6 +103,8 @@ static void known(struct docker_container *c, const struct err *err, void *arg) 
     }
     if (!c)
         look_set_container(run->pod, "", "");
+    else if (run->pod->start_lost && is_new(c))
+        state_set(&run->pod->config_digest, ""); // as if it were made of something else
     docker_container_free(c);
     run_next(run);
 }
@@ -101,11 +116,41 @@ static void step_known(struct run *run) {
         run_next(run);
 }
 
+// To the leader nothing about us has changed.
+void launch_ask_for_round(struct pod *pod) {
+    if (!pod->configured)
+        return; // it was asked for
+    pod->configured = false;
+    pod->state->renewals++;
+    pod_save(pod);
+}
+
+// In the place of the one that was configured. If it runs it was started without what is in force;
+// if not, it is given that, as far as this worker knows it.
+static int take_successor(struct pod *pod, const struct docker_container *c, struct err *err) {
+    if (c->running) {
+        launch_ask_for_round(pod);
+        return 0;
+    }
+    if (!pod->plan) {
+        launch_ask_for_round(pod);
+        return err_set(err, ERR_REFUSED,
+                       "its container is another one, and after a restart of the sidecar's worker "
+                       "only a round knows what belongs into it");
+    }
+    json_object_set_new(pod->state->applied, "container", json_string(c->id));
+    return 0;
+}
+
 static void adopted(struct run *run, struct docker_container *c, const struct err *err) {
-    if (c)
-        look_set_container(run->pod, c->id, c->id);
+    struct pod *pod = run->pod;
+    struct err why = *err;
+    if (c || (err->kind != ERR_RETRY && err->kind != ERR_TIMEOUT))
+        look_set_container(pod, c ? c->id : "", c ? c->id : "");
+    if (c && !look_is_applied(pod) && take_successor(pod, c, &why))
+        log_debug("pod %s container=%.12s is not started", pod->config.full_name, c->id);
     docker_container_free(c);
-    run_step_over(run, err);
+    run_step_over(run, &why);
 }
 
 static void step_find(struct run *run) {
@@ -125,31 +170,23 @@ static json_t *wanted_body(struct pod *pod, struct err *err) {
     return workload_body(&want, err);
 }
 
-// To the leader nothing about us has changed.
-static void ask_for_a_round(struct pod *pod) {
-    if (!pod->configured)
-        return; // it was asked for
-    pod->configured = false;
-    pod->state->renewals++;
-    pod_save(pod);
-}
-
 static void step_container(struct run *run) {
     struct pod *pod = run->pod;
     struct err err = ERR_INIT;
     if (!pod->plan) {
-        if (*pod->state->container && pod->configured) {
+        if (*pod->state->container && *pod->config_digest && pod->configured) {
             run_next(run);
             return;
         }
-        ask_for_a_round(pod);
+        launch_ask_for_round(pod);
         err_set(&err, ERR_REFUSED,
-                "its container is gone, and after a restart of the sidecar's worker only a round "
-                "knows what it was made of");
+                "its container is gone or was never started, and after a restart of the sidecar's "
+                "worker only a round knows what it was made of");
         run_fail(run, &err);
         return;
     }
-    auto_json json_t *body = wanted_body(pod, &err);
+    // Without what the image declares its volumes would be the container's, not the pod's.
+    auto_json json_t *body = image_judge(pod, &err) ? NULL : wanted_body(pod, &err);
     if (!body) {
         run_fail(run, &err);
         return;
@@ -221,7 +258,7 @@ static void launch_done(struct run *run, const struct err *err) {
 static void short_done(struct run *run, const struct err *err) {
     struct pod *pod = run->pod;
     bool refused = err->kind != ERR_NONE && err->kind != ERR_RETRY && err->kind != ERR_TIMEOUT;
-    if (!refused) {
+    if (!refused && !pod->start_lost) {
         launch_done(run, err);
         return;
     }
@@ -231,8 +268,7 @@ static void short_done(struct run *run, const struct err *err) {
 
 static bool is_as_wanted(const struct pod *pod) {
     return pod->configured && *pod->state->container && !*pod->next_id &&
-           !json_array_size(pod->outside) &&
-           strcmp(json_text(pod->state->applied, "container"), pod->config_digest) == 0;
+           !json_array_size(pod->outside) && look_is_applied(pod);
 }
 
 void launch_begin(struct pod *pod) {
@@ -245,7 +281,7 @@ void launch_begin(struct pod *pod) {
     pod->exited = pod->oom = pod->died_early = pod->run_open = false;
     pod->killed_ms = 0;
     run_cancel(&pod->verify);
-    if (is_as_wanted(pod))
+    if (is_as_wanted(pod) && !pod->start_lost)
         run_start(&pod->launch, pod, short_way, short_done);
     else
         run_start(&pod->launch, pod, pod_launches(pod) ? whole_way : adopted_way, launch_done);

@@ -4,7 +4,10 @@
 #include "sidecar/pod/pod_inside.h"
 #include <string.h>
 
-enum { LOOK_TRIES = 100 }; // of LOOK_AGAIN_MS: an engine that never agrees is believed then
+enum {
+    LOOK_TRIES = 100,   // of LOOK_AGAIN_MS: an engine that never agrees is believed then
+    RECOVER_TRIES = 10, // then what stands in the way is somebody's, and the next round's business
+};
 
 void look_set_container(struct pod *pod, const char *id, const char *digest) {
     if (strcmp(id, pod->state->container) != 0)
@@ -13,16 +16,25 @@ void look_set_container(struct pod *pod, const char *id, const char *digest) {
     state_set(&pod->config_digest, digest);
 }
 
+bool look_is_applied(const struct pod *pod) {
+    return strcmp(json_text(pod->state->applied, "container"), pod->config_digest) == 0;
+}
+
 // ---- recover ----
 
 static void recovered(json_t *answer, const struct err *err, void *arg) {
     struct run *run = arg;
+    struct pod *pod = run->pod;
     (void)answer;
     run->job = NULL;
-    if (err->kind != ERR_NONE)
-        log_warn("pod %s files cannot be recovered: %s", run->pod->config.full_name, err->text);
-    run->pod->recovered = true;
-    run_next(run);
+    if (err->kind != ERR_NONE && pod->recover_tries++ == 0)
+        log_warn("pod %s files cannot be recovered: %s", pod->config.full_name, err->text);
+    // A disk that fails for a moment must not leave the files of two rounds side by side.
+    pod->recovered = err->kind == ERR_NONE || pod->recover_tries >= RECOVER_TRIES;
+    if (pod->recovered)
+        run_next(run);
+    else
+        run_fail(run, err);
 }
 
 static void step_recover(struct run *run) {
@@ -30,8 +42,8 @@ static void step_recover(struct run *run) {
     if (pod->recovered || !pod->roots || !*pod->roots)
         run_next(run);
     else
-        run->job = render_recover(pod->config.runner, pod->roots, pod->spec->state_dir, recovered,
-                                  run);
+        run->job = render_recover(pod->config.runner, pod->spec, pod->roots, pod->state->pod_id,
+                                  recovered, run);
 }
 
 // ---- find ----
@@ -78,7 +90,8 @@ static void sweep(struct pod *pod, const json_t *list, const json_t *chosen) {
     size_t i;
     json_t *entry;
     json_array_foreach((json_t *)list, i, entry) {
-        if (!is_own(pod, entry) || entry == chosen || is_role(entry, "holder"))
+        bool ours = pod_launches(pod) ? !is_role(entry, "holder") : is_role(entry, "oneshot");
+        if (!is_own(pod, entry) || entry == chosen || !ours)
             continue;
         log_info("pod %s removes leftover container=%s", pod->config.full_name,
                  json_text(entry, "Id"));
@@ -129,8 +142,9 @@ static void stop_former(struct run *run) {
 static void former_owner(struct docker_container *c, const struct err *err, void *arg) {
     struct run *run = arg;
     run->call = NULL;
+    bool gone = c ? place_is_over(c) : err->kind == ERR_ABSENT;
     docker_container_free(c);
-    if (err->kind == ERR_ABSENT)
+    if (gone)
         stop_former(run);
     else
         run_step_over(run, err); // its owner is there: hands off
@@ -183,20 +197,35 @@ static void adopted(struct run *run, struct docker_container *c, const struct er
         run_fail(run, err);
         return;
     }
-    look_set_container(run->pod, c ? c->id : "", c ? c->id : "");
+    struct pod *pod = run->pod;
+    look_set_container(pod, c ? c->id : "", c ? c->id : "");
+    if (c && c->running && pod->looked && !look_is_applied(pod))
+        launch_ask_for_round(pod); // it took the place of the one that was configured
     docker_container_free(c);
     run_next(run);
 }
 
+static void leftovers_listed(const json_t *answer, const struct err *err, void *arg) {
+    struct run *run = arg;
+    run->call = NULL;
+    if (err->kind != ERR_NONE) {
+        run_fail(run, err);
+        return;
+    }
+    sweep(run->pod, answer, NULL);
+    adopt_find(run, adopted);
+}
+
 static void step_find(struct run *run) {
     struct pod *pod = run->pod;
-    if (!pod_launches(pod)) {
+    if (!pod_launches(pod) && pod->looked) {
         adopt_find(run, adopted);
         return;
     }
     auto_free char *label = xasprintf("%s=%s", LABEL_POD, pod->state->pod_id);
     auto_json json_t *filters = json_pack("{s:[s]}", "label", label);
-    run->call = docker_list(pod->docker, true, filters, listed, run);
+    run->call = docker_list(pod->docker, true, filters,
+                            pod_launches(pod) ? listed : leftovers_listed, run);
 }
 
 // ---- judge ----
@@ -210,9 +239,8 @@ static bool is_outliving(const struct pod *pod, bool running) {
 // In force, and put there by this run of our container, whose network it shares.
 static bool is_in_force(const struct pod *pod, bool running) {
     const struct state *state = pod->state;
-    const char *digest = json_text(state->applied, "container");
     bool ours = strcmp(state->owner, pod->place->run) == 0 || is_outliving(pod, running);
-    return state->applied && ours && strcmp(digest, pod->config_digest) == 0;
+    return state->applied && ours && look_is_applied(pod);
 }
 
 static void take_facts(struct pod *pod, const struct docker_container *c) {
@@ -236,8 +264,10 @@ static enum pod_event_kind judge_running(struct pod *pod, const struct docker_co
     if (strcmp(state->started_at, c->started_at) != 0) {
         health_end(pod); // another run than the one it was watched in
         pod->started_ms = loop_now(pod->loop);
-        if (pod->configured)
+        if (pod->configured) {
             state_set(&state->started_at, c->started_at);
+            state->woken = false;
+        }
         pod_save(pod);
     } else if (!pod->started_ms) {
         pod->started_ms = loop_now(pod->loop) - BACKOFF_SETTLED_MS; // it ran long before us
@@ -260,7 +290,7 @@ static enum pod_event_kind judge_stopped(struct pod *pod, const struct docker_co
 }
 
 // A worker that was restarted: what was in force still is. That it was to run is said by its
-// running, or by started_at, which is cleared when it is stopped on purpose.
+// running, by started_at, which is cleared when it is stopped on purpose, or by who woke it.
 static void resume(struct pod *pod, bool running) {
     if (pod->looked)
         return;
@@ -268,8 +298,8 @@ static void resume(struct pod *pod, bool running) {
     pod->configured = is_in_force(pod, running) && *pod->state->container;
     if (pod->configured)
         state_set(&pod->state->owner, pod->place->run);
-    pod->wanted = pod->configured && (running || *pod->state->started_at) && !pod->state->off &&
-                  !pod->state->dead;
+    bool starts = (*pod->state->started_at || pod->state->woken) && !pod->leaving;
+    pod->wanted = pod->configured && (running || starts) && !pod->state->off && !pod->state->dead;
     // What is in force was put there by another run of our container: only a round may start it,
     // and to the leader nothing about us has changed.
     if (!pod->configured && pod->state->applied && !pod->state->dead) {
@@ -298,8 +328,19 @@ static bool must_look_again(struct pod *pod, const struct docker_container *c) {
     return true;
 }
 
+// Of a run that ended just before this worker subscribed to the engine's events it hears nothing,
+// and inspect still says that it runs.
+static bool is_worth_another_look(struct pod *pod, const struct docker_container *c) {
+    if (pod->looked || pod->glanced || !c || !c->running ||
+        strcmp(c->started_at, pod->state->started_at) != 0)
+        return false;
+    pod->glanced = true;
+    loop_timer_start(pod->loop, &pod->look.timer, LOOK_AGAIN_MS * 4, look_again, pod);
+    return true;
+}
+
 static void judge(struct pod *pod, const struct docker_container *c) {
-    if (must_look_again(pod, c))
+    if (must_look_again(pod, c) || is_worth_another_look(pod, c))
         return;
     pod->look_tries = 0;
     if (c)

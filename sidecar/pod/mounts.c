@@ -140,6 +140,22 @@ static void check_listed(const struct spec *spec, const struct docker_container 
     }
 }
 
+static int by_place(const void *a, const void *b) {
+    const struct docker_mount *const *x = a, *const *y = b;
+    return strcmp((*x)->destination, (*y)->destination);
+}
+
+// The engine keeps them in a map and names them in another order each time; what is made of them is
+// compared.
+static const struct docker_mount **in_order(const struct docker_container *self) {
+    size_t n = self ? self->mounts_len : 0;
+    const struct docker_mount **list = xcalloc(n + 1, sizeof *list);
+    for (size_t i = 0; i < n; i++)
+        list[i] = &self->mounts[i];
+    qsort(list, n, sizeof *list, by_place);
+    return list;
+}
+
 static void mounts_release(struct mounts **m) {
     mounts_free(*m);
 }
@@ -153,8 +169,9 @@ int mounts_choose(const struct spec *spec, const struct docker_container *self, 
     mounts->api = json_array();
     mounts->roots = xcalloc(1, sizeof *mounts->roots);
     check_listed(spec, self, &own);
-    for (size_t i = 0; self && i < self->mounts_len; i++) {
-        const struct docker_mount *m = &self->mounts[i];
+    auto_free const struct docker_mount **all = in_order(self);
+    for (size_t i = 0; all[i]; i++) {
+        const struct docker_mount *m = all[i];
         if (!wanted(spec, m))
             continue;
         if (is_secret(m->destination)) {

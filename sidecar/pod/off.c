@@ -21,14 +21,15 @@ static void refuse_unsaved(struct run *run, const struct err *why) {
 static void off_begin(struct run *run) {
     struct pod *pod = run->pod;
     struct err err = ERR_INIT;
-    pod->wanted = false;
     if (job_of(run)->request.scope == POD_OPERATOR && !pod->state->off) {
         pod->state->off = true;
         if (state_save(pod->state, &err)) {
+            pod->state->off = false;
             refuse_unsaved(run, &err);
             return;
         }
     }
+    pod->wanted = false;
     run_next(run);
 }
 
@@ -36,8 +37,10 @@ static void off_begin(struct run *run) {
 // take its last run for one that was lost.
 static void off_forget(struct run *run) {
     struct pod *pod = run->pod;
-    if (pod->at == POD_STOPPED && *pod->state->started_at) {
-        state_set(&pod->state->started_at, "");
+    struct state *state = pod->state;
+    if (pod->at == POD_STOPPED && (*state->started_at || state->woken)) {
+        state_set(&state->started_at, "");
+        state->woken = false;
         pod_save(pod);
     }
     run_next(run);
@@ -54,13 +57,16 @@ const struct step *off_script(void) {
 static void kill_begin(struct run *run) {
     struct pod *pod = run->pod;
     struct err err = ERR_INIT;
-    pod->wanted = false;
+    bool leaves = pod_is_member(pod) && !pod->state->dead;
     pod->state->dead = pod->state->killed = true;
+    pod->state->renewals += leaves; // a round without it
     if (state_save(pod->state, &err)) {
         pod->state->dead = pod->state->killed = false;
+        pod->state->renewals -= leaves;
         refuse_unsaved(run, &err);
         return;
     }
+    pod->wanted = false;
     if (pod->config.on_dead)
         pod->config.on_dead(true, pod->config.arg);
     run_next(run);

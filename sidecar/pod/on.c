@@ -11,17 +11,32 @@
 
 // ---- by an operator, without a body ----
 
+// Kept before it is started: whoever comes after us would not know that it is to run.
+static int wake_up(struct pod *pod, struct err *err) {
+    struct state *state = pod->state;
+    bool was_dead = state->dead, was_killed = state->killed, was_off = state->off;
+    bool was_woken = state->woken, sleeps = pod->configured && !*state->started_at && !was_woken;
+    if (!was_dead && !was_off && !sleeps)
+        return 0;
+    state->dead = state->killed = state->off = false;
+    state->woken = pod->configured;
+    state->started |= pod->configured; // from here on there may be data
+    state->renewals += was_dead;       // rounds went by without it
+    if (!state_save(state, err))
+        return 0;
+    state->dead = was_dead;
+    state->killed = was_killed;
+    state->off = was_off;
+    state->woken = was_woken;
+    state->renewals -= was_dead;
+    return -1;
+}
+
 // Clears what held it; says whether there is something to start with.
 static int wake(struct pod *pod, struct err *err) {
-    struct state *state = pod->state;
-    bool was_dead = state->dead;
-    if (state->dead || state->off) {
-        state->dead = state->killed = state->off = false;
-        state->started |= pod->configured; // from here on there may be data
-        state->renewals += was_dead;       // rounds went by without it
-        if (state_save(state, err))
-            return -1;
-    }
+    bool was_dead = pod->state->dead;
+    if (wake_up(pod, err))
+        return -1;
     if (was_dead && pod->config.on_dead)
         pod->config.on_dead(false, pod->config.arg);
     if (pod->at == POD_DEAD)
@@ -53,7 +68,6 @@ static bool is_plain(const struct job *job) {
 static void on_body(struct run *run) {
     struct pod *pod = run->pod;
     struct job *job = job_of(run);
-    struct err err = ERR_INIT;
     if (is_plain(job)) {
         on_wake(run);
         return;
@@ -69,10 +83,7 @@ static void on_body(struct run *run) {
         proposal_free(pod->checked);
         pod->checked = NULL;
     }
-    if (proposal_read(pod, job->request.body, job->request.body_len, &job->proposal, &err))
-        run_fail(run, &err);
-    else
-        run_next(run);
+    refer_body(run);
 }
 
 // ---- hooks before ----
@@ -106,7 +117,7 @@ static int merge(struct proposal *p, const char *out, struct err *err) {
     auto_json json_t *said = json_read(out, len, 64 * 1024, "configure", err);
     json_t *command = json_object_get(said, "command");
     json_t *environment = json_object_get(said, "environment");
-    if (!said || (command && !(json_is_array(command) && all_strings(command))) ||
+    if (!json_is_object(said) || (command && !(json_is_array(command) && all_strings(command))) ||
         (environment && !(json_is_object(environment) && all_strings(environment))))
         return err_set(err, ERR_REFUSED,
                        "configure must print nothing, or JSON {\"command\": [strings], "
@@ -147,13 +158,23 @@ static void on_configure(struct run *run) {
 
 // ---- what is to be done ----
 
+// It came into force already; another worker does not remember what was answered.
+static bool is_repeated(const struct pod *pod, const struct job *job) {
+    const struct pod_request *request = &job->request;
+    const struct state *state = pod->state;
+    return request->scope == POD_LEADER && state->rolled && request->epoch == state->epoch &&
+           request->round == state->round;
+}
+
 // Changed files alone may be told to the running workload instead.
-static bool wants_restart(const struct pod *pod, const struct proposal *p) {
-    return pod->stale || !pod->configured || pod->spec->workload.strict || p->container_changed ||
+static bool wants_restart(const struct pod *pod, const struct job *job) {
+    const struct proposal *p = job->proposal;
+    return pod->stale || !pod->configured || p->container_changed ||
+           (pod->spec->workload.strict && !is_repeated(pod, job)) ||
            (proposal_is_changed(p) && pod->spec->workload.on_change.kind == CHANGE_RESTART);
 }
 
-static void take_over(struct pod *pod, struct proposal *p);
+static void take_over(struct pod *pod, const struct job *job);
 
 static void on_compare(struct run *run) {
     struct pod *pod = run->pod;
@@ -165,14 +186,13 @@ static void on_compare(struct run *run) {
     }
     job->parked = pod->state->off;
     bool up = pod->at == POD_RUNNING || pod->at == POD_WAITING || pod->at == POD_STARTING;
-    if (up && !job->parked && !proposal_is_changed(job->proposal) &&
-        !wants_restart(pod, job->proposal)) {
+    if (up && !job->parked && !proposal_is_changed(job->proposal) && !wants_restart(pod, job)) {
         pod->wanted = true;
-        take_over(pod, job->proposal);
+        take_over(pod, job);
         run_skip(run, "ready");
         return;
     }
-    job->restart = !job->parked && wants_restart(pod, job->proposal);
+    job->restart = !job->parked && wants_restart(pod, job);
     log_info("pod %s#%lld configures files=%s container=%s dependencies=%s%s",
              pod->config.full_name, (long long)pod->state->seq,
              job->proposal->files_changed ? "changed" : "same",
@@ -187,13 +207,34 @@ static void on_successor(struct run *run) {
     if (job->proposal->container_changed && pod_launches(run->pod))
         container_create(run, job->proposal->body);
     else
+        container_drop_next(run);
+}
+
+static bool is_told(const struct run *run) {
+    return run->pod->at == POD_RUNNING && !job_of((struct run *)run)->restart;
+}
+
+static void ready(json_t *answer, const struct err *err, void *arg) {
+    struct run *run = arg;
+    (void)answer;
+    run->job = NULL;
+    run_step_over(run, err);
+}
+
+// The check was a while ago, in a folder that is not ours alone: nothing is stopped for files that
+// cannot be swapped in, nor is what is in force given up for them.
+static void on_staged(struct run *run) {
+    struct pod *pod = run->pod;
+    const json_t *staged = job_of(run)->proposal->staged;
+    if (!json_array_size(json_object_get(staged, "staged")))
         run_next(run);
+    else
+        run->job = render_ready(pod->config.runner, staged, pod->roots, ready, run);
 }
 
 static void on_stop(struct run *run) {
     struct pod *pod = run->pod;
-    struct job *job = job_of(run);
-    if (!job->restart && pod->at == POD_RUNNING) {
+    if (is_told(run)) {
         run_next(run);
         return;
     }
@@ -223,8 +264,13 @@ static void replace_json(json_t **where, json_t *with) {
 }
 
 // In force from here on, in memory and in the state directory.
-static void take_over(struct pod *pod, struct proposal *p) {
+static void take_over(struct pod *pod, const struct job *job) {
     struct state *state = pod->state;
+    const struct pod_request *request = &job->request;
+    struct proposal *p = job->proposal;
+    if (request->scope == POD_LEADER && request->epoch == state->epoch &&
+        request->round == state->round)
+        state->rolled = true;
     replace_json(&pod->plan, json_incref(p->rendering));
     replace_json(&pod->view, json_incref(p->view));
     replace_json(&pod->outside, outside_of(p));
@@ -271,7 +317,7 @@ static void on_take(struct run *run) {
         pod->state->started = true; // from here on there may be data
         pod->wanted = true;
     }
-    take_over(pod, job->proposal);
+    take_over(pod, job);
     pod_swap_over(pod);
     if (job->parked) {
         job->answer = json_pack("{s:b, s:s}", "started", 0, "status",
@@ -298,10 +344,6 @@ static void told_by_exec(const struct action_result *result, const struct err *f
         run_fail(run, &err);
     else
         run_next(run);
-}
-
-static bool is_told(const struct run *run) {
-    return run->pod->at == POD_RUNNING && !job_of((struct run *)run)->restart;
 }
 
 static void on_outside(struct run *run) {
@@ -364,6 +406,7 @@ const struct step *on_script(void) {
                                         {"configure", on_configure},
                                         {"compare", on_compare},
                                         {"successor", on_successor},
+                                        {"staged", on_staged},
                                         {"stop", on_stop},
                                         {"swap", on_swap},
                                         {"take", on_take},

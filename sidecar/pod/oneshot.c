@@ -106,6 +106,7 @@ static void created(const char *id, const struct err *err, void *arg) {
     struct oneshot *o = arg;
     o->call = NULL;
     if (err->kind != ERR_NONE) {
+        image_missed(o->pod, err);
         finish(o, err);
         return;
     }

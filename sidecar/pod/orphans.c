@@ -7,11 +7,15 @@
 
 // What sidecars that are gone for good left on this engine: containers with our labels whose owner
 // does not exist any more, and those of the pod that we were before our state directory was lost.
-// They are stopped and removed. Their volumes follow five minutes later,
-// unless they are in use by then or belong to our own pod: a sidecar that is being re-created finds
-// its data.
+// An owner that was a task of Mesos or Swarm is gone when it has ended: its container lies there
+// until they remove it (Mesos: hours), but is never started again.
+// They are stopped and removed. Their volumes follow, those that we made and the anonymous ones of
+// the owner, five minutes later: a sidecar that is being re-created finds its data. So does the
+// task that comes after one, which is the same pod where its state directory was kept; only the
+// anonymous ones no other task will ever have, and they go at once. What is in use by then, or
+// belongs to our own pod, stays.
 
-enum { EVERY_MS = 5 * 60 * 1000, GRACE_S = 10, KEEP_MS = 5 * 60 * 1000 };
+enum { EVERY_MS = 5 * 60 * 1000, GRACE_S = 10, KEEP_MS = 5 * 60 * 1000, HEX_LEN = 64 };
 
 static void pass(void *arg);
 
@@ -33,10 +37,10 @@ static void volume_removed(const struct err *err, void *arg) {
 
 static void remove_volumes(struct pod *pod) {
     const char *name;
-    json_t *since;
+    json_t *due;
     void *next;
-    json_object_foreach_safe(pod->orphan_volumes, next, name, since) {
-        if (loop_now(pod->loop) - json_integer_value(since) < KEEP_MS)
+    json_object_foreach_safe(pod->orphan_volumes, next, name, due) {
+        if (loop_now(pod->loop) < json_integer_value(due))
             continue;
         log_info("orphan volume=%s removed if unused", name);
         docker_volume_remove(pod->docker, name, volume_removed, NULL);
@@ -44,16 +48,24 @@ static void remove_volumes(struct pod *pod) {
     }
 }
 
+// What the engine called so itself. A name that a user gave is a user's volume.
+static bool is_anonymous(const char *name) {
+    return strlen(name) == HEX_LEN && strspn(name, "0123456789abcdef") == HEX_LEN;
+}
+
 static void note_volumes(struct pod *pod, const json_t *entry) {
     if (strcmp(label(entry, LABEL_POD), pod->state->pod_id) == 0)
         return;
     auto_free char *prefix = xasprintf("ochopod-%s-", label(entry, LABEL_POD));
+    int64_t now = loop_now(pod->loop);
     size_t i;
     json_t *mount;
     json_array_foreach(json_object_get(entry, "Mounts"), i, mount) {
         const char *name = json_text(mount, "Name");
-        if (text_starts(name, prefix))
-            json_object_set_new(pod->orphan_volumes, name, json_integer(loop_now(pod->loop)));
+        bool made = text_starts(name, prefix), nobodys = !made && *label(entry, LABEL_TASK);
+        if (made || is_anonymous(name))
+            json_object_set_new(pod->orphan_volumes, name,
+                                json_integer(nobodys ? now : now + KEEP_MS));
     }
 }
 
@@ -112,8 +124,9 @@ static void collect_left(struct run *run) {
 static void asked(struct docker_container *c, const struct err *err, void *arg) {
     struct run *run = arg;
     run->call = NULL;
+    bool gone = c ? place_is_over(c) : err->kind == ERR_ABSENT;
     docker_container_free(c);
-    if (err->kind == ERR_ABSENT)
+    if (gone)
         collect_left(run);
     else
         next(run);

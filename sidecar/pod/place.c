@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/own.h"
 #include "base/text.h"
+#include "sidecar/clerk.h"
 #include "sidecar/cluster/digest.h"
 #include <ctype.h>
 #include <fcntl.h>
@@ -15,7 +16,12 @@ static void put(json_t *obj, const char *key, const char *value) {
 
 // ---- outside a container: the owner is a process ----
 
+// As it was before the forks and the filter: see place_here.
+static char *noted_boot, *noted_owner;
+
 static char *boot_id(void) {
+    if (noted_boot)
+        return xstrdup(noted_boot);
     auto_file FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
     char line[64] = "";
     if (!f || !fgets(line, sizeof line, f))
@@ -23,6 +29,9 @@ static char *boot_id(void) {
     line[strcspn(line, "\n")] = '\0';
     return xstrdup(line);
 }
+
+// Of an answer that did not come nothing follows: hands off.
+enum { UNKNOWN = -2 };
 
 // Field 22 of stat, counted from behind the name, which may hold anything. -1: no such process.
 static long long start_of(long pid) {
@@ -37,10 +46,34 @@ static long long start_of(long pid) {
     return at ? strtoll(at, NULL, 10) : -1;
 }
 
+void place_start_duty(struct wire *request, struct text *answer, const void *arg) {
+    (void)arg;
+    wire_add_int(answer, start_of((long)wire_int(request)));
+}
+
+static long long ask_start(long pid) {
+    auto_text struct text request = {0}, answer = {0};
+    struct wire w;
+    if (!clerk_in_use())
+        return start_of(pid);
+    wire_add_int(&request, pid);
+    return clerk_ask(PLACE_START, &request, &answer, &w, NULL) ? UNKNOWN : wire_int(&w);
+}
+
 static char *process_owner(void) {
+    if (noted_owner)
+        return xstrdup(noted_owner);
     auto_free char *boot = boot_id();
     long pid = (long)getppid(); // init: the worker may be another one tomorrow
     return xasprintf("host:%s:%ld:%lld", boot, pid, start_of(pid));
+}
+
+void place_here(void) {
+    char *boot = boot_id(), *owner = process_owner();
+    free(noted_boot);
+    free(noted_owner);
+    noted_boot = boot;
+    noted_owner = owner;
 }
 
 static enum owner_fate process_fate(const struct place *place, const char *owner) {
@@ -52,7 +85,8 @@ static enum owner_fate process_fate(const struct place *place, const char *owner
     long pid = strtol(at + strlen(boot) + 1, &end, 10);
     if (*end != ':' || place->self) // from a container we do not see the host's processes
         return OWNER_ALIVE;
-    return start_of(pid) == strtoll(end + 1, NULL, 10) ? OWNER_ALIVE : OWNER_GONE;
+    long long start = ask_start(pid);
+    return start == UNKNOWN || start == strtoll(end + 1, NULL, 10) ? OWNER_ALIVE : OWNER_GONE;
 }
 
 enum owner_fate place_fate(const struct place *place, const char *owner) {
@@ -95,7 +129,22 @@ json_t *place_labels(const struct place *place, const char *role) {
     put(labels, LABEL_CLUSTER, place->full_name);
     put(labels, LABEL_POD, place->pod_id);
     put(labels, LABEL_OWNER, place->owner);
+    const char *task = place->self ? place_task(place->self) : "";
+    if (*task)
+        put(labels, LABEL_TASK, task);
     return labels;
+}
+
+const char *place_task(const struct docker_container *c) {
+    static const char *const keys[] = {"MESOS_TASK_ID", "com.docker.swarm.task.id"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (*docker_container_label(c, keys[i]))
+            return docker_container_label(c, keys[i]);
+    return text_starts(c->name, "mesos-") ? c->name : ""; // no label before Marathon 1.5
+}
+
+bool place_is_over(const struct docker_container *c) {
+    return *place_task(c) && (strcmp(c->status, "exited") == 0 || strcmp(c->status, "dead") == 0);
 }
 
 bool place_owns(const struct place *place, const struct docker_container *c) {
@@ -131,7 +180,15 @@ struct place *place_make(const struct spec *spec, const struct binding_facts *fa
     p->home_network = home(self);
     p->network = xstrdup(spec->workload.network ? spec->workload.network : p->home_network);
     p->shares_network = strcmp(p->network, p->home_network) == 0;
+    p->local = p->shares_network && !spec->workload.address ? facts->local : NULL;
     return p;
+}
+
+int place_port(const struct place *place, int port) {
+    char label[16];
+    snprintf(label, sizeof label, "%d", port);
+    const json_t *value = json_object_get(place->local, label);
+    return json_is_integer(value) ? (int)json_integer_value(value) : port;
 }
 
 void place_free(struct place *place) {

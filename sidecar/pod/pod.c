@@ -29,9 +29,17 @@ static void unwatch(struct pod *pod) {
     sanity_end(pod);
 }
 
+bool pod_is_member(const struct pod *pod) {
+    return pod->state->joined || pod->state->applied;
+}
+
+// Who was part of the cluster asks for a round that leaves it out: its peers and whoever depends on
+// them go by the snapshot.
 static void bury(struct pod *pod) {
     pod->wanted = false;
+    pod->state->renewals += pod_is_member(pod) && !pod->state->dead;
     pod->state->dead = true;
+    pod->state->woken = false;
     state_set(&pod->state->started_at, "");
     pod_save(pod);
     if (pod->config.on_dead)
@@ -246,7 +254,19 @@ void pod_event(struct pod *pod, const char *container_id, const char *name,
 }
 
 void pod_attached(struct pod *pod, bool attached) {
+    pod->attachment += attached && !pod->attached;
     pod->attached = attached;
+}
+
+struct fence_mark pod_mark(const struct pod *pod) {
+    const struct state *state = pod->state;
+    return (struct fence_mark){state->tree, state->epoch, state->round, pod->phase,
+                               pod->confirmed == pod->attachment};
+}
+
+bool pod_is_attached(const struct pod *pod) {
+    const struct pod_config *config = &pod->config;
+    return pod->attached && (!config->is_attached || config->is_attached(config->arg));
 }
 
 void pod_swap_over(struct pod *pod) {
@@ -315,7 +335,7 @@ struct pod *pod_create(struct loop *loop, const struct pod_config *config) {
     pod->spec = config->spec;
     pod->state = config->state;
     pod->docker = config->docker;
-    pod->phase = -1;
+    pod->phase = pod->state->rolled ? fence_phase(POD_OFF) : -1;
     pod->place = place_make(pod->spec, config->facts, pod->state->pod_id, config->full_name);
     pod->config_digest = xstrdup("");
     pod->next_id = xstrdup("");

@@ -22,6 +22,7 @@
 #include "sidecar/render/render.h"
 #include "sidecar/spec/spec.h"
 #include "sidecar/state/state.h"
+#include "sidecar/uploads.h"
 
 enum pod_task { POD_CHECK, POD_ON, POD_OFF, POD_OK, POD_KILL, POD_SIGNAL, POD_TASKS };
 extern const char *const pod_task_names[POD_TASKS];
@@ -51,6 +52,10 @@ typedef void pod_reply_fn(const json_t *answer, const struct err *err, void *arg
 // call.
 typedef void pod_witness_fn(const char *tree, bool has_original, const struct err *err, void *arg);
 
+// The bytes of /proposal, borrowed: what a leader's body refers to where it would be large. fresh:
+// not from a server that lags behind. Answers on the loop, never inside the call, once.
+typedef void pod_proposal_fn(const char *data, size_t len, const struct err *err, void *arg);
+
 struct pod_config {
     const struct spec *spec;
     struct state *state;
@@ -61,6 +66,12 @@ struct pod_config {
     const char *full_name;             // "marathon.zookeeper"
     const char *tether;                // abstract socket that init holds, see init.h; NULL: none
     void (*witness)(pod_witness_fn *fn, void *fn_arg, void *arg);
+    void (*read_proposal)(bool fresh, pod_proposal_fn *fn, void *fn_arg, void *arg);
+    // The same of /leader, never from a server that lags: who leads.
+    void (*read_leader)(pod_proposal_fn *fn, void *fn_arg, void *arg);
+    // As pod_attached, but asked of the clock: after a stop of the process nothing may have been
+    // told yet. NULL: only what was told.
+    bool (*is_attached)(void *arg);
     void (*on_dead)(bool dead, void *arg); // a dead pod does not lead
     void (*on_change)(void *arg);          // anything /info or /wait shows has changed
     void *arg;
@@ -89,16 +100,10 @@ bool pod_ready(const struct pod *pod); // configured, running and passing its ch
 // "generation", "status"...}; new reference.
 json_t *pod_info(const struct pod *pod);
 
-// A tool: files are written into a fresh directory of ours (names never trusted), given as working
-// directory to `run` tools.
-struct pod_upload {
-    const char *name; // as the client said; only its last component, cleaned, is used
-    const void *data;
-    size_t len;
-};
+// A tool. Its uploads (uploads.h) are the working directory of a `run` tool.
 // answer: {"code": n, "stdout": [lines]}. ERR_ABSENT: unknown tool.
-struct pod_ask *pod_tool(struct pod *pod, const char *line, const struct pod_upload *uploads,
-                         size_t n, int64_t budget_ms, pod_reply_fn *fn, void *arg);
+struct pod_ask *pod_tool(struct pod *pod, const char *line, const struct upload *uploads, size_t n,
+                         int64_t budget_ms, pod_reply_fn *fn, void *arg);
 
 // Runs an action that is not the pod's own (the leader's probe), the same way as a hook: `input` on
 // stdin, within the action's timeout. fn gets the first line it printed; a non-zero exit is

@@ -64,7 +64,7 @@ static const struct entry table[POD_STATES][POD_EVENTS] = {
         ENGINE(0),
         [POD_STOP] = GO(STOPPING, 0), // the halt is under way already
         [POD_HALTED] = GO(WAITING, FX(PAUSE)),
-        [POD_HALT_FAILED] = GO(RUNNING, FX(WATCH)),
+        [POD_HALT_FAILED] = GO(UNKNOWN, FX(LOOK)), // it may have ended all the same
     },
     [POD_STOPPING] = {
         ENGINE(0),

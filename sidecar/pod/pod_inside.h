@@ -41,6 +41,7 @@ struct run {
     struct loop_timer *timer;
     struct action *action;
     struct oneshot *oneshot;
+    struct referring *referring; // refer.c
     enum awaits awaits;
     int tries;
     void (*adopted)(struct run *run, struct docker_container *c, const struct err *err);
@@ -110,6 +111,9 @@ struct proposal {
 };
 int proposal_read(struct pod *pod, const char *body, size_t len, struct proposal **ret,
                   struct err *err) must_check;
+// The same of a cluster, which it takes over; digest: of the body that meant it.
+int proposal_make(struct pod *pod, struct cluster *c, const char *key, const char *hash,
+                  const char *digest, struct proposal **ret, struct err *err) must_check;
 void proposal_free(struct proposal *proposal); // takes NULL
 // "needs 3 pods, has 2"
 int proposal_needs(const struct spec *spec, const struct proposal *proposal,
@@ -121,6 +125,11 @@ bool proposal_is_changed(const struct proposal *proposal);
 int proposal_compare(struct pod *pod, struct proposal *proposal, struct err *err) must_check;
 void proposal_discard(struct pod *pod, struct proposal *proposal); // its staged files
 void digest_text(const char *text, char ret[65]);
+
+// ---- the same where the body only refers to it (refer.c) ----
+
+void refer_body(struct run *run); // a step: job->proposal is what the body says or refers to
+void refer_cancel(struct referring **slot); // no-op on NULL
 
 // ---- requests (ask.c) ----
 
@@ -145,6 +154,7 @@ struct witness_call { // outlives its job: the answer cannot be called off
     struct link link;
     struct job *job;
     struct pod *pod;
+    int attachment;
 };
 
 struct recorded {
@@ -188,6 +198,8 @@ struct pod_ask *ask_first(struct job *job); // NULL: nobody waits
 void ask_answer_all(struct job *job, const json_t *answer, const struct err *err);
 bool ask_is_buried(const struct job *job); // dead, and this does not wake it
 void ask_say_dead(struct err *err);
+void ask_say_detached(struct err *err);
+void ask_say_overtaken(const struct pod *pod, struct err *err);
 void ask_forget_recorded(struct pod *pod);               // admit.c
 void ask_refuse(struct job *job, const struct err *err); // answered, and gone
 void ask_run_tool(struct pod *pod, struct job *job);     // at once, beside the queue
@@ -205,6 +217,7 @@ struct pod {
     struct state *state;
     struct docker *docker;
     bool attached;
+    int attachment, confirmed; // how often; and as of which ZooKeeper was asked for its epoch
 
     // where we stand
     struct place *place;
@@ -227,16 +240,19 @@ struct pod {
     enum pod_event_kind pending[EVENTS_MAX];
     size_t pending_len;
     bool firing;
-    bool engine;     // reachable
-    bool looked;     // what is true was asked once
-    bool recovered;  // a swap cut short was completed
-    bool live;       // no gap in the events since the present run was seen
-    bool run_open;   // a die event is of the present run
-    bool died_early; // between the start call and its answer
-    bool wanted;     // by the last accepted request
-    bool configured; // what is in force is of this sidecar's run
-    bool stale;      // runs with what we cannot vouch for: the next round restarts it
-    bool swapping;   // files are being exchanged: no start meanwhile
+    bool engine;       // reachable
+    bool looked;       // what is true was asked once
+    bool glanced;      // and before that, what runs
+    bool recovered;    // a swap cut short was completed
+    int recover_tries; // that failed
+    bool live;         // no gap in the events since the present run was seen
+    bool run_open;     // a die event is of the present run
+    bool start_lost;   // launch_is_lost, of the last start
+    bool died_early;   // between the start call and its answer
+    bool wanted;       // by the last accepted request
+    bool configured;   // what is in force is of this sidecar's run
+    bool stale;        // runs with what we cannot vouch for: the next round restarts it
+    bool swapping;     // files are being exchanged: no start meanwhile
     bool launch_deferred;
     bool leaving, paused;
     enum wish wish;
@@ -307,7 +323,7 @@ struct pod {
 
     // orphans.c
     struct loop_timer *orphans_timer;
-    json_t *orphan_list, *orphan_volumes; // volumes: name -> when seen
+    json_t *orphan_list, *orphan_volumes; // volumes: name -> when due
     size_t orphan_at;
 
     struct link foreign; // actions that are not the pod's own
@@ -321,21 +337,30 @@ struct pod {
 // pod.c
 void pod_fire(struct pod *pod, enum pod_event_kind event);
 void pod_changed(struct pod *pod);
+bool pod_is_attached(const struct pod *pod);
+struct fence_mark pod_mark(const struct pod *pod);
 // The run goes on when the workload is so, or fails with why it cannot be.
 void pod_wish(struct run *run, enum wish wish);
-void pod_save(struct pod *pod);           // state_save; a failure is logged
-bool pod_launches(const struct pod *pod); // image, not adopt
+void pod_save(struct pod *pod); // state_save; a failure is logged
+bool pod_launches(const struct pod *pod);
+bool pod_is_member(
+    const struct pod *pod); // of a round that was completed, on or parked // image, not adopt
 void pod_swap_over(struct pod *pod);
 
 // look.c
 void look_begin(struct pod *pod);
 void look_later(struct pod *pod); // instead of the one under way; inspect lags behind events
 void look_set_container(struct pod *pod, const char *id, const char *digest);
+bool look_is_applied(const struct pod *pod); // the container is the one that was configured
 // adopt.c: the step that finds the container the spec names, and refuses it when it cannot be ours
 void adopt_find(struct run *run,
                 void (*fn)(struct run *run, struct docker_container *c, const struct err *err));
 // launch.c
 void launch_begin(struct pod *pod);
+// Of a start call: an engine that answered has not started it. One that was killed while it started
+// it says from then on that its task exists already (500, as long as it runs): only another helps.
+bool launch_is_lost(const struct err *err);
+void launch_ask_for_round(struct pod *pod); // what runs, or should, is not what is in force
 struct docker_file *outside_files(const json_t *files); // for the archive call; caller frees
 void launch_step_outside(struct run *run);              // a step: files below no shared root
 // holder.c
@@ -348,6 +373,7 @@ void holder_settle(struct run *run); // a step: it is not being made any more
 // in next_id.
 void container_create(struct run *run, const json_t *body);
 void container_take_next(struct run *run); // a step: removes the old one, renames the new one
+void container_drop_next(struct run *run); // a step: a new one that nothing asks for any more
 // halt.c
 void halt_begin(struct pod *pod);
 // exit.c
@@ -369,6 +395,7 @@ void logs_follow(struct pod *pod);
 void logs_end(struct pod *pod);
 // image.c
 void image_look(struct pod *pod);
+void image_missed(struct pod *pod, const struct err *err); // of a create: it may be another
 void image_end(struct pod *pod);
 int image_judge(const struct pod *pod, struct err *err) must_check; // there, or "pulling 43 %"
 // orphans.c

@@ -15,6 +15,7 @@ enum { MAX_HEARD = 64 * 1024, MAX_BODY = 256 * 1024 };
 struct probe {
     struct pod *pod;
     const struct spec_check *check;
+    int port; // the one that the workload binds for check->port
     struct loop_timer *timer;
     struct loop_fd *watch;
     int fd;
@@ -58,7 +59,7 @@ static void overdue(void *arg) {
 }
 
 static void fail_errno(struct probe *p, const char *what, int errno_) {
-    auto_free char *why = xasprintf("port %d: %s: %s", p->check->port, what, strerror(errno_));
+    auto_free char *why = xasprintf("port %d: %s: %s", p->port, what, strerror(errno_));
     finish(p, false, why);
 }
 
@@ -68,8 +69,8 @@ static void fail_errno(struct probe *p, const char *what, int errno_) {
 static void disappointed(struct probe *p) {
     auto_text struct text heard = {0};
     text_quote(&heard, text_str(&p->heard), 80);
-    auto_free char *why = xasprintf("port %d said %s, without \"%s\"", p->check->port,
-                                    text_str(&heard), p->check->expect);
+    auto_free char *why = xasprintf("port %d said %s, without \"%s\"", p->port, text_str(&heard),
+                                    p->check->expect);
     finish(p, false, why);
 }
 
@@ -161,7 +162,7 @@ static void refused(void *arg) {
 
 static void start_tcp(struct probe *p) {
     struct err err = ERR_INIT;
-    p->fd = connect_to(p->pod->address, p->check->port, &err);
+    p->fd = connect_to(p->pod->address, p->port, &err);
     if (p->fd < 0) {
         text_add(&p->heard, err.text);
         loop_timer_start(p->pod->loop, &p->timer, 0, refused, p);
@@ -183,15 +184,14 @@ static void on_reply(const struct http_reply *reply, const struct err *err, void
         finish(p, true, "");
         return;
     }
-    auto_free char *why = xasprintf(":%d%s answers %d", p->check->port, p->check->path,
-                                    reply->status);
+    auto_free char *why = xasprintf(":%d%s answers %d", p->port, p->check->path, reply->status);
     finish(p, false, why);
 }
 
 static void start_http(struct probe *p, int64_t timeout) {
     bool v6 = strchr(p->pod->address, ':');
     auto_free char *url = xasprintf("http://%s%s%s:%d%s", v6 ? "[" : "", p->pod->address,
-                                    v6 ? "]" : "", p->check->port, p->check->path);
+                                    v6 ? "]" : "", p->port, p->check->path);
     struct http_request request = {
         .url = url, .timeout_ms = timeout, .max_reply = MAX_BODY, .fresh = true};
     p->http = http_start(p->pod->config.http, &request, on_reply, p);
@@ -216,7 +216,12 @@ static void start_exec(struct probe *p, int64_t timeout) {
 struct probe *probe_start(struct pod *pod, const struct spec_check *check, int64_t timeout,
                           probe_fn *fn, void *arg) {
     struct probe *p = xnew(struct probe);
-    *p = (struct probe){.pod = pod, .check = check, .fd = -1, .fn = fn, .arg = arg};
+    *p = (struct probe){.pod = pod,
+                        .check = check,
+                        .port = place_port(pod->place, check->port),
+                        .fd = -1,
+                        .fn = fn,
+                        .arg = arg};
     if (check->kind == CHECK_HTTP) {
         start_http(p, timeout);
     } else if (check->kind == CHECK_EXEC) {

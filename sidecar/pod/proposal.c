@@ -40,25 +40,38 @@ static void proposal_release(struct proposal **p) {
     proposal_free(*p);
 }
 
+int proposal_make(struct pod *pod, struct cluster *c, const char *key, const char *hash,
+                  const char *digest, struct proposal **ret, struct err *err) {
+    __attribute__((cleanup(proposal_release))) struct proposal *p = xnew(struct proposal);
+    p->cluster = c;
+    p->key = xstrdup(key);
+    p->hash = xstrdup(hash);
+    snprintf(p->digest, sizeof p->digest, "%s", digest);
+    if (strcmp(key, pod->state->pod_id) != 0)
+        return err_set(err, ERR_STRANGER, "meant for pod %s, this is %s", key, pod->state->pod_id);
+    p->view = cluster_view(c, key, err);
+    if (!p->view)
+        return -1;
+    if (pod->place->local)
+        put(p->view, "local_ports", json_deep_copy(pod->place->local));
+    *ret = take_ptr(p);
+    return 0;
+}
+
 int proposal_read(struct pod *pod, const char *body, size_t len, struct proposal **ret,
                   struct err *err) {
-    __attribute__((cleanup(proposal_release))) struct proposal *p = xnew(struct proposal);
+    auto_free char *key = NULL, *hash = NULL;
+    struct cluster *c = NULL;
+    char digest[65];
     if (!len)
         return err_set(err, ERR_REFUSED, "no body: who is in the cluster is not said");
-    digest_hex(body, len, p->digest);
-    if (cluster_from_body(body, len, &p->cluster, &p->key, &p->hash, err)) {
+    digest_hex(body, len, digest);
+    if (cluster_from_body(body, len, &c, &key, &hash, err)) {
         if (err)
             err->kind = ERR_REFUSED;
         return -1;
     }
-    if (strcmp(p->key, pod->state->pod_id) != 0)
-        return err_set(err, ERR_STRANGER, "meant for pod %s, this is %s", p->key,
-                       pod->state->pod_id);
-    p->view = cluster_view(p->cluster, p->key, err);
-    if (!p->view)
-        return -1;
-    *ret = take_ptr(p);
-    return 0;
+    return proposal_make(pod, c, key, hash, digest, ret, err);
 }
 
 // ---- needs ----

@@ -58,6 +58,7 @@ void run_cancel(struct run *run) {
     loop_timer_stop(&run->timer);
     action_cancel(&run->action);
     oneshot_cancel(&run->oneshot);
+    refer_cancel(&run->referring);
     struct pod *pod = run->pod;
     if (pod && pod->wish_run == run) {
         pod->wish = WISH_NONE;

@@ -2,17 +2,10 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "sidecar/pod/pod_inside.h"
-#include <ctype.h>
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
-// Tools of the spec, by POST /exec. Uploads lie in a folder of their own, under names of ours; it
-// is the working directory of a `run` tool and is gone when the tool has ended.
-
-enum { NAME_MAX_LEN = 100 };
+// Tools of the spec, by POST /exec. The folder of the uploads is the working directory of a `run`
+// tool and is gone when the tool has ended.
 
 struct tool {
     const struct spec_tool *spec;
@@ -23,51 +16,14 @@ struct tool {
 void tool_free(struct tool *tool) {
     if (!tool)
         return;
-    DIR *dir = tool->dir ? opendir(tool->dir) : NULL;
-    for (struct dirent *e; dir && (e = readdir(dir));)
-        unlinkat(dirfd(dir), e->d_name, 0);
-    if (dir)
-        closedir(dir);
-    if (tool->dir)
-        unlinkat(AT_FDCWD, tool->dir, AT_REMOVEDIR);
+    uploads_remove(tool->dir);
     text_list_free(tool->argv);
-    free(tool->dir);
     free(tool);
 }
 
 // ---- uploads ----
 
-// The last component, without what a file name of ours never has.
-static char *clean_name(const char *said) {
-    const char *slash = strrchr(said, '/');
-    const char *back = strrchr(said, '\\');
-    const char *base = slash > back ? slash : back;
-    char *name = xstrndup(base ? base + 1 : said, NAME_MAX_LEN);
-    for (char *c = name; *c; c++)
-        if (!isalnum((unsigned char)*c) && !strchr("._-", *c))
-            *c = '_';
-    if (*name == '.' || *name == '-')
-        *name = '_';
-    return name;
-}
-
-static int write_upload(int dir, const struct pod_upload *upload, struct err *err) {
-    auto_free char *name = clean_name(upload->name);
-    if (!*name)
-        return err_set(err, ERR_USER, "an uploaded file has no name");
-    auto_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 && errno == EEXIST)
-        return err_set(err, ERR_USER, "two uploaded files are both called %s", name);
-    for (size_t at = 0; fd >= 0 && at < upload->len;) {
-        ssize_t n = write(fd, (const char *)upload->data + at, upload->len - at);
-        if (n < 0 && errno != EINTR)
-            return err_errno(err, ERR_REFUSED, errno, "upload %s", name);
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return fd < 0 ? err_errno(err, ERR_REFUSED, errno, "upload %s", name) : 0;
-}
-
-static int take_uploads(const struct pod *pod, struct tool *tool, const struct pod_upload *uploads,
+static int take_uploads(const struct pod *pod, struct tool *tool, const struct upload *uploads,
                         size_t n, struct err *err) {
     if (!n)
         return 0;
@@ -76,19 +32,8 @@ static int take_uploads(const struct pod *pod, struct tool *tool, const struct p
                        "the tool \"%s\" is executed in the workload, where uploads are not seen: "
                        "files are for tools with `run`",
                        tool->spec->name);
-    tool->dir = xasprintf("%s/exec-XXXXXX", pod->spec->state_dir);
-    if (!mkdtemp(tool->dir)) {
-        free(take_ptr(tool->dir));
-        return err_errno(err, ERR_REFUSED, errno, "no folder for uploads below %s",
-                         pod->spec->state_dir);
-    }
-    auto_fd int dir = open(tool->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        return err_errno(err, ERR_REFUSED, errno, "%s", tool->dir);
-    for (size_t i = 0; i < n; i++)
-        if (write_upload(dir, &uploads[i], err))
-            return -1;
-    return 0;
+    tool->dir = uploads_write(pod->spec->state_dir, uploads, n, err);
+    return tool->dir ? 0 : -1;
 }
 
 // ---- the run ----
@@ -145,8 +90,8 @@ static char **with_arguments(char *const *argv, char *const *words) {
     return list;
 }
 
-struct pod_ask *pod_tool(struct pod *pod, const char *line, const struct pod_upload *uploads,
-                         size_t n, int64_t budget_ms, pod_reply_fn *fn, void *arg) {
+struct pod_ask *pod_tool(struct pod *pod, const char *line, const struct upload *uploads, size_t n,
+                         int64_t budget_ms, pod_reply_fn *fn, void *arg) {
     struct pod_request request = {.task = POD_SIGNAL, .scope = POD_OPERATOR};
     struct job *job = job_create(pod, &request);
     struct pod_ask *ask = ask_job(pod, job, budget_ms, fn, arg);

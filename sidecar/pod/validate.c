@@ -40,9 +40,11 @@ static void done_with(struct run *run, const struct action_result *result,
                       const struct err *failure) {
     struct job *job = job_of(run);
     const struct spec_file *file = &run->pod->spec->files[job->file];
-    struct err err = ERR_INIT;
+    struct err err = ERR_INIT, why = *failure;
+    if (why.kind != ERR_NONE)
+        err_wrap(&why, "%s", file->target); // which of several
     auto_free char *what = xasprintf("%s is refused by its validator", file->target);
-    if (action_judge(what, result, failure, &err)) {
+    if (action_judge(what, result, &why, &err)) {
         run_fail(run, &err);
         return;
     }

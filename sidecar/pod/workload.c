@@ -201,7 +201,8 @@ const char *workload_digest(const json_t *body) {
 json_t *workload_holder(const struct spec *spec, const struct place *place, const char *tether) {
     json_t *body = json_object(), *host = json_object();
     put(body, "Image", json_string(place->self ? place->self->image_id : spec->holder_image));
-    put(body, "Cmd", json_pack("[s,s]", "holder", tether));
+    put(body, "Entrypoint", json_pack("[s]", "/usr/bin/ochopod-holder"));
+    put(body, "Cmd", json_pack("[s]", tether));
     put(body, "User", json_string("0:0"));
     put(body, "Healthcheck", json_pack("{s:[s]}", "Test", "NONE"));
     put(body, "HostConfig", host);

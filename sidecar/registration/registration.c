@@ -9,7 +9,17 @@
 // sessions were lost. A younger one is another sidecar's. It may be met so often: by who found
 // somebody there when it came, and is the likelier copy, LATECOMER times; by who was there first,
 // more.
-enum { PAUSE_MS = 250, SUFFIX = 10, LATECOMER = 1, FIRST_THERE = 6 };
+//
+// A start may be refused. Afterwards a workload runs, and what ZooKeeper says is no reason to give
+// it up: neither who can write there nor who stands in its place shall end it. Then it is an alarm.
+enum {
+    PAUSE_MS = 250,
+    ALARM_MS = 10000,
+    SUFFIX = 10,
+    LATECOMER = 1,
+    FIRST_THERE = 6,
+    START_MS = 60 * 1000
+};
 
 struct registration {
     struct loop *loop;
@@ -25,6 +35,9 @@ struct registration {
     bool registered; // on_registered was called
     bool stale;      // our node holds an older record, or one without its seq
     bool over;
+    bool persists;
+    bool alarmed;  // we are refused, and that was said
+    int64_t since; // we are there
     int64_t first; // suffix of our first node, -1: none yet
     int met;       // younger ones of our id that we did not make, deleted so far
     bool late;     // an older one was there when we came
@@ -85,10 +98,22 @@ static void on_pause(void *arg) {
         loop_timer_start(r->loop, &r->pause, PAUSE_MS, on_pause, r);
 }
 
-// What may succeed later is tried later; the rest is final.
+static void alarm_later(struct registration *r, const struct err *err) {
+    const char *who = err->code == ZK_NO_AUTH   ? "an access list of ZooKeeper refuses us"
+                      : err->kind == ERR_EXISTS ? "it is not given up for that"
+                                                : "ZooKeeper refuses us";
+    if (!r->alarmed)
+        log_err("registration %s: %s, tried again every %d s", err->text, who, ALARM_MS / 1000);
+    r->alarmed = true;
+    loop_timer_start(r->loop, &r->pause, ALARM_MS, on_pause, r);
+}
+
+// What may succeed later is tried later; the rest is final at a start.
 static void retry(struct registration *r, const struct err *err) {
     if (err->kind == ERR_RETRY || err->kind == ERR_DETACHED || err->kind == ERR_ABSENT)
         loop_timer_start(r->loop, &r->pause, PAUSE_MS, on_pause, r);
+    else if (r->persists || r->registered || err->kind == ERR_LIMIT)
+        alarm_later(r, err);
     else
         fail(r, err);
 }
@@ -132,6 +157,7 @@ static void settle(struct registration *r) {
     }
     if (!r->own)
         r->own = zk_follow_data(r->zk, r->path, on_own, r);
+    r->alarmed = false;
     if (r->registered)
         return;
     r->registered = true;
@@ -156,6 +182,21 @@ static void take(struct registration *r, char *path) {
 
 // ---- others of our id ----
 
+static void refuse_clone(struct registration *r) {
+    struct err err = ERR_INIT;
+    err_set(&err, ERR_EXISTS,
+            "another sidecar is registered with our pod id (%.*s): its state directory is a copy "
+            "of ours; give each pod its own",
+            (int)strlen(r->prefix) - 1, r->prefix);
+    if (!r->persists && loop_now(r->loop) - r->since <= START_MS) {
+        fail(r, &err);
+        return;
+    }
+    auto_free char *path = path_of(r, r->ghost);
+    zk_delete(r->zk, path, ZK_ANY_VERSION, NULL, NULL);
+    alarm_later(r, &err);
+}
+
 static void delete_ghost(struct registration *r) {
     bool again = text_same(r->deleted, r->ghost); // it does not go: no hurry
     auto_free char *path = path_of(r, r->ghost);
@@ -168,15 +209,6 @@ static void delete_ghost(struct registration *r) {
         loop_timer_start(r->loop, &r->pause, PAUSE_MS, on_pause, r);
     else
         look(r);
-}
-
-static void refuse_clone(struct registration *r) {
-    struct err err = ERR_INIT;
-    err_set(&err, ERR_EXISTS,
-            "another sidecar is registered with our pod id (%.*s): its state directory is a copy "
-            "of ours; give each pod its own",
-            (int)strlen(r->prefix) - 1, r->prefix);
-    fail(r, &err);
 }
 
 static void on_ghost(const char *data, size_t len, const struct zk_stat *stat,
@@ -297,10 +329,15 @@ struct registration *registration_create(struct loop *loop, struct zk *zk, const
     r->record = record_make(facts, seq);
     r->seq = seq;
     r->first = -1;
+    r->since = loop_now(loop);
     r->events = events;
     r->arg = arg;
     make(r);
     return r;
+}
+
+void registration_persist(struct registration *r, bool persist) {
+    r->persists = persist;
 }
 
 void registration_update(struct registration *r, const struct record_facts *facts) {

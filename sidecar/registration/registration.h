@@ -4,8 +4,10 @@
 // doubt (connection loss during the create, a restart) the children are listed: ours by this
 // session is kept, ours by another session (a ghost of ourselves) is deleted and replaced, never
 // waited for. A pod id held by a living other sidecar (its node keeps coming back: two times) is
-// ERR_EXISTS: a cloned state directory. The node goes with its session. Loop thread; owned by the
-// coordinator; one per session.
+// ERR_EXISTS: a cloned state directory. That, and a refusal of ZooKeeper's, is final at a start
+// (the first minute, of who was never registered before) and an alarm afterwards, asked again every
+// 10 s: nobody who can write there, or stands in ZooKeeper's place, ends a pod that runs. The node
+// goes with its session. Loop thread; owned by the coordinator; one per session.
 #pragma once
 #include "sidecar/cluster/record.h"
 #include "sidecar/zk/zk.h"
@@ -22,6 +24,8 @@ struct registration *registration_create(struct loop *loop, struct zk *zk, const
                                          const char *pod_id, const struct record_facts *facts,
                                          int64_t seq, const struct registration_events *events,
                                          void *arg);
+// It was registered before: nothing is final.
+void registration_persist(struct registration *r, bool persist);
 // What the pod says of itself has changed: written to our node, now or once there is one.
 void registration_update(struct registration *r, const struct record_facts *facts);
 void registration_free(struct registration *r); // touches nothing in ZooKeeper; takes NULL

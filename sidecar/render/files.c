@@ -10,9 +10,11 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STAGED_PREFIX ".ochopod-"
+enum { LEFT_S = 24 * 60 * 60, POD_MAX = 40 };
 
 static const json_t *roots_of(const json_t *argument) {
     return json_object_get(argument, "roots");
@@ -63,33 +65,54 @@ static int compare(const struct beneath *at, const char *path, const char *conte
     return 0;
 }
 
-static void sweep(const struct beneath *at) {
+// ---- names ----
+
+// Pods may share a folder: whose it is is said by the name. No pod's is the beginning of another's.
+static char *prefix_of(const json_t *argument) {
+    const char *pod = json_text(argument, "pod");
+    struct text prefix = {0};
+    text_add(&prefix, STAGED_PREFIX);
+    for (size_t i = 0; pod[i] && i < POD_MAX; i++)
+        text_addc(&prefix, isalnum((unsigned char)pod[i]) ? pod[i] : '_');
+    text_addc(&prefix, '-');
+    return text_take(&prefix);
+}
+
+// Beside the target, under a name that cannot be guessed and did not exist.
+static char *staged_name(const json_t *argument, size_t n) {
+    unsigned char secret[8];
+    CHECK(getrandom(secret, sizeof secret, 0) == (ssize_t)sizeof secret);
+    auto_free char *prefix = prefix_of(argument);
+    struct text name = {0};
+    text_addf(&name, "%s%zu-", prefix, n);
+    for (size_t i = 0; i < sizeof secret; i++)
+        text_addf(&name, "%02x", secret[i]);
+    return text_take(&name);
+}
+
+// Of a pod that is no more, or of a version that named none: nobody swaps in what is as old as
+// that.
+static bool is_left(const struct beneath *at, const char *name) {
+    struct stat st;
+    struct timespec now;
+    return !fstatat(at->dir, name, &st, AT_SYMLINK_NOFOLLOW) &&
+           !clock_gettime(CLOCK_REALTIME, &now) && st.st_mtime < now.tv_sec - LEFT_S;
+}
+
+static void sweep(const struct beneath *at, const char *own) {
     int fd = fcntl(at->dir, F_DUPFD_CLOEXEC, 3);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir)
         return;
     rewinddir(dir);
     for (const struct dirent *it; (it = readdir(dir));)
-        if (text_starts(it->d_name, STAGED_PREFIX))
+        if (text_starts(it->d_name, own) ||
+            (text_starts(it->d_name, STAGED_PREFIX) && is_left(at, it->d_name)))
             (void)unlinkat(at->dir, it->d_name, 0);
     closedir(dir);
 }
 
 // ---- staging ----
-
-// Beside the target, under a name that cannot be guessed and did not exist.
-static char *staged_name(const char *round, size_t n) {
-    unsigned char secret[8];
-    CHECK(getrandom(secret, sizeof secret, 0) == (ssize_t)sizeof secret);
-    struct text name = {0};
-    text_add(&name, STAGED_PREFIX);
-    for (size_t i = 0; round[i] && i < 40; i++)
-        text_addc(&name, isalnum((unsigned char)round[i]) ? round[i] : '_');
-    text_addf(&name, "-%zu-", n);
-    for (size_t i = 0; i < sizeof secret; i++)
-        text_addf(&name, "%02x", secret[i]);
-    return text_take(&name);
-}
 
 static int write_all(int fd, const char *s, size_t len) {
     while (len) {
@@ -152,7 +175,7 @@ static int stage_one(struct staging *s, const json_t *file, size_t n, struct err
     if (open_place(s->argument, target, true, &at, err) ||
         compare(&at, target, json_string_value(content), json_string_length(content), &same, err))
         return -1;
-    auto_free char *name = staged_name(json_text(s->argument, "round"), n);
+    auto_free char *name = staged_name(s->argument, n);
     if (stage_in(&at, file, name, err))
         return -1;
     json_array_append_new(s->staged,
@@ -163,13 +186,14 @@ static int stage_one(struct staging *s, const json_t *file, size_t n, struct err
     return 0;
 }
 
-static void sweep_before(const json_t *argument, const json_t *files) {
+static void sweep_beside(const json_t *argument, const json_t *files) {
+    auto_free char *own = prefix_of(argument);
     size_t i;
     json_t *file;
     json_array_foreach((json_t *)files, i, file) {
         auto_beneath struct beneath at = {.dir = -1};
         if (!open_place(argument, json_text(file, "target"), false, &at, NULL))
-            sweep(&at);
+            sweep(&at, own);
     }
 }
 
@@ -182,10 +206,10 @@ json_t *files_stage(const json_t *argument, struct err *err) {
     size_t i;
     json_t *file;
     int result = 0;
-    sweep_before(argument, files);
+    sweep_beside(argument, files);
     json_array_foreach((json_t *)files, i, file) if (!result) result = stage_one(&s, file, i, err);
     if (result)
-        sweep_before(argument, files);
+        sweep_beside(argument, files);
     json_t *answer = json_pack("{sososo}", "staged", s.staged, "changed", s.changed, "outside",
                                s.outside);
     if (!result)
@@ -251,6 +275,24 @@ static const json_t *pairs_of(const json_t *argument) {
     return json_is_object(staged) ? json_object_get(staged, "staged") : staged;
 }
 
+static int all_ready(const json_t *argument, const json_t *pairs, struct err *err) {
+    size_t i;
+    json_t *pair;
+    json_array_foreach((json_t *)pairs, i, pair) if (ready_to_swap(argument, pair, err)) {
+        if (err->kind == ERR_ABSENT)
+            err->kind = ERR_REFUSED;
+        return -1;
+    }
+    return 0;
+}
+
+json_t *files_ready(const json_t *argument, struct err *err) {
+    const json_t *pairs = pairs_of(argument);
+    if (all_ready(argument, pairs, err))
+        return NULL;
+    return json_pack("{sI}", "ready", (json_int_t)json_array_size(pairs));
+}
+
 json_t *files_swap(const json_t *argument, struct err *err) {
     const json_t *pairs = pairs_of(argument);
     const char *state_dir = json_text(argument, "state_dir");
@@ -258,12 +300,7 @@ json_t *files_swap(const json_t *argument, struct err *err) {
     json_t *pair;
     if (!json_array_size(pairs))
         return json_pack("{si}", "swapped", 0);
-    json_array_foreach((json_t *)pairs, i, pair) if (ready_to_swap(argument, pair, err)) {
-        if (err->kind == ERR_ABSENT)
-            err->kind = ERR_REFUSED;
-        return NULL;
-    }
-    if (journal_write(state_dir, pairs, err))
+    if (all_ready(argument, pairs, err) || journal_write(state_dir, pairs, err))
         return NULL;
     json_array_foreach((json_t *)pairs, i, pair) if (swap_one(argument, pair, err)) {
         err->kind = ERR_REFUSED;
@@ -280,16 +317,23 @@ json_t *files_recover(const json_t *argument, struct err *err) {
         return NULL;
     size_t i;
     json_t *pair;
-    json_int_t recovered = 0, skipped = 0;
+    json_int_t recovered = 0;
+    struct err first = ERR_INIT;
     json_array_foreach(pairs, i, pair) {
         struct err one = ERR_INIT;
         if (!swap_one(argument, pair, &one))
             recovered++;
-        else if (one.kind != ERR_ABSENT) // absent: renamed before the crash
-            skipped++;
+        else if (one.kind != ERR_ABSENT && first.kind == ERR_NONE) // absent: renamed before
+            first = one;
+    }
+    if (first.kind != ERR_NONE) { // the journal stays: it can be tried again
+        err_copy(err, &first);
+        return NULL;
     }
     journal_remove(state_dir);
-    return json_pack("{sIsI}", "recovered", recovered, "skipped", skipped);
+    // Whoever staged what still lies there was killed before it could rename or remove it.
+    sweep_beside(argument, json_object_get(argument, "files"));
+    return json_pack("{sI}", "recovered", recovered);
 }
 
 json_t *files_discard(const json_t *argument, struct err *err) {

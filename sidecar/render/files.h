@@ -8,6 +8,7 @@
 #include "base/json.h"
 
 json_t *files_stage(const json_t *argument, struct err *err);
+json_t *files_ready(const json_t *argument, struct err *err);
 json_t *files_swap(const json_t *argument, struct err *err);
 json_t *files_discard(const json_t *argument, struct err *err);
 json_t *files_recover(const json_t *argument, struct err *err);

@@ -192,8 +192,13 @@ static json_t *render_confined(const json_t *request, struct err *err) {
 }
 
 const struct runner_function render_functions[] = {
-    {"render", render_confined}, {"stage", files_stage},     {"swap", files_swap},
-    {"discard", files_discard},  {"recover", files_recover}, {NULL, NULL},
+    {"render", render_confined},
+    {"stage", files_stage},
+    {"ready", files_ready},
+    {"swap", files_swap},
+    {"discard", files_discard},
+    {"recover", files_recover},
+    {NULL, NULL},
 };
 
 struct runner_job *render_start(struct runner *runner, const struct spec *spec, const json_t *view,
@@ -210,10 +215,15 @@ static struct runner_job *start_files(struct runner *runner, const char *functio
 }
 
 struct runner_job *render_stage(struct runner *runner, const json_t *rendering, char *const *roots,
-                                const char *round, runner_json_fn *fn, void *arg) {
-    json_t *argument = json_pack("{sOss}", "files", json_object_get(rendering, "files"), "round",
-                                 round);
+                                const char *pod_id, runner_json_fn *fn, void *arg) {
+    json_t *argument = json_pack("{sOss}", "files", json_object_get(rendering, "files"), "pod",
+                                 pod_id);
     return start_files(runner, "stage", argument, roots, fn, arg);
+}
+
+struct runner_job *render_ready(struct runner *runner, const json_t *staged, char *const *roots,
+                                runner_json_fn *fn, void *arg) {
+    return start_files(runner, "ready", json_pack("{sO}", "staged", staged), roots, fn, arg);
 }
 
 struct runner_job *render_swap(struct runner *runner, const json_t *staged, char *const *roots,
@@ -227,8 +237,13 @@ struct runner_job *render_discard(struct runner *runner, const json_t *staged, c
     return start_files(runner, "discard", json_pack("{sO}", "staged", staged), roots, fn, arg);
 }
 
-struct runner_job *render_recover(struct runner *runner, char *const *roots, const char *state_dir,
-                                  runner_json_fn *fn, void *arg) {
-    return start_files(runner, "recover", json_pack("{ss}", "state_dir", state_dir), roots, fn,
-                       arg);
+struct runner_job *render_recover(struct runner *runner, const struct spec *spec,
+                                  char *const *roots, const char *pod_id, runner_json_fn *fn,
+                                  void *arg) {
+    json_t *files = json_array();
+    for (size_t i = 0; i < spec->files_len; i++)
+        json_array_append_new(files, json_pack("{ss}", "target", spec->files[i].target));
+    json_t *argument = json_pack("{ssssso}", "state_dir", spec->state_dir, "pod", pod_id, "files",
+                                 files);
+    return start_files(runner, "recover", argument, roots, fn, arg);
 }

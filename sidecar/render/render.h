@@ -30,12 +30,18 @@ struct runner_job *render_start(struct runner *runner, const struct spec *spec, 
                                 runner_json_fn *fn, void *arg);
 
 // Stages the files of a rendering whose target lies below one of `roots` (NULL-ended mount points
-// of shared volumes in our own file system) as "<dir>/.ochopod-<round>-<n>"; answers {"staged":
+// of shared volumes in our own file system) as "<dir>/.ochopod-<pod id>-<n>-<secret>"; answers
+// {"staged":
 // [{"target","staged"}], "changed": [targets whose content differs from what is there], "outside":
 // [targets below no root: for the archive call]}. ERR_REFUSED names the file: no space, read-only,
-// path leaves the volume, target is no regular file. What was staged before is removed first.
+// path leaves the volume, target is no regular file. What this pod staged before is removed first,
+// and what any other has let lie for a day.
 struct runner_job *render_stage(struct runner *runner, const json_t *rendering, char *const *roots,
-                                const char *round, runner_json_fn *fn, void *arg);
+                                const char *pod_id, runner_json_fn *fn, void *arg);
+// Whether a swap could be done, and touches nothing: {"ready": n}. ERR_REFUSED: what was staged is
+// gone, or something stands in the way.
+struct runner_job *render_ready(struct runner *runner, const json_t *staged, char *const *roots,
+                                runner_json_fn *fn, void *arg);
 // Renames every staged file over its target: {"swapped": n}. Kept in the journal below state_dir,
 // so that a crash between two renames is completed (or rolled forward) by render_recover before
 // anything is started.
@@ -43,7 +49,10 @@ struct runner_job *render_swap(struct runner *runner, const json_t *staged, char
                                const char *state_dir, runner_json_fn *fn, void *arg);
 struct runner_job *render_discard(struct runner *runner, const json_t *staged, char *const *roots,
                                   runner_json_fn *fn, void *arg);
-struct runner_job *render_recover(struct runner *runner, char *const *roots, const char *state_dir,
-                                  runner_json_fn *fn, void *arg);
+// Of a run of the sidecar that was cut short: completes its swap, removes what it staged beside the
+// spec's files. {"recovered": n}
+struct runner_job *render_recover(struct runner *runner, const struct spec *spec,
+                                  char *const *roots, const char *pod_id, runner_json_fn *fn,
+                                  void *arg);
 // In this process, at once, no runner: what `ocho render` prints. Same result as render_start.
 json_t *render_now(const struct spec *spec, const json_t *view, struct err *err);

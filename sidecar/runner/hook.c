@@ -1,7 +1,7 @@
 #include "base/check.h"
 #include "base/own.h"
 #include "sidecar/runner/serve.h"
-#include "sidecar/runner/wire.h"
+#include "base/wire.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -174,9 +174,10 @@ static int exit_code(const struct hook *h) {
 
 void runner_run_hook(struct wire *request, int line, struct text *answer) {
     struct hook h = {.line = line, .in = -1, .out = -1, .err = -1};
-    // Not killed with the runner: the line that breaks with the worker says so too, and then we
-    // must live long enough to end what daemonised.
+    // Not killed with the runner, nor with the worker's group: the line that breaks with the worker
+    // says so too, and then we must live long enough to end what daemonised.
     prctl(PR_SET_PDEATHSIG, 0);
+    setpgid(0, 0);
     read_request(&h, request);
     if (request->broken || !h.argv[0])
         err_set(&h.over, ERR_BUG, "runner got a broken hook");

@@ -4,8 +4,9 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
+#include "sidecar/child.h"
 #include "sidecar/runner/serve.h"
-#include "sidecar/runner/wire.h"
+#include "base/wire.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -22,7 +23,7 @@ enum {
 
 struct runner {
     pid_t pid;
-    int control;
+    int control, clerk;
     struct loop *loop;
     struct link jobs;
     struct loop_fd *watch;
@@ -47,26 +48,24 @@ struct runner_job {
 
 // ---- the process ----
 
-int runner_start(const struct runner_function *functions, struct runner **ret, struct err *err) {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-        return err_errno(err, ERR_RETRY, errno, "start the runner");
-    pid_t parent = getpid(), pid = fork();
-    if (pid < 0) {
-        close(pair[0]);
-        close(pair[1]);
-        return err_errno(err, ERR_RETRY, errno, "start the runner");
-    }
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent)
-            _exit(0);
-        runner_serve(pair[1], functions);
-    }
-    close(pair[1]);
+static void serve(const int *fds, void *arg) {
+    const struct runner_setup *setup = arg;
+    runner_serve(fds[0], setup->duties ? fds[1] : -1, setup);
+}
+
+int runner_start(const struct runner_setup *setup, struct runner **ret, struct err *err) {
+    const struct child child = {.name = setup->name,
+                                .types = {SOCK_SEQPACKET, setup->duties ? SOCK_STREAM : 0},
+                                .serve = serve,
+                                .arg = (void *)setup};
+    pid_t pid;
+    int fds[CHILD_FDS_MAX];
+    if (child_start(&child, &pid, fds, err))
+        return -1;
     struct runner *r = xnew(struct runner);
     r->pid = pid;
-    r->control = pair[0];
+    r->control = fds[0];
+    r->clerk = setup->duties ? fds[1] : -1;
     list_init(&r->jobs);
     *ret = r;
     return 0;
@@ -87,6 +86,10 @@ void runner_on_gone(struct runner *runner, void (*fn)(void *arg), void *arg) {
     runner->on_gone = fn;
     runner->arg = arg;
     runner->watch = loop_fd_start(runner->loop, runner->control, LOOP_READ, gone, runner);
+}
+
+int runner_clerk(const struct runner *runner) {
+    return runner->clerk;
 }
 
 pid_t runner_pid(const struct runner *runner) {
@@ -113,6 +116,8 @@ void runner_stop(struct runner *runner) {
     list_each(j, &runner->jobs, struct runner_job, link) job_free(j);
     loop_fd_stop(&runner->watch);
     close(runner->control); // the runner reads the end and exits; its jobs go with it
+    if (runner->clerk >= 0)
+        close(runner->clerk);
     free(runner);
 }
 
@@ -203,25 +208,6 @@ static void on_late(void *arg) {
     finish(arg);
 }
 
-static int hand_over(const struct runner *r, int line) {
-    char byte = 'j';
-    struct iovec iov = {&byte, 1};
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
-    } space = {0};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = space.room,
-                         .msg_controllen = sizeof space.room};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &line, sizeof line);
-    return sendmsg(r->control, &msg, MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
 // Takes the message that was built.
 static struct runner_job *submit(struct runner *r, struct text *message, int64_t timeout_ms) {
     struct runner_job *j = xnew(struct runner_job);
@@ -237,7 +223,7 @@ static struct runner_job *submit(struct runner *r, struct text *message, int64_t
     text_done(message);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
         j->line = pair[0];
-        j->lost = hand_over(r, pair[1]) != 0;
+        j->lost = wire_send_fd(r->control, pair[1]) != 0;
         close(pair[1]);
     } else {
         j->lost = true;

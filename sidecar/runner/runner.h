@@ -8,6 +8,8 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/loop.h"
+#include "sidecar/clerk.h"
+#include "sidecar/sandbox.h"
 #include <stddef.h>
 
 struct runner;
@@ -21,10 +23,19 @@ struct runner_function {
     json_t *(*fn)(const json_t *argument, struct err *err);
 };
 
-// Forks the runner; call before the loop, threads and sandbox. functions: a table that ends with a
-// NULL name, static.
-int runner_start(const struct runner_function *functions, struct runner **ret,
-                 struct err *err) must_check;
+struct runner_setup {                        // static
+    const char *name;                        // of the process, at most 15 characters
+    const struct runner_function *functions; // a table that ends with a NULL name
+    const struct clerk_duty *duties;         // what it does as a clerk (clerk.h), or NULL
+    enum sandbox sandbox;                    // SANDBOX_RUNNER or SANDBOX_PORTAL
+    // Functions write below what is there of these paths (a target's folder may come and go), and
+    // nowhere else; NULL-ended. NULL: functions are not confined, which is for tests alone.
+    const char *const *writes;
+};
+
+// Forks the runner; call before the loop, threads and sandbox.
+int runner_start(const struct runner_setup *setup, struct runner **ret, struct err *err) must_check;
+int runner_clerk(const struct runner *runner);                // for clerk_use; -1: it has no duties
 void runner_attach(struct runner *runner, struct loop *loop); // in the worker, once the loop exists
 // Called when the runner's process has ended by itself (killed, out of memory): no job can be run
 // any more, and only a new worker can fork another.

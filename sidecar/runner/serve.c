@@ -2,7 +2,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/own.h"
-#include "sidecar/runner/wire.h"
+#include "base/wire.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -13,20 +13,10 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SHADOWED 1 // their shadow memory is address space, too
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SHADOWED 1
-#endif
-#endif
-#ifndef SHADOWED
-#define SHADOWED 0
-#endif
 
 // ---- privileges ----
 
@@ -113,7 +103,7 @@ static void limit(int64_t memory, int64_t timeout_ms) {
     setrlimit(RLIMIT_CPU, &cpu);
     long pages = 0;
     auto_file FILE *f = fopen("/proc/self/statm", "re");
-    if (SHADOWED || !memory || !f || fscanf(f, "%ld", &pages) != 1)
+    if (SANDBOX_SHADOWED || !memory || !f || fscanf(f, "%ld", &pages) != 1)
         return;
     rlim_t cap = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + (rlim_t)memory;
     struct rlimit as = {.rlim_cur = cap, .rlim_max = cap};
@@ -129,7 +119,38 @@ static json_t *call(const struct runner_function *functions, const char *name,
     return NULL;
 }
 
-static void run_function(struct wire *w, int line, const struct runner_function *functions,
+// The path, or the innermost folder above it that exists; never the root of all: what is in no
+// volume goes another way.
+static char *what_is_there(const char *path) {
+    char *there = xstrdup(path);
+    while (access(there, F_OK)) {
+        char *slash = strrchr(there, '/');
+        if (!slash)
+            break;
+        *slash = '\0';
+    }
+    struct stat st;
+    char *slash = strrchr(there, '/');
+    if (slash && stat(there, &st) == 0 && !S_ISDIR(st.st_mode)) // it is replaced, not written
+        *slash = '\0';
+    return there;
+}
+
+// What a function of ours is given is made of what came over the network.
+static int confine(const struct runner_setup *setup, struct err *err) {
+    static const char *const everything[] = {"/", NULL};
+    size_t n = 0;
+    while (setup->writes && setup->writes[n])
+        n++;
+    char **folders = xcalloc(n + 1, sizeof *folders);
+    for (size_t i = 0; i < n; i++)
+        folders[i] = what_is_there(setup->writes[i]);
+    int rc = sandbox_files(everything, (const char *const *)folders, err);
+    text_list_free(folders);
+    return rc < 0 || sandbox_filter(SANDBOX_JOB, err) ? -1 : 0;
+}
+
+static void run_function(struct wire *w, int line, const struct runner_setup *setup,
                          struct text *answer) {
     const char *name = wire_str(w);
     size_t len;
@@ -140,8 +161,10 @@ static void run_function(struct wire *w, int line, const struct runner_function 
     auto_json json_t *result = NULL;
     end_when_over(line, timeout_ms);
     limit(memory, timeout_ms);
-    if (argument)
-        result = call(functions, name, argument, &err);
+    if (setup->writes && confine(setup, &err))
+        ; // then not at all
+    else if (argument)
+        result = call(setup->functions, name, argument, &err);
     else
         err_set(&err, ERR_BUG, "runner got a broken request");
     stop_watching(line);
@@ -150,7 +173,7 @@ static void run_function(struct wire *w, int line, const struct runner_function 
     wire_add_str(answer, out);
 }
 
-static void run_job(int line, const struct runner_function *functions) {
+static void run_job(int line, const struct runner_setup *setup) {
     int64_t len;
     if (read_whole(line, &len, sizeof len) || len <= 0 || len > WIRE_MAX)
         return;
@@ -162,7 +185,7 @@ static void run_job(int line, const struct runner_function *functions) {
     if (wire_int(&w) == WIRE_HOOK)
         runner_run_hook(&w, line, &answer);
     else
-        run_function(&w, line, functions, &answer);
+        run_function(&w, line, setup, &answer);
     int64_t answer_len = (int64_t)answer.len;
     write_whole(line, &answer_len, sizeof answer_len);
     write_whole(line, text_str(&answer), answer.len);
@@ -171,62 +194,54 @@ static void run_job(int line, const struct runner_function *functions) {
 // ---- the runner ----
 
 static int receive_line(int control) {
-    char byte;
-    struct iovec iov = {&byte, 1};
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
-    } space;
-    for (;;) {
-        struct msghdr msg = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = space.room,
-                             .msg_controllen = sizeof space.room};
-        ssize_t n = recvmsg(control, &msg, MSG_CMSG_CLOEXEC);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            _exit(0); // the worker is gone
-        struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-        if (!c || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        int fd;
-        memcpy(&fd, CMSG_DATA(c), sizeof fd);
-        return fd;
-    }
+    int fd;
+    ssize_t n = wire_receive_fd(control, MSG_DONTWAIT, &fd);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return -1;
+    if (n <= 0)
+        _exit(0); // the worker is gone
+    if (fd < 0)
+        _exit(1);
+    return fd;
 }
 
-void runner_serve(int control, const struct runner_function *functions) {
-    if (dup3(control, 3, O_CLOEXEC) < 0 && control != 3)
-        _exit(1);
-    close_range(4, ~0U, 0);
-    control = 3;
-    prctl(PR_SET_NAME, "ochopod-runner");
-    setsid(); // a terminal's Ctrl-C is for the worker, who needs us to end in good order
+static void begin_job(int control, int clerk, const struct runner_setup *setup, pid_t self) {
+    int line = receive_line(control);
+    if (line < 0)
+        return;
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        signal(SIGCHLD, SIG_DFL);
+        close(control);
+        if (clerk >= 0)
+            close(clerk);
+        if (getppid() == self)
+            run_job(line, setup);
+        _exit(0);
+    }
+    if (pid < 0)
+        log_err("runner cannot fork: %s", strerror(errno));
+    close(line);
+}
+
+void runner_serve(int control, int clerk, const struct runner_setup *setup) {
+    struct err err = ERR_INIT;
     keep_file_capabilities();
-    struct rlimit no_core = {0};
-    setrlimit(RLIMIT_CORE, &no_core);
-    for (int signo = 1; signo < NSIG; signo++) // what the worker catches is not for us
-        signal(signo, SIG_DFL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (sandbox_filter(setup->sandbox, &err)) {
+        log_err("runner %s", err.text);
+        _exit(1);
+    }
     // Nobody asks how a job's process ended: its answer, or the lack of one, says it.
     signal(SIGCHLD, SIG_IGN);
     pid_t self = getpid();
+    struct pollfd fds[] = {{.fd = control, .events = POLLIN}, {.fd = clerk, .events = POLLIN}};
     for (;;) {
-        int line = receive_line(control);
-        pid_t pid = fork();
-        if (pid == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            signal(SIGCHLD, SIG_DFL);
-            close(control);
-            if (getppid() == self)
-                run_job(line, functions);
-            _exit(0);
-        }
-        if (pid < 0)
-            log_err("runner cannot fork: %s", strerror(errno));
-        close(line);
+        if (poll(fds, 2, -1) < 0)
+            continue;
+        if (fds[1].revents) // first: somebody stands and waits
+            clerk_serve(clerk, setup->duties);
+        if (fds[0].revents)
+            begin_job(control, clerk, setup, self);
     }
 }

@@ -3,9 +3,11 @@
 #pragma once
 #include "sidecar/runner/runner.h"
 
+enum wire_job { WIRE_FUNCTION = 1, WIRE_HOOK }; // what a job's message begins with
+
 // The runner's process: takes a socket for each job over `control` and forks. Never returns; ends
 // with the worker.
-_Noreturn void runner_serve(int control, const struct runner_function *functions);
+_Noreturn void runner_serve(int control, int clerk, const struct runner_setup *setup);
 
 // In the child: a command in a session of its own, with pipes, a deadline and an end for everything
 // it left behind.

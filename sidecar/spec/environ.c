@@ -6,8 +6,8 @@
 #include <string.h>
 
 // Keys of the spec that the environment may give as well.
-static const char *const also_keys[] = {"cluster", "namespace", "port",     "zk",
-                                        "binding", "listen",    "state_dir"};
+static const char *const also_keys[] = {"cluster", "namespace", "port",      "zk",
+                                        "binding", "listen",    "state_dir", "token_file"};
 
 // ---- finding ----
 
@@ -123,9 +123,7 @@ void environ_read(char *const *environ_, struct spec *spec, struct report *repor
     take_text(&spec->application, environ_find(environ_, "application", report));
     take_text(&spec->task, environ_find(environ_, "task", report));
     take_text(&spec->docker_host, value_of(environ_, "DOCKER_HOST"));
-    if (environ_find(environ_, "token", NULL))
-        report_add(report, 0, 0, "OCHOPOD_TOKEN",
-                   "not yet: signed requests will come later; leave it out");
+    take_text(&spec->token, environ_find(environ_, "token", report));
     take_settings(environ_, spec, report);
     for (size_t i = 0; environ_ && environ_[i]; i++)
         keep_variable(spec->environment_, environ_[i]);

@@ -18,7 +18,7 @@
 
 static const struct key action_keys[] = {
     {"run", KEY_OWN, .read = shape_run, .schema = ARGV_SCHEMA,
-     .doc = "argv, executed in the sidecar's container"},
+     .doc = "argv, executed in the sidecar's container, without a network"},
     {"exec", KEY_OWN, .read = shape_exec, .schema = ARGV_SCHEMA,
      .doc = "argv, executed in the workload's container"},
     {"timeout", KEY_DURATION, IN(spec_action, timeout), "30s", 1 * MS, 24 * HOUR,
@@ -39,7 +39,7 @@ static const struct key_map probe_map = {"probe", probe_keys, NULL};
 
 static const struct key sanity_keys[] = {
     {"run", KEY_OWN, AT(hooks[HOOK_SANITY_CHECK]), .read = shape_run, .schema = ARGV_SCHEMA,
-     .doc = "argv, executed in the sidecar's container"},
+     .doc = "argv, executed in the sidecar's container, without a network"},
     {"exec", KEY_OWN, AT(hooks[HOOK_SANITY_CHECK]), .read = shape_exec, .schema = ARGV_SCHEMA,
      .doc = "argv, executed in the workload's container"},
     {"timeout", KEY_DURATION, AT(hooks[HOOK_SANITY_CHECK].timeout), "30s", 1 * MS, 24 * HOUR,
@@ -229,18 +229,40 @@ const struct key_map file_map = {"a file", file_keys, shape_after_file};
 
 // ---- the whole ----
 
+static const struct key tls_keys[] = {
+    {"certificate_file", KEY_STRING, AT(tls.certificate_file), .wrong = wrong_path,
+     .required = true, .doc = "our certificate and what stands between it and the CA, PEM"},
+    {"key_file", KEY_STRING, AT(tls.key_file), .wrong = wrong_path, .required = true,
+     .doc = "its private key, PEM"},
+    {"ca_file", KEY_STRING, AT(tls.ca_file), .wrong = wrong_path, .required = true,
+     .doc = "who signed the certificates of our peers, PEM"},
+    {.name = NULL},
+};
+static const struct key_map tls_map = {"tls", tls_keys, NULL};
+
 static const struct key top_keys[] = {
     {"cluster", KEY_STRING, AT(cluster), .wrong = wrong_cluster,
      .doc = "name of the cluster; by default what the binding knows"},
     {"namespace", KEY_STRING, AT(namespace_), .wrong = wrong_namespace,
      .doc = "clusters that see each other; by default what the binding knows, else `marathon`"},
     {"zk", KEY_STRING, AT(zk), .wrong = wrong_zk,
-     .doc = "`zk://host:port,host:port/chroot`; by default what the binding finds"},
+     .doc = "`zk://host:port,host:port/chroot`, or `none`: a cluster of one without ZooKeeper; by "
+            "default what the binding finds"},
+    {"zk_acl", KEY_CHOICE, AT(zk_acl), "digest", .choices = "digest open",
+     .doc =
+         "with `user:password@` in zk. digest: our nodes are for that user alone, and nodes that "
+         "are not are refused at start. open: for everybody, as pods of the original need it"},
     {"session", KEY_DURATION, AT(session), "10s", 500 * MS, 10 * MIN,
      .doc = "ZooKeeper session timeout"},
     {"binding", KEY_STRING, AT(binding), .wrong = wrong_word,
      .doc = "where the pod runs; by default the first binding that recognises it"},
     {"port", KEY_INT, AT(port), "8080", 1, 65535, .doc = "control port"},
+    {"ports", KEY_OWN, .read = shape_ports,
+     .schema = "{\"type\":\"array\",\"items\":{\"anyOf\":[" PORT_SCHEMA ",{\"type\":\"string\","
+               "\"pattern\":\"^[0-9]+([ \\t]+([0-9]+|[*]))?([ \\t]+[TtUu][CcDd][Pp])?$\"}]}}",
+     .doc =
+         "what others must reach besides the control port: `2181`, `\"2181 *\"` (the same on the "
+         "host), `\"8080 9000\"`, each maybe with `\" udp\"`; `ocho deploy` maps them"},
     {"listen", KEY_STRING, AT(listen), "0.0.0.0", .wrong = wrong_ip,
      .doc = "address the control port listens on"},
     {"state_dir", KEY_STRING, AT(state_dir), "/var/lib/ochopod", .wrong = wrong_path,
@@ -270,8 +292,17 @@ static const struct key top_keys[] = {
     {"hooks", KEY_MAP, .map = &hooks_map, .doc = "commands at the turns of a pod's life"},
     {"tools", KEY_OWN, .read = shape_tools, .map = &action_map,
      .doc = "commands for `POST /exec`, by name"},
-    {"token_file", KEY_LATER, .doc = "signed requests"},
-    {"portal", KEY_LATER, .doc = "the portal"},
+    {"verbatim", KEY_OWN, .read = shape_verbatim, .schema = "{\"type\":\"object\"}",
+     .doc =
+         "a part of a Marathon app, which `ocho deploy` puts under the one it makes; the sidecar "
+         "ignores it"},
+    {"token_file", KEY_STRING, AT(token_file), .wrong = wrong_path,
+     .doc = "the file with the secret that signs requests to the control port, and answers"},
+    {"legacy_sha1", KEY_FLAG, AT(legacy_sha1), "false",
+     .doc = "true: beside `token_file`, the portal hears Ochothon's signatures as well"},
+    {"tls", KEY_MAP, .map = &tls_map, .doc = "the control port speaks TLS 1.3, and to its peers"},
+    {"portal", KEY_FLAG, AT(portal), "false",
+     .doc = "true: `POST /shell` runs `ocho` here, as Ochothon's portal did"},
     {.name = NULL},
 };
 const struct key_map spec_keys = {"the spec", top_keys, NULL};

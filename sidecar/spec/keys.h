@@ -19,7 +19,6 @@ enum key_type {
     KEY_ARGV,     // char **, at least one
     KEY_MAP,      // keys of its own: `map`
     KEY_OWN,      // `read` knows; `schema` says what
-    KEY_LATER,    // known, but built later: refused with "not yet"
 };
 
 struct reader;

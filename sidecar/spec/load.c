@@ -3,11 +3,9 @@
 #include "sidecar/spec/environ.h"
 #include "sidecar/spec/shape.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DEFAULT_FOLDER "/etc/ochopod"
 #define DEFAULT_PATH   DEFAULT_FOLDER "/pod.yaml"
@@ -80,14 +78,20 @@ static void free_lists(struct spec *spec) {
     free(spec->files);
     free(spec->tools);
     free(spec->needs);
+    free(spec->ports);
 }
 
 void spec_free(struct spec *spec) {
     if (!spec)
         return;
-    char *strings[] = {spec->source,      spec->cluster,     spec->namespace_,  spec->zk,
-                       spec->listen,      spec->task,        spec->state_dir,   spec->binding,
-                       spec->application, spec->docker_host, spec->holder_image};
+    char *strings[] = {spec->source,       spec->cluster,
+                       spec->namespace_,   spec->zk,
+                       spec->listen,       spec->task,
+                       spec->state_dir,    spec->binding,
+                       spec->application,  spec->docker_host,
+                       spec->holder_image, spec->token,
+                       spec->token_file,   spec->tls.certificate_file,
+                       spec->tls.key_file, spec->tls.ca_file};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free(strings[i]);
     text_list_free(spec->depends_on);
@@ -150,21 +154,14 @@ static int refuse(struct text *report, struct err *err, const char *name, const 
 
 static int read_file(const char *path, char **ret, size_t *ret_len, struct text *report,
                      struct err *err) {
-    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    auto_free char *text = xcalloc(1, NODE_TEXT_MAX + 2);
-    size_t len = 0;
-    ssize_t n = fd < 0 ? -1 : 0;
-    while (fd >= 0 && len <= NODE_TEXT_MAX &&
-           (n = read(fd, text + len, NODE_TEXT_MAX + 1 - len)) > 0)
-        len += (size_t)n;
-    if (n < 0) {
+    char *text = node_load(path, ret_len);
+    if (!text) {
         auto_free char *why = xasprintf("cannot read the spec: %s; name another with --spec or "
                                         "OCHOPOD_SPEC",
                                         strerror(errno));
         return refuse(report, err, path, why);
     }
-    *ret = take_ptr(text);
-    *ret_len = len;
+    *ret = text;
     return 0;
 }
 

@@ -1,6 +1,8 @@
 #include "sidecar/spec/node.h"
 #include "base/check.h"
+#include "base/own.h"
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -274,6 +276,18 @@ static struct node *parse(yaml_parser_t *parser, const char *text, size_t len,
     }
     yaml_document_delete(&second);
     return root;
+}
+
+char *node_load(const char *path, size_t *ret_len) {
+    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    auto_free char *text = xcalloc(1, NODE_TEXT_MAX + 2);
+    size_t len = 0;
+    ssize_t n = fd < 0 ? -1 : 0;
+    while (fd >= 0 && len <= NODE_TEXT_MAX &&
+           (n = read(fd, text + len, NODE_TEXT_MAX + 1 - len)) > 0)
+        len += (size_t)n;
+    *ret_len = len;
+    return n < 0 ? NULL : take_ptr(text);
 }
 
 struct node *node_read(const char *text, size_t len, struct report *report) {

@@ -27,6 +27,8 @@ struct node {
 
 enum { NODE_TEXT_MAX = 256 * 1024 };
 
+// The bytes of a file, one more than NODE_TEXT_MAX at most; NULL: errno. Caller frees.
+char *node_load(const char *path, size_t *ret_len);
 // NULL: report says why. An empty text is an empty map.
 struct node *node_read(const char *text, size_t len, struct report *report);
 void node_free(struct node *node); // takes NULL

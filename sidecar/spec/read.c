@@ -255,9 +255,6 @@ static void read_key(struct reader *r, const struct key *key, const struct entry
     case KEY_ARGV:
         read_list(r, key, at, base);
         break;
-    case KEY_LATER:
-        reader_complain(r, at, "not yet: %s will come later; leave it out", key->doc);
-        break;
     default:
         read_one(r, key, at, base);
     }
@@ -302,8 +299,7 @@ static void unknown(struct reader *r, const struct key_map *map, const struct en
     }
     struct text known = {0};
     for (const struct key *k = map->keys; k->name; k++)
-        if (k->type != KEY_LATER)
-            text_addf(&known, "%s%s", known.len ? " " : "", k->name);
+        text_addf(&known, "%s%s", known.len ? " " : "", k->name);
     reader_complain(r, at, "no such key; known here: %s", text_str(&known));
     text_done(&known);
 }

@@ -10,6 +10,7 @@ key_read_fn shape_tcp, shape_http, shape_check_exec, shape_docker;
 key_read_fn shape_environment, shape_on_change, shape_template, shape_content, shape_mode,
     shape_owner;
 key_read_fn shape_needs, shape_sequential, shape_files, shape_tools;
+key_read_fn shape_ports, shape_verbatim;
 
 void shape_after_action(struct reader *r, const struct entry *at, void *base);
 void shape_after_sanity(struct reader *r, const struct entry *at, void *base);

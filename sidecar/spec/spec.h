@@ -107,13 +107,23 @@ struct spec_need {
     int64_t n;
 };
 
+// What others must reach, besides the control port.
+struct spec_port {
+    int port; // that the workload listens on
+    int host; // 0: whichever the framework gives
+    bool udp;
+};
+
 struct spec {
     char *source;               // where it came from, for messages
     char *cluster, *namespace_; // NULL cluster: the binding says
     char *zk; // NULL: the binding says. As given: "zk://[user:pass@]host:port,host:port/chroot" or
               // "host:port"
     int64_t session; // ZooKeeper session timeout, 10 s; key `session`
-    int port;        // control port
+    enum zk_acl { ZK_ACL_DIGEST, ZK_ACL_OPEN } zk_acl; // beside credentials in zk
+    int port;                                          // control port
+    struct spec_port *ports;
+    size_t ports_len;
     char *listen;
     char *state_dir;
     char **depends_on;
@@ -138,6 +148,13 @@ struct spec {
     json_t *settings;     // $pod, Ochopod's settings; {} when none
     json_t *environment_; // what templates see as env: our own environment without secrets; object
                           // string -> string
+    bool portal;
+    char *token;      // ochopod_token: signs the portal alone; NULL: none. Never shown
+    char *token_file; // what signs every request; NULL: nothing does
+    bool legacy_sha1; // beside token_file: the portal hears `token` as well
+    struct {
+        char *certificate_file, *key_file, *ca_file; // all of them, or NULL
+    } tls;
     bool debug, start, local; // ochopod_debug, ochopod_start, ochopod_local
     char *binding; // named in the spec, the environment (OCHOPOD_BINDING) or a flag; NULL: the
                    // first that says yes
@@ -165,5 +182,8 @@ int spec_load(const struct spec_flags *flags, char *const *environ_, struct spec
 int spec_parse(const char *text, size_t len, const char *name, const char *folder,
                const struct spec_flags *flags, char *const *environ_, struct spec **ret,
                struct text *report, struct err *err) must_check;
-void spec_free(struct spec *spec);                                            // takes NULL
+void spec_free(struct spec *spec); // takes NULL
+// "2181", "2181 *", "8080 9000", each maybe with " tcp" or " udp": what is wrong, or NULL.
+const char *spec_port_parse(const char *s, struct spec_port *ret);
+const char *spec_wrong_image(const char *s); // what is wrong with the name of an image, or NULL
 const struct spec_tool *spec_tool(const struct spec *spec, const char *name); // NULL: unknown

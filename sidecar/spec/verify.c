@@ -77,6 +77,18 @@ static void verify_ports(struct reader *r, const struct entry *root, const struc
         }
 }
 
+static void verify_mapped(struct reader *r, const struct entry *root, const struct spec *spec) {
+    for (size_t i = 0; i < spec->ports_len; i++) {
+        const struct spec_port *it = &spec->ports[i];
+        char path[64];
+        snprintf(path, sizeof path, "ports[%zu]", i);
+        if (it->port == spec->port && !it->host && !it->udp)
+            complain_at(r, root, path,
+                        "is the control port, which is mapped anyway; leave it out, or change one "
+                        "of the two (key port)");
+    }
+}
+
 // ---- paths ----
 
 static bool below(const char *path, const char *dir) {
@@ -136,6 +148,7 @@ static void verify_binding(struct reader *r, const struct entry *root, const str
 
 static void verify_cluster(struct reader *r, const struct entry *root, const struct spec *spec) {
     char path[64];
+    bool alone = spec->zk && !strcmp(spec->zk, "none");
     for (size_t i = 0; i < spec->needs_len; i++) {
         const char *what = spec->needs[i].what;
         const struct entry *needs = node_get(root->value, "needs");
@@ -153,9 +166,25 @@ static void verify_cluster(struct reader *r, const struct entry *root, const str
         for (size_t j = 0; j < i; j++)
             if (!strcmp(it, spec->depends_on[j]))
                 complain_at(r, root, path, "stands here twice");
+        if (alone)
+            complain_at(r, root, path, "is another cluster; with `zk: none` there is but this one");
         if (spec->cluster && !strcmp(it, spec->cluster))
             complain_at(r, root, path, "is this cluster itself");
     }
+}
+
+// ---- who may ----
+
+static void verify_token(struct reader *r, const struct entry *root, const struct spec *spec) {
+    if (!spec->legacy_sha1)
+        return;
+    if (!spec->portal)
+        complain_at(r, root, "legacy_sha1", "is for the portal; set portal: true, or leave it out");
+    else if (!spec->token_file)
+        complain_at(r, root, "legacy_sha1",
+                    "stands beside token_file; without one ochopod_token signs the portal anyway");
+    else if (!spec->token)
+        complain_at(r, root, "legacy_sha1", "needs the variable ochopod_token, which it checks");
 }
 
 // ---- hooks ----
@@ -188,6 +217,8 @@ void verify_spec(struct reader *r, const struct entry *root, const struct spec *
     verify_files(r, root, spec);
     verify_binding(r, root, spec);
     verify_cluster(r, root, spec);
+    verify_token(r, root, spec);
     verify_hooks(r, root, spec);
     verify_ports(r, root, spec);
+    verify_mapped(r, root, spec);
 }

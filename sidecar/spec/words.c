@@ -89,6 +89,10 @@ const char *wrong_image(const char *s) {
     }
 }
 
+const char *spec_wrong_image(const char *s) {
+    return wrong_image(s);
+}
+
 static const char *wrong_zk_server(const char *s) {
     const char *colon = strrchr(s, ':');
     int64_t port;
@@ -104,7 +108,7 @@ static const char *wrong_zk_server(const char *s) {
 
 const char *wrong_zk(const char *s) {
     if (!strcmp(s, "none"))
-        return "not yet: a cluster of one without ZooKeeper will come later; name the servers";
+        return NULL;
     if (text_starts(s, "zk://"))
         s += 5;
     if (strstr(s, "://"))

@@ -10,8 +10,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-enum { MAX_STATE = 4 << 20 };
-
 static void put(json_t *obj, const char *key, json_t *value) {
     CHECK(value && json_object_set_new(obj, key, value) == 0);
 }
@@ -57,7 +55,8 @@ static const struct field fields[] = {
     FIELD(dead, FLAG),        FIELD(started, FLAG),      FIELD(joined, FLAG),
     FIELD(initialized, FLAG), FIELD(generation, NUMBER), FIELD(hash, TEXT),
     FIELD(renewals, NUMBER),  FIELD(killed, FLAG),       FIELD(container, TEXT),
-    FIELD(started_at, TEXT),  FIELD(owner, TEXT),
+    FIELD(started_at, TEXT),  FIELD(owner, TEXT),        FIELD(ending, TEXT),
+    FIELD(rolled, FLAG),      FIELD(woken, FLAG),
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
@@ -93,7 +92,8 @@ static json_t *field_write(const struct state *state, const struct field *f) {
     return NULL;
 }
 
-static int take(struct state *state, const json_t *j, struct err *err) {
+static int take(void *arg, const json_t *j, struct err *err) {
+    struct state *state = arg;
     for (size_t i = 0; i < FIELDS; i++)
         if (field_read(state, &fields[i], j, err))
             return -1;
@@ -123,81 +123,12 @@ static void forget(struct state *state) {
 
 // ---- the file ----
 
-// NULL: there is none (err_NONE), or it cannot be read.
-static char *read_file(const char *path, size_t *ret_len, struct err *err) {
-    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 && errno == ENOENT)
-        return NULL;
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st)) {
-        err_errno(err, ERR_USER, errno, "state %s", path);
-        return NULL;
-    }
-    size_t room = st.st_size > MAX_STATE ? 0 : (size_t)st.st_size, len = 0;
-    auto_free char *data = xcalloc(room + 1, 1);
-    ssize_t n;
-    while (len < room && (n = read(fd, data + len, room - len)) > 0)
-        len += (size_t)n;
-    *ret_len = len;
-    return take_ptr(data);
-}
-
-static int load(struct state *state, const char *path, struct err *err) {
-    size_t len;
-    struct err why = ERR_INIT;
-    auto_free char *data = read_file(path, &len, &why);
-    if (why.kind != ERR_NONE) {
-        err_copy(err, &why);
-        return -1;
-    }
-    if (!data) {
-        state->fresh = true;
-        return 0;
-    }
-    auto_json json_t *j = json_read(data, len, MAX_STATE, path, &why);
-    if (j && !take(state, j, &why))
-        return 0;
-    auto_free char *aside = xasprintf("%s.broken", path);
-    if (rename(path, aside))
-        return err_errno(err, ERR_USER, errno, "state %s cannot be moved aside", path);
-    log_err("state %s moved_to=%s reason=\"%s\" (this pod starts as a new one)", path, aside,
-            why.text);
-    forget(state);
-    state->fresh = true;
-    return 0;
-}
-
-static int write_whole(int fd, const char *data, size_t len) {
-    for (size_t at = 0; at < len;) {
-        ssize_t n = write(fd, data + at, len - at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -1;
-        at += (size_t)n;
-    }
-    return fsync(fd);
-}
-
-static int sync_dir(const char *path) {
-    auto_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -1 : fsync(fd);
-}
-
 int state_save(struct state *state, struct err *err) {
     auto_json json_t *j = json_object();
     for (size_t i = 0; i < FIELDS; i++)
         put(j, fields[i].key, field_write(state, &fields[i]));
     put(j, "applied", state->applied ? json_incref(state->applied) : json_null());
-    auto_free char *data = json_write(j);
-    auto_free char *path = xasprintf("%s/pod.json", state->dir);
-    auto_free char *beside = xasprintf("%s/pod.json.new", state->dir);
-    auto_fd int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || write_whole(fd, data, strlen(data)) || rename(beside, path) ||
-        sync_dir(state->dir))
-        return err_errno(err, ERR_REFUSED, errno, "state directory %s cannot be written",
-                         state->dir);
-    return 0;
+    return state_write(state->dir, "pod.json", j, err);
 }
 
 // ---- open, close ----
@@ -242,10 +173,12 @@ int state_open(const char *dir, struct state **ret, struct err *err) {
     forget(state);
     if (make_dir(dir, err) || lock(state, err))
         return -1;
-    auto_free char *path = xasprintf("%s/pod.json", dir);
-    if (load(state, path, err))
+    bool there;
+    if (state_read(dir, "pod.json", take, state, &there, err))
         return -1;
-    if (state->fresh) {
+    if (!there) {
+        forget(state);
+        state->fresh = true;
         char id[37];
         state_uuid(id);
         state_set(&state->pod_id, id);

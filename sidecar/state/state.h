@@ -6,6 +6,8 @@
 #pragma once
 #include "base/err.h"
 #include "base/json.h"
+#include "base/text.h"
+#include "base/wire.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,6 +18,7 @@ struct state {
     char *tree;         // of epoch; "" none
     int64_t epoch;      // highest accepted in check
     int64_t round;      // highest of that epoch
+    bool rolled;        // an `on` of that round came into force: an off of it is late
     int64_t renewals;   // rounds asked for, see record.h
     bool off;           // an operator's off holds until on
     bool dead;          // done, killed: until an operator's on
@@ -30,15 +33,34 @@ struct state {
     char *container;    // full id of the workload, "" none
     char *started_at;   // of the workload as last seen running: same start, nothing to do; "" when
                         // it was stopped on purpose: a restarted worker does not start it
-    char *owner;        // run of the sidecar's container that put `applied` in force: after another
-                        // start of that container (new network) it is never trusted
-    bool fresh;         // made by this open, not read; not kept
+    bool woken;   // by an operator's on, and has not been seen to run since: a restarted worker
+                  // starts it all the same
+    char *ending; // the run, by its start, that we last began to stop: its end is our doing
+    char *owner;  // run of the sidecar's container that put `applied` in force: after another
+                  // start of that container (new network) it is never trusted
+    bool fresh;   // made by this open, not read; not kept
     int lock_fd;
 };
 
 // ERR_USER: the directory cannot be used (says why); ERR_EXISTS: another sidecar holds it.
 int state_open(const char *dir, struct state **ret, struct err *err) must_check;
 int state_save(struct state *state, struct err *err) must_check;
+// Any JSON file of that directory, written so, and read so: what does not parse, or what `take`
+// refuses, is moved aside ("<name>.broken"), said, and not there. ERR_USER: it cannot be read.
+typedef int state_take_fn(void *arg, const json_t *j, struct err *err);
+int state_write(const char *dir, const char *name, const json_t *j, struct err *err) must_check;
+int state_read(const char *dir, const char *name, state_take_fn *take, void *arg, bool *ret_there,
+               struct err *err) must_check;
+// What a clerk does (clerk.h) for a process that has no files: state_read and state_write ask it.
+// arg: the state directory.
+#define STATE_READ  "state read"
+#define STATE_WRITE "state write"
+void state_read_duty(struct wire *request, struct text *answer, const void *arg);
+void state_write_duty(struct wire *request, struct text *answer, const void *arg);
+// Notes that the control port is `port` here though the spec says `said`, for ocho in the same
+// container; takes the note away when they are the same. Failing is logged.
+void state_note_control(const char *dir, int said, int port);
+int state_control(const char *dir, int said);    // as noted, else `said`
 void state_set(char **field, const char *value); // frees the old one; NULL is ""
 void state_close(struct state *state);           // takes NULL
 void state_uuid(char ret[37]);                   // a new random uuid4

@@ -3,10 +3,10 @@
 #include <string.h>
 
 // A follow reads with a watch, and reads again when the watch fired, the read was lost or the
-// connection came back before the answer could be told. The library arms its watches anew on every
-// reconnect by itself, and holds a pointer to us in each: an exists and a read may leave two, of
-// which one fires. So what is unfollowed stays, dead, until the session is closed; a session sees
-// few of them.
+// connection came back before the answer could be told, or after a while when it was refused. The
+// library arms its watches anew on every reconnect by itself, and holds a pointer to us in each: an
+// exists and a read may leave two, of which one fires. So what is unfollowed stays, dead, until the
+// session is closed; a session sees few of them.
 struct zk_follow {
     struct link link;
     struct zk *zk;
@@ -16,6 +16,7 @@ struct zk_follow {
     void *arg;
     bool reading; // a read is under way
     bool stale;   // to be read again once connected
+    bool refused; // by an access list, say, which was told: no watch was left
 };
 
 // What a watcher posts. A new one each time, because it may come before the read's own answer was
@@ -50,11 +51,11 @@ static void send_read(struct zk_follow *f, enum op_kind kind) {
     f->stale = false;
     int rc;
     if (kind == OP_AWAIT)
-        rc = zoo_awexists(zk->zh, op->path, on_watch, f, zk_op_on_stat, op);
+        rc = zk->library->exists(zk->zh, op->path, on_watch, f, zk_op_on_stat, op);
     else if (f->data_fn)
-        rc = zoo_awget(zk->zh, op->path, on_watch, f, zk_op_on_data, op);
+        rc = zk->library->get(zk->zh, op->path, on_watch, f, zk_op_on_data, op);
     else
-        rc = zoo_awget_children(zk->zh, op->path, on_watch, f, zk_op_on_names, op);
+        rc = zk->library->names(zk->zh, op->path, on_watch, f, zk_op_on_names, op);
     zk_op_sent(op, rc);
 }
 
@@ -63,13 +64,37 @@ static void read_if_needed(struct zk_follow *f) {
         send_read(f, OP_FOLLOW);
 }
 
+static void on_reread(void *arg) {
+    struct zk *zk = arg;
+    struct zk_follow *f;
+    list_each(f, &zk->follows, struct zk_follow, link) {
+        f->stale |= f->refused;
+        read_if_needed(f);
+    }
+}
+
+static void reread_later(struct zk *zk) {
+    if (!zk->reread)
+        loop_timer_start(zk->loop, &zk->reread, zk_session_timeout(zk), on_reread, zk);
+}
+
+// A refusal is told once, and asked about again and again.
+static bool is_news(struct zk_follow *f, const struct err *err) {
+    bool before = f->refused;
+    f->refused = err->kind == ERR_REFUSED;
+    if (f->refused)
+        reread_later(f->zk);
+    return !f->refused || !before;
+}
+
 static void tell(struct zk_follow *f, const struct zk_op *op) {
     struct err err = ERR_INIT;
     zk_op_error(op, &err);
+    if (!is_news(f, &err))
+        return;
     bool good = err.kind == ERR_NONE;
     if (f->data_fn)
-        f->data_fn(good ? op->data : NULL, good ? op->len : 0, good ? &op->stat : NULL, &err,
-                   f->arg);
+        f->data_fn(good ? op->data : NULL, good ? op->len : 0, zk_op_stat(op, &err), &err, f->arg);
     else
         f->names_fn(good ? op->names : NULL, good ? op->len : 0, &err, f->arg);
 }
@@ -88,10 +113,13 @@ void zk_follow_answer(struct zk_op *op) {
         read_if_needed(f);
         return;
     }
-    if (zk_op_was_answered(op) && f->zk->state == ZK_CONNECTED)
+    if (zk_op_was_answered(op) && f->zk->state == ZK_CONNECTED) {
         tell(f, op);
-    else
-        f->stale = true;
+        return;
+    }
+    f->stale = true;
+    if (f->zk->state == ZK_CONNECTED) // the answer was broken, the connection is not
+        reread_later(f->zk);
 }
 
 void zk_follow_changed(struct message *message) {

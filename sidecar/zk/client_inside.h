@@ -5,10 +5,10 @@
 #pragma once
 #include "base/inbox.h"
 #include "base/list.h"
+#include "sidecar/zk/client_library.h"
 #include "sidecar/zk/multi.h"
 #include "sidecar/zk/resolve.h"
 #include "sidecar/zk/zk.h"
-#include <zookeeper/zookeeper.h>
 
 enum message_kind { MESSAGE_STATE, MESSAGE_ANSWER, MESSAGE_CHANGED };
 
@@ -20,7 +20,10 @@ struct message {
 struct zk {
     struct loop *loop;
     struct inbox *inbox;
+    const struct zk_library *library;
+    char *kept; // the state directory of a cluster of one, else NULL
     char *servers, *chroot, *auth, *known, *addresses;
+    char *own; // our identity, of which all our nodes are; NULL: they are open to everybody
     struct resolve *resolve;
     zhandle_t *zh;   // NULL until zookeeper_init has returned
     zhandle_t *made; // by it, the worker's
@@ -29,13 +32,18 @@ struct zk {
     bool connected; // as the library says; state is ours
     bool expired;   // the server or the library gave the session up
     int64_t session, lost_after;
+    int64_t granted, patience; // when the session was, and for how long its first answer may fail
     int timeout;
     int64_t answered; // when the request of the last answered exchange was sent
     int64_t sent;     // when the last request was
     bool asking;      // our own question is under way
     struct loop_timer *clock, *retry;
+    struct loop_timer *reread; // of what was refused to a follow
     struct link ops, follows;
     bool closed;
+    int64_t closed_at;
+    bool overdue;        // its closing was, when somebody looked last
+    struct link closing; // once closed
     void (*on_state)(enum zk_state state, void *arg);
     void *arg;
     void (*on_closed)(void *arg);
@@ -51,6 +59,7 @@ enum op_kind {
     OP_NAMES,
     OP_SYNC,
     OP_MULTI,
+    OP_GUARD,  // who may do what with a node; data: what is wrong with that
     OP_ASK,    // our own question
     OP_STEP,   // a parent made for an ensure; nobody waits for it
     OP_FOLLOW, // the read of a follow
@@ -76,7 +85,8 @@ struct zk_op {
     void *arg;
     // The answer, written by the library's thread before it posts.
     int rc;
-    bool too_large;
+    bool too_large; // to be sent
+    bool excess;    // more than is read of an answer: only the stat was kept
     char *data;
     size_t len;
     char **names;
@@ -85,9 +95,12 @@ struct zk_op {
 
 // ---- client_op.c ----
 struct zk_op *zk_op_create(struct zk *zk, enum op_kind kind, const char *path); // as a user says it
-void zk_op_sent(struct zk_op *op, int rc); // rc of the call that handed it to the library
-void zk_op_deliver(struct zk_op *op);      // then frees it
+void zk_op_sent(struct zk_op *op, int rc);         // rc of the call that handed it to the library
+bool zk_op_sendable(struct zk_op *op, size_t len); // false: it is answered all the same
+void zk_op_post(struct zk_op *op, int rc);         // on any thread
+void zk_op_deliver(struct zk_op *op);              // then frees it
 void zk_op_free(struct zk_op *op);
+const struct zk_stat *zk_op_stat(const struct zk_op *op, const struct err *err);
 void zk_op_error(const struct zk_op *op, struct err *err);
 bool zk_op_was_answered(const struct zk_op *op); // by the server, whatever it said
 void zk_op_fail_all(struct zk *zk); // the session is gone: whoever waits is told, then forgotten
@@ -95,6 +108,10 @@ void zk_ask(struct zk *zk);         // our own question
 void zk_op_on_data(int rc, const char *value, int len, const struct Stat *stat, const void *data);
 void zk_op_on_names(int rc, const struct String_vector *names, const void *data);
 void zk_op_on_stat(int rc, const struct Stat *stat, const void *data);
+// ---- client_acl.c ----
+char *zk_acl_own(const char *auth); // caller frees
+// NULL: own may do everything, and nobody else anything; else who may, for people. Caller frees.
+char *zk_acl_complaint(const struct ACL_vector *acl, const char *own);
 // ---- client_follow.c ----
 void zk_follow_answer(struct zk_op *op);
 void zk_follow_changed(struct message *message); // frees it

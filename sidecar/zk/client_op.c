@@ -6,7 +6,7 @@
 
 // ---- answers: on the library's thread, so they copy and post and touch nothing else ----
 
-static void post(struct zk_op *op, int rc) {
+void zk_op_post(struct zk_op *op, int rc) {
     op->rc = rc;
     inbox_post(op->zk->inbox, &op->message.inbox);
 }
@@ -22,40 +22,80 @@ static void keep_stat(struct zk_op *op, const struct Stat *stat) {
 }
 
 static void on_void(int rc, const void *data) {
-    post((struct zk_op *)data, rc);
+    zk_op_post((struct zk_op *)data, rc);
 }
 
 void zk_op_on_stat(int rc, const struct Stat *stat, const void *data) {
     struct zk_op *op = (struct zk_op *)data;
     keep_stat(op, stat);
-    post(op, rc);
+    zk_op_post(op, rc);
 }
 
+// A server may answer anything: a path that is not what was asked for is no path at all.
 static void on_string(int rc, const char *value, const void *data) {
     struct zk_op *op = (struct zk_op *)data;
-    if (rc == ZOK && value)
-        op->data = xstrdup(value);
-    post(op, rc);
+    if (rc == ZOK && op->kind == OP_CREATE) {
+        size_t len = strlen(op->path);
+        bool meant = value && strncmp(value, op->path, len) == 0 && !strchr(value + len, '/');
+        if (meant)
+            op->data = xstrdup(value);
+        else
+            rc = ZMARSHALLINGERROR;
+    }
+    zk_op_post(op, rc);
 }
 
 void zk_op_on_data(int rc, const char *value, int len, const struct Stat *stat, const void *data) {
     struct zk_op *op = (struct zk_op *)data;
     op->len = rc == ZOK && value && len > 0 ? (size_t)len : 0;
+    op->excess = op->len > ZK_MAX_READ;
+    if (op->excess)
+        op->len = 0;
     op->data = xcalloc(op->len + 1, 1);
     if (op->len)
         memcpy(op->data, value, op->len);
     keep_stat(op, stat);
-    post(op, rc);
+    zk_op_post(op, rc);
+}
+
+// Of an answer that breaks off the library tells the count and has not read all of them.
+static bool is_whole(const struct String_vector *names) {
+    if (names->count > 0 && !names->data)
+        return false;
+    for (int32_t i = 0; i < names->count; i++)
+        if (!names->data[i])
+            return false;
+    return true;
+}
+
+static bool is_excess(const struct String_vector *names) {
+    size_t bytes = 0;
+    for (int32_t i = 0; i < names->count && bytes <= ZK_MAX_NAMES_BYTES; i++)
+        bytes += strlen(names->data[i]);
+    return bytes > ZK_MAX_NAMES_BYTES;
+}
+
+// What cannot be a node's name is left out: it would be part of paths.
+static void keep_names(struct zk_op *op, const struct String_vector *names) {
+    for (int32_t i = 0; i < names->count; i++)
+        if (*names->data[i] && !strchr(names->data[i], '/'))
+            op->names[op->len++] = xstrdup(names->data[i]);
 }
 
 void zk_op_on_names(int rc, const struct String_vector *names, const void *data) {
     struct zk_op *op = (struct zk_op *)data;
-    size_t n = rc == ZOK && names && names->count > 0 ? (size_t)names->count : 0;
-    op->names = xcalloc(n + 1, sizeof *op->names);
-    for (size_t i = 0; i < n; i++)
-        op->names[i] = xstrdup(names->data[i]);
-    op->len = n;
-    post(op, rc);
+    bool there = rc == ZOK && names && names->count > 0;
+    op->excess = there && names->count > ZK_MAX_NAMES;
+    if (there && !op->excess && !is_whole(names)) {
+        rc = ZMARSHALLINGERROR;
+        there = false;
+    }
+    op->excess = op->excess || (there && is_excess(names));
+    there = there && !op->excess;
+    op->names = xcalloc(there ? (size_t)names->count + 1 : 1, sizeof *op->names);
+    if (there)
+        keep_names(op, names);
+    zk_op_post(op, rc);
 }
 
 // ---- life ----
@@ -87,7 +127,7 @@ void zk_op_sent(struct zk_op *op, int rc) {
     if (rc == ZOK)
         op->zk->sent = op->sent;
     else
-        post(op, rc); // the library did not take it and will not answer
+        zk_op_post(op, rc); // the library did not take it and will not answer
 }
 
 void zk_op_free(struct zk_op *op) {
@@ -130,13 +170,26 @@ bool zk_op_was_answered(const struct zk_op *op) {
     return op->rc == ZOK || (op->rc < ZAPIERROR && kind_of(op) != ERR_DETACHED);
 }
 
+static size_t limit_of(const struct zk_op *op) {
+    return op->kind == OP_MULTI ? ZK_MAX_PACKET : ZK_MAX_DATA;
+}
+
 void zk_op_error(const struct zk_op *op, struct err *err) {
     const char *what = op->path ? user_path(op->zk, op->path) : "transaction";
     if (op->too_large)
         err_set(err, ERR_LIMIT, "%s: more than %d bytes, ZooKeeper would hang up", what,
-                ZK_MAX_DATA);
+                (int)limit_of(op));
     else if (op->rc != ZOK)
         err_code(err, kind_of(op), op->rc, "%s: %s", what, zerror(op->rc));
+    else if (op->excess)
+        err_set(err, ERR_LIMIT, "%s: larger than what is read of a node", what);
+    else if (op->kind == OP_GUARD && op->data)
+        err_code(err, ERR_REFUSED, ZNOAUTH, "%s is not ours alone: %s", what, op->data);
+}
+
+// What is too large to be read is there all the same.
+const struct zk_stat *zk_op_stat(const struct zk_op *op, const struct err *err) {
+    return err->kind == ERR_NONE || (err->kind == ERR_LIMIT && op->excess) ? &op->stat : NULL;
 }
 
 // The operation that was refused. Those before it were good, those after it were not looked at.
@@ -155,7 +208,7 @@ static void call_back(struct zk_op *op) {
     if (op->path_fn)
         op->path_fn(good ? user_path(op->zk, op->data) : NULL, NULL, &err, op->arg);
     else if (op->data_fn)
-        op->data_fn(good ? op->data : NULL, good ? op->len : 0, good ? &op->stat : NULL, &err,
+        op->data_fn(good ? op->data : NULL, good ? op->len : 0, zk_op_stat(op, &err), &err,
                     op->arg);
     else if (op->names_fn)
         op->names_fn(good ? op->names : NULL, good ? op->len : 0, &err, op->arg);
@@ -183,12 +236,13 @@ void zk_forget(struct zk_op **slot) {
 // ---- ensure: the node itself first, for it is nearly always there ----
 
 static const struct ACL_vector *acl_of(const struct zk *zk) {
-    return zk->auth ? &ZOO_CREATOR_ALL_ACL : &ZOO_OPEN_ACL_UNSAFE;
+    return zk->own ? &ZOO_CREATOR_ALL_ACL : &ZOO_OPEN_ACL_UNSAFE;
 }
 
 static void make_empty(struct zk_op *op) {
     op->sent = loop_now(op->zk->loop);
-    zk_op_sent(op, zoo_acreate(op->zk->zh, op->path, "", 0, acl_of(op->zk), 0, on_string, op));
+    zk_op_sent(
+        op, op->zk->library->create(op->zk->zh, op->path, "", 0, acl_of(op->zk), 0, on_string, op));
 }
 
 // All in one flight: the server takes them in this order, so the node finds its parent, whoever
@@ -255,13 +309,19 @@ void zk_op_fail_all(struct zk *zk) {
 // ---- calls ----
 
 // What is not sent is answered all the same. Once the session is lost nothing is, for the library
-// may still find it alive and carry out what its owner has given up.
-static bool sendable(struct zk_op *op, size_t len) {
-    bool lost = zk_state(op->zk) == ZK_LOST;
-    op->too_large = len > ZK_MAX_DATA;
+// may still find it alive and carry out what its owner has given up. The other way round it may
+// know of the end what has not reached us: a transaction that is begun then is freed twice in it
+// (zoo_amulti of 3.8.0).
+static bool is_lost(const struct zk *zk) {
+    return zk_state(zk) == ZK_LOST || (zk->zh && zk->library->state(zk->zh) < 0);
+}
+
+bool zk_op_sendable(struct zk_op *op, size_t len) {
+    bool lost = is_lost(op->zk);
+    op->too_large = len > limit_of(op) || (op->multi && op->multi->largest > ZK_MAX_DATA);
     if (!op->too_large && !lost && op->zk->zh)
         return true;
-    post(op, lost ? ZSESSIONEXPIRED : ZCONNECTIONLOSS);
+    zk_op_post(op, lost ? ZSESSIONEXPIRED : ZCONNECTIONLOSS);
     return false;
 }
 
@@ -271,9 +331,9 @@ struct zk_op *zk_create(struct zk *zk, const char *path, const void *data, size_
     op->path_fn = fn;
     op->arg = arg;
     int how = (flags & ZK_EPHEMERAL ? ZOO_EPHEMERAL : 0) | (flags & ZK_SEQUENCE ? ZOO_SEQUENCE : 0);
-    if (sendable(op, len))
-        zk_op_sent(op, zoo_acreate(zk->zh, op->path, len ? data : "", (int)len, acl_of(zk), how,
-                                   on_string, op));
+    if (zk_op_sendable(op, len))
+        zk_op_sent(op, zk->library->create(zk->zh, op->path, len ? data : "", (int)len, acl_of(zk),
+                                           how, on_string, op));
     return op;
 }
 
@@ -281,7 +341,7 @@ struct zk_op *zk_ensure(struct zk *zk, const char *path, zk_done_fn *fn, void *a
     struct zk_op *op = zk_op_create(zk, OP_ENSURE, path);
     op->done_fn = fn;
     op->arg = arg;
-    if (sendable(op, 0))
+    if (zk_op_sendable(op, 0))
         make_empty(op);
     return op;
 }
@@ -290,8 +350,8 @@ struct zk_op *zk_get(struct zk *zk, const char *path, zk_data_fn *fn, void *arg)
     struct zk_op *op = zk_op_create(zk, OP_GET, path);
     op->data_fn = fn;
     op->arg = arg;
-    if (sendable(op, 0))
-        zk_op_sent(op, zoo_aget(zk->zh, op->path, 0, zk_op_on_data, op));
+    if (zk_op_sendable(op, 0))
+        zk_op_sent(op, zk->library->get(zk->zh, op->path, NULL, NULL, zk_op_on_data, op));
     return op;
 }
 
@@ -300,9 +360,9 @@ struct zk_op *zk_set(struct zk *zk, const char *path, const void *data, size_t l
     struct zk_op *op = zk_op_create(zk, OP_SET, path);
     op->done_fn = fn;
     op->arg = arg;
-    if (sendable(op, len))
-        zk_op_sent(
-            op, zoo_aset(zk->zh, op->path, len ? data : "", (int)len, version, zk_op_on_stat, op));
+    if (zk_op_sendable(op, len))
+        zk_op_sent(op, zk->library->set(zk->zh, op->path, len ? data : "", (int)len, version,
+                                        zk_op_on_stat, op));
     return op;
 }
 
@@ -310,8 +370,8 @@ struct zk_op *zk_delete(struct zk *zk, const char *path, int version, zk_done_fn
     struct zk_op *op = zk_op_create(zk, OP_DELETE, path);
     op->done_fn = fn;
     op->arg = arg;
-    if (sendable(op, 0))
-        zk_op_sent(op, zoo_adelete(zk->zh, op->path, version, on_void, op));
+    if (zk_op_sendable(op, 0))
+        zk_op_sent(op, zk->library->delete (zk->zh, op->path, version, on_void, op));
     return op;
 }
 
@@ -319,8 +379,8 @@ struct zk_op *zk_names(struct zk *zk, const char *path, zk_names_fn *fn, void *a
     struct zk_op *op = zk_op_create(zk, OP_NAMES, path);
     op->names_fn = fn;
     op->arg = arg;
-    if (sendable(op, 0))
-        zk_op_sent(op, zoo_aget_children(zk->zh, op->path, 0, zk_op_on_names, op));
+    if (zk_op_sendable(op, 0))
+        zk_op_sent(op, zk->library->names(zk->zh, op->path, NULL, NULL, zk_op_on_names, op));
     return op;
 }
 
@@ -328,8 +388,8 @@ struct zk_op *zk_sync(struct zk *zk, const char *path, zk_done_fn *fn, void *arg
     struct zk_op *op = zk_op_create(zk, OP_SYNC, path);
     op->done_fn = fn;
     op->arg = arg;
-    if (sendable(op, 0))
-        zk_op_sent(op, zoo_async(zk->zh, op->path, on_string, op));
+    if (zk_op_sendable(op, 0))
+        zk_op_sent(op, zk->library->sync(zk->zh, op->path, on_string, op));
     return op;
 }
 
@@ -337,7 +397,7 @@ struct zk_op *zk_sync(struct zk *zk, const char *path, zk_done_fn *fn, void *arg
 void zk_ask(struct zk *zk) {
     struct zk_op *op = zk_op_create(zk, OP_ASK, NULL);
     zk->asking = true;
-    zk_op_sent(op, zoo_aexists(zk->zh, "/", 0, zk_op_on_stat, op));
+    zk_op_sent(op, zk->library->exists(zk->zh, "/", NULL, NULL, zk_op_on_stat, op));
 }
 
 static void fill(struct zk *zk, zoo_op_t *to, struct zk_multi_op *from) {
@@ -369,11 +429,11 @@ struct zk_op *zk_commit(struct zk *zk, struct zk_multi *m, zk_multi_fn *fn, void
     op->multi = m;
     op->multi_fn = fn;
     op->arg = arg;
-    if (!sendable(op, m->bytes))
+    if (!zk_op_sendable(op, m->bytes))
         return op;
     for (size_t i = 0; i < m->n; i++)
         fill(zk, &ops[i], &m->ops[i]);
     op->results = xcalloc(m->n + 1, sizeof *op->results);
-    zk_op_sent(op, zoo_amulti(zk->zh, (int)m->n, ops, op->results, on_void, op));
+    zk_op_sent(op, zk->library->multi(zk->zh, (int)m->n, ops, op->results, on_void, op));
     return op;
 }

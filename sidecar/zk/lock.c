@@ -9,7 +9,7 @@
 
 #define MARK "__lock__"
 
-enum { PAUSE_MS = 250, DIGITS = 10, HEX = 32 };
+enum { PAUSE_MS = 250, ALARM_MS = 10000, DIGITS = 10, HEX = 32 };
 
 struct lock {
     struct loop *loop;
@@ -23,6 +23,7 @@ struct lock {
     bool doubt;   // whether our last create made a node
     bool swept;   // the last look found ghosts of ours and deleted them
     bool leaving; // by lock_release
+    bool alarmed; // refused, and that was said
     struct zk_op *op;
     struct zk_follow *own, *predecessor;
     struct loop_timer *pause;
@@ -73,7 +74,7 @@ static void gone(struct lock *l) {
     l->over = true;
     zk_unfollow(&l->own);
     zk_unfollow(&l->predecessor);
-    log_debug("lock %s state=gone", l->path ? l->path : l->folder);
+    log_debug("lock %s state=gone", l->path);
     l->events->on_gone(l->arg);
 }
 
@@ -102,10 +103,30 @@ static void look_later(struct lock *l) {
     loop_timer_start(l->loop, &l->pause, PAUSE_MS, on_pause, l);
 }
 
+// Once, until something else comes between.
+static void say_refused(struct lock *l, const struct err *err) {
+    if (!l->alarmed)
+        log_err("lock %s: cannot stand for leader: %s, tried again every few seconds", l->folder,
+                err->text);
+    l->alarmed = true;
+}
+
+// An access list that refuses us, or a folder that is overfull, does not change by being asked: no
+// hurry.
+static void look_after(struct lock *l, const struct err *err) {
+    if (err->kind == ERR_REFUSED || err->kind == ERR_LIMIT) {
+        say_refused(l, err);
+        loop_timer_start(l->loop, &l->pause, ALARM_MS, on_pause, l);
+        return;
+    }
+    l->alarmed = false;
+    look_later(l);
+}
+
 // ---- where we stand ----
 
 static void hold_if_proven(struct lock *l) {
-    if (l->held || !l->lowest || !l->czxid || l->leaving)
+    if (l->held || !l->lowest || !l->czxid)
         return;
     l->held = true;
     log_debug("lock %s state=held epoch=%lld", l->path, (long long)l->czxid);
@@ -119,10 +140,12 @@ static void on_own(const char *data, size_t len, const struct zk_stat *stat, con
     (void)len;
     if (err->kind == ERR_ABSENT) {
         gone(l);
-    } else if (stat && stat->ephemeral_owner != zk_session(l->zk)) {
+    } else if (!stat) {
+        say_refused(l, err);
+    } else if (stat->ephemeral_owner != zk_session(l->zk)) {
         set_path(l, NULL); // found by its name after a doubt, yet a ghost's
         look(l);
-    } else if (stat) {
+    } else {
         l->czxid = stat->czxid;
         hold_if_proven(l);
     }
@@ -133,11 +156,12 @@ static void on_predecessor(const char *data, size_t len, const struct zk_stat *s
     struct lock *l = arg;
     (void)data;
     (void)len;
-    (void)stat;
-    if (err->kind != ERR_ABSENT)
-        return;
-    zk_unfollow(&l->predecessor);
-    look(l);
+    if (err->kind == ERR_ABSENT) {
+        zk_unfollow(&l->predecessor);
+        look(l);
+    } else if (!stat) {
+        say_refused(l, err);
+    }
 }
 
 static void wait_for(struct lock *l, const char *name) {
@@ -242,7 +266,10 @@ static void on_names(char *const *names, size_t n, const struct err *err, void *
         return;
     }
     if (err->kind != ERR_NONE) {
-        look_later(l);
+        if (l->leaving && err->kind == ERR_REFUSED)
+            left(l); // ours goes with the session
+        else
+            look_after(l, err);
         return;
     }
     // After a lost answer the newest of ours may be it; on_own finds out whose it is.
@@ -266,7 +293,7 @@ static void on_folder(const struct err *err, void *arg) {
     if (err->kind == ERR_NONE)
         make(l);
     else
-        look_later(l);
+        look_after(l, err);
 }
 
 static void on_made(const char *path, const struct zk_stat *stat, const struct err *err,
@@ -278,13 +305,12 @@ static void on_made(const char *path, const struct zk_stat *stat, const struct e
         l->op = zk_ensure(l->zk, l->folder, on_folder, l);
         return;
     }
-    if (err->kind == ERR_REFUSED)
-        log_warn("lock %s: cannot stand for leader: %s", l->folder, err->text);
     l->doubt = err->kind == ERR_RETRY;
     if (err->kind != ERR_NONE) {
-        look_later(l);
+        look_after(l, err);
         return;
     }
+    l->alarmed = false;
     set_path(l, xstrdup(path));
     look(l);
 }
@@ -298,11 +324,11 @@ static void make(struct lock *l) {
 static char *prefix_of(const char *pod_id) {
     char hex[65];
     size_t n = 0;
-    for (const char *p = pod_id; *p && n < HEX; p++) {
+    for (const char *p = pod_id; *p && n <= HEX; p++) {
         if (isxdigit((unsigned char)*p))
             hex[n++] = (char)tolower((unsigned char)*p);
     }
-    if (n < HEX || strlen(pod_id) != HEX + strlen("----"))
+    if (n != HEX || strlen(pod_id) != HEX + strlen("----"))
         digest_hex(pod_id, strlen(pod_id), hex);
     return xasprintf("%.*s" MARK, HEX, hex);
 }

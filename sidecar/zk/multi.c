@@ -20,6 +20,8 @@ static void carry(struct zk_multi *m, struct zk_multi_op *op, const void *data, 
         memcpy(op->data, data, len);
     op->len = len;
     m->bytes += len;
+    if (len > m->largest)
+        m->largest = len;
 }
 
 void zk_multi_check(struct zk_multi *m, const char *path, int version) {

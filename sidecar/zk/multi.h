@@ -15,5 +15,6 @@ struct zk_multi_op {
 struct zk_multi {
     struct zk_multi_op *ops;
     size_t n;
-    size_t bytes; // of all payloads: they travel in one packet
+    size_t bytes;   // of all payloads: they travel in one packet
+    size_t largest; // of one
 };

@@ -1,9 +1,9 @@
 #include "sidecar/zk/resolve.h"
 #include "base/check.h"
+#include "base/names.h"
 #include "base/own.h"
 #include "base/text.h"
 #include <arpa/inet.h>
-#include <netdb.h>
 #include <string.h>
 
 enum { DEADLINE_MS = 2000, MAX_IN_FLIGHT = 3 };
@@ -12,7 +12,7 @@ enum { DEADLINE_MS = 2000, MAX_IN_FLIGHT = 3 };
 struct lookup {
     struct name *owner;
     char *host;
-    struct addrinfo *found;
+    char **found;
 };
 
 struct name {
@@ -50,27 +50,20 @@ static void report(void *arg) {
 
 static void free_lookup(void *arg) {
     struct lookup *l = arg;
-    if (l->found)
-        freeaddrinfo(l->found);
+    text_list_free(l->found);
     free(l->host);
     free(l);
 }
 
 static void look_up(void *arg) { // on a worker
     struct lookup *l = arg;
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-    if (getaddrinfo(l->host, NULL, &hints, &l->found))
-        l->found = NULL;
+    l->found = names_find(l->host);
 }
 
-static void keep(struct name *name, const struct addrinfo *found) {
+static void keep(struct name *name, char *const *found) {
     auto_text struct text list = {0};
-    for (; found; found = found->ai_next) {
-        char ip[INET6_ADDRSTRLEN] = "";
-        if (getnameinfo(found->ai_addr, found->ai_addrlen, ip, sizeof ip, NULL, 0, NI_NUMERICHOST))
-            continue;
-        text_addf(&list, "%s%s:%s", list.len ? "," : "", ip, name->port);
-    }
+    for (; found && *found; found++)
+        text_addf(&list, "%s%s:%s", list.len ? "," : "", *found, name->port);
     if (!list.len)
         return;
     free(name->addresses);

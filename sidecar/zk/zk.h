@@ -5,9 +5,11 @@
 //
 // Completions come exactly once, never inside the call that started them, and not after zk_close or
 // zk_forget. Errors: ERR_ABSENT no node; ERR_EXISTS node exists; ERR_REFUSED bad version, not
-// empty, a multi rolled back, NoAuth; ERR_LIMIT payload over ZK_MAX_DATA (refused here: the server
-// would drop the connection); ERR_RETRY connection loss: the outcome is UNKNOWN; ERR_DETACHED no
-// session any more: not done, or unknown. err.code is ZooKeeper's rc.
+// empty, a multi rolled back, NoAuth; ERR_LIMIT payload over ZK_MAX_DATA, transaction over
+// ZK_MAX_PACKET (refused here: the server would drop the connection), an answer of more than
+// ZK_MAX_READ bytes or ZK_MAX_NAMES names (dropped here, with its stat); ERR_RETRY connection loss:
+// the outcome is UNKNOWN; ERR_DETACHED no session any more: not done, or unknown. err.code is
+// ZooKeeper's rc.
 #pragma once
 #include "base/err.h"
 #include "base/loop.h"
@@ -15,7 +17,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ZK_MAX_DATA = 838860 }; // 1 MiB less 20 % (reliability: Z8)
+enum {
+    ZK_MAX_DATA = 838860, // of a node: 1 MiB less 20 % (reliability: Z8)
+    // Of all nodes of one transaction, which travels as one packet: the server takes 1 MiB less one
+    // byte (jute.maxbuffer), paths and all. What is left over is for ours.
+    ZK_MAX_PACKET = 1000000,
+    // Of an answer: more than a server keeps, unless it is told to. What is larger is not copied.
+    ZK_MAX_READ = 1 << 20,
+    ZK_MAX_NAMES = 100000,
+    ZK_MAX_NAMES_BYTES = 16 << 20,
+    ZK_NO_AUTH = -102, // err.code where an access list refuses us
+};
 
 struct zk;
 struct zk_op;     // one call in flight
@@ -36,10 +48,13 @@ enum zk_state {
 const char *zk_state_name(enum zk_state state);
 
 struct zk_config {
+    const char *kept;    // not NULL: no servers at all, a cluster of one whose nodes are kept in
+                         // this directory; the session then never ends by itself
     const char *servers; // "host:port,host:port", names resolved on another thread, or with chroot
                          // "/x" at the end
     int session_ms;
     const char *auth;      // "user:password" for digest, or NULL; never logged
+    bool open;             // beside auth: what we create is for everybody all the same
     int64_t lost_after_ms; // 0: session_ms
     const char *known;     // zk_addresses of an earlier session, or NULL: they stand in for names
                            // that do not resolve within 2 s
@@ -88,6 +103,11 @@ struct zk_op *zk_set(struct zk *zk, const char *path, const void *data, size_t l
 struct zk_op *zk_delete(struct zk *zk, const char *path, int version, zk_done_fn *fn, void *arg);
 struct zk_op *zk_names(struct zk *zk, const char *path, zk_names_fn *fn, void *arg);
 struct zk_op *zk_sync(struct zk *zk, const char *path, zk_done_fn *fn, void *arg);
+// With auth, unless `open`, each node that we create is ours alone: guarded. zk_guard asks whether
+// one that is there is so too; ERR_REFUSED with ZK_NO_AUTH: it is not, and who may do what with it,
+// or we may not even ask. Only where nodes are guarded.
+bool zk_is_guarded(const struct zk *zk);
+struct zk_op *zk_guard(struct zk *zk, const char *path, zk_done_fn *fn, void *arg);
 void zk_forget(struct zk_op **slot); // no callback after it; what was sent may still happen
 
 // A transaction: all or nothing. Built, then handed over (freed by zk_commit or zk_multi_free).
@@ -104,8 +124,8 @@ struct zk_op *zk_commit(struct zk *zk, struct zk_multi *m, zk_multi_fn *fn, void
 
 // Standing watches: fn is called with the present content first and again after each change, for as
 // long as the session lives, re-armed by zk itself also over reconnects; several quick changes may
-// be seen as one. A missing node is ERR_ABSENT (and its creation is a change). Nothing is called
-// while SUSPENDED or LOST.
+// be seen as one. A missing node is ERR_ABSENT (and its creation is a change); ERR_REFUSED is told
+// once, and asked about again after the time of a session. Nothing while SUSPENDED or LOST.
 struct zk_follow *zk_follow_data(struct zk *zk, const char *path, zk_data_fn *fn, void *arg);
 struct zk_follow *zk_follow_names(struct zk *zk, const char *path, zk_names_fn *fn, void *arg);
 void zk_unfollow(struct zk_follow **slot);

@@ -17,7 +17,7 @@ http {
     open_file_cache max=16; server_tokens off; max_ranges 0; types {} default_type "%(type)s";
     client_body_temp_path %(dir)s; proxy_temp_path %(dir)s; fastcgi_temp_path %(dir)s; uwsgi_temp_path %(dir)s;
     scgi_temp_path %(dir)s;
-    server { listen 127.0.0.1:%(port)d backlog=4096; root %(dir)s/www; add_header Last-Modified ""; }
+    server { listen %(listen)s:%(port)d backlog=4096; root %(dir)s/www; add_header Last-Modified ""; }
 }
 """
 
@@ -33,13 +33,13 @@ def fetch(port):
 
 
 class Nginx:
-    def __init__(self, stand, body, content_type):
+    def __init__(self, stand, body, content_type, listen="127.0.0.1"):
         self.port = stand.port()
-        self.dir = stand.dir / "nginx"
+        self.dir = stand.dir / f"nginx-{self.port}"
         (self.dir / "www").mkdir(parents=True)
         (self.dir / "www/info").write_bytes(body)
         (self.dir / "nginx.conf").write_text(
-            NGINX % {"dir": self.dir, "port": self.port, "type": content_type or "application/json"})
+            NGINX % {"dir": self.dir, "port": self.port, "listen": listen, "type": content_type or "application/json"})
         self.process = None
 
     def __enter__(self):

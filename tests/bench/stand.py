@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests/e2e"))
 from bed import Bed, DOCKER, ENGINE, SIDECAR, four_letters, wait_until  # noqa: E402
+from engine_api import Unix  # noqa: E402
 
 STAMP = "bench/stamp:1"
 ZK_PORT = 2181
@@ -70,17 +70,6 @@ def together(calls):
 
 
 # ---- HTTP ----
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path, timeout):
-        super().__init__("engine", timeout=timeout)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
 
 def ask(connection, method, path, body=None):
     """Status and body as text; the connection is closed."""
@@ -388,7 +377,7 @@ class Stand:
 
     def api(self, method, path, body=None, timeout=60):
         """JSON of the answer; anything but 2xx (and 304) has failed."""
-        status, text = ask(UnixConnection(self.bed.socket, timeout), method, path, body)
+        status, text = ask(Unix(self.bed.socket, timeout), method, path, body)
         if status >= 300 and status != 304:
             raise Failed(f"engine: {method} {path}: {status} {text[:300]}")
         return json.loads(text) if text else None

@@ -1,14 +1,18 @@
 """A Docker engine of our own and what tests do with it. The test process itself enters the engine's network namespace,
 so container addresses are reached directly, by sockets and by kazoo alike."""
 import ctypes
-import json
+import glob
 import os
 import re
 import socket
 import subprocess
 import threading
 import time
+import warnings
+from collections import defaultdict
 from pathlib import Path
+
+from engine_api import Api
 
 TOP = Path(__file__).resolve().parents[2]
 ENGINE = TOP / "tests/lib/engine"
@@ -17,6 +21,7 @@ ZOOKEEPER = "ochopod/zookeeper:3.8"
 SIDECAR = "ochopod/sidecar:latest"
 BUSYBOX = "ochopod/busybox:1"
 CLONE_NEWNET = 0x40000000
+ANSWER_S = 120  # an engine on a busy machine
 
 
 def wait_until(what, condition, timeout=60.0, every=0.1):
@@ -28,7 +33,7 @@ def wait_until(what, condition, timeout=60.0, every=0.1):
             answer = condition()
             if answer:
                 return answer
-        except (OSError, AssertionError, subprocess.SubprocessError, LookupError, ValueError) as error:
+        except Exception as error:  # kazoo's and a database's are of no common kind
             answer, reason = None, error
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:g} s: {what} (last: {reason or answer!r})")
@@ -42,13 +47,30 @@ def enter(netns):
             raise OSError(ctypes.get_errno(), f"setns {netns}")
 
 
+def command_lines():
+    """Of every process of this machine, those of all containers among them. They come and go meanwhile."""
+    said = []
+    for name in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(name, "rb") as file:
+                said.append(file.read().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            pass  # it has ended
+    return "\n".join(said)
+
+
 class Bed:
-    def __init__(self, directory):
+    def __init__(self, directory, inside=True):
+        """inside: this thread enters the engine's network namespace. Another engine is spoken to from outside."""
         self.dir = str(directory)
         lines = subprocess.run([ENGINE, "env", self.dir], check=True, capture_output=True, text=True).stdout
         env = dict(word.split("=", 1) for word in lines.split()[1:])
-        enter(env["ENGINE_NETNS"])
+        if inside:
+            enter(env["ENGINE_NETNS"])
         self.socket = env["DOCKER_HOST"].removeprefix("unix://")
+        # What tests ask over and over goes to the engine itself: a client program costs more than the answer.
+        self.api = Api(self.socket)
+        self.stuck = set()  # volumes that the engine cannot remove
         # /usr/bin first: another docker may come before it.
         self.env = dict(os.environ, DOCKER_HOST=env["DOCKER_HOST"], DOCKER_SOCK=self.socket,
                         PATH="/usr/bin:/usr/sbin:/bin:/sbin", COMPOSE_INTERACTIVE_NO_CLI="1", LC_ALL="C.UTF-8")
@@ -69,11 +91,15 @@ class Bed:
         return self.run(ENGINE, verb, self.dir, *args).stdout.strip()
 
     def ids(self, *filters, all_=True):
-        words = [word for f in filters for word in ("--filter", f)]
-        return self.docker("ps", "-q", "--no-trunc", *(["-a"] if all_ else []), *words).split()
+        chosen = defaultdict(list)
+        for word in filters:
+            key, value = word.split("=", 1)
+            chosen[key].append(value)
+        said = self.api.get("/containers/json", ANSWER_S, all=str(int(all_)), filters=dict(chosen))
+        return [container["Id"] for container in said]
 
     def inspect(self, name):
-        return json.loads(self.docker("inspect", name))[0]
+        return self.api.inspect(name, ANSWER_S)
 
     def address(self, name):
         networks = self.inspect(name)["NetworkSettings"]["Networks"]
@@ -81,8 +107,17 @@ class Bed:
         return addresses[0]  # IndexError: it has none, a `not yet` to wait_until
 
     def log(self, name):
-        done = self.run(DOCKER, "logs", name, check=False)
-        return done.stdout + done.stderr
+        try:
+            return self.api.log(name)
+        except OSError as error:
+            return str(error)
+
+    def stand_in(self, built, name):
+        """What an example names, as a registry would give it: the image built here."""
+        done = self.run(DOCKER, "tag", built, name, check=False)
+        short = built.removeprefix("ochopod/").split(":")[0]
+        assert done.returncode == 0, (
+            f"{built} is not on the test engine: tests/lib/testbed DIR BUILD {short} puts it there ({done.stderr.strip()})")
 
     def logs(self, lines=150):
         """What every container said, for a failure's report."""
@@ -92,13 +127,25 @@ class Bed:
             text += f"---- {name}\n{done.stdout}{done.stderr}"
         return text
 
+    def volumes(self):
+        """Names. Without what the engine holds on to though no container is left that could use it (see clear)."""
+        return {volume["Name"] for volume in self.api.get("/volumes", ANSWER_S)["Volumes"] or []} - self.stuck
+
     def clear(self):
         """Nothing of a test outlives it; the images do."""
-        ids = self.ids()
-        if ids:
-            self.docker("rm", "-f", "-v", *ids, check=False)
+        def emptied():
+            ids = self.ids()
+            if ids:
+                self.docker("rm", "-f", "-v", *ids, check=False)
+            return not self.ids()
+
+        wait_until("no container is left", emptied)
         self.docker("volume", "prune", "-f")
         self.docker("network", "prune", "-f")
+        # A daemon that was killed, or removed a container twice at once, may count a use that is none.
+        for name in self.volumes():
+            warnings.warn(f"the engine does not let go of volume {name}, which no container has")
+            self.stuck.add(name)
 
     def coordination(self, network, name="coordination", **env):
         """A ZooKeeper for sidecars to meet in; answers its address once it serves."""
@@ -154,7 +201,7 @@ class Readme:
         """Runs the next block as it stands, at the root of the repository; answers what it printed."""
         block = self.blocks[self.done]
         self.done += 1
-        return self.bed.run("bash", "-eu", "-c", block).stdout
+        return self.bed.run("bash", "-eu", "-c", block, timeout=900).stdout
 
     def finish(self):
         while self.done < len(self.blocks):
@@ -181,8 +228,10 @@ class Writer:
         return ",".join(f"{h}:{p}" for h, p in addresses or self.hosts())
 
     def __enter__(self):
+        from kazoo.retry import KazooRetry
+
         self.client.start(timeout=60)
-        self.client.ensure_path(self.path)
+        KazooRetry(max_tries=30, max_delay=2)(self.client.ensure_path, self.path)
         self.thread.start()
         return self
 

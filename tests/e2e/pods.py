@@ -58,24 +58,29 @@ class Pod:
         info = self.info
         return info if all(info.get(key) == value for key, value in wanted.items()) else None
 
-    def until(self, timeout=40, **wanted):
+    def until(self, timeout=90, **wanted):
         return wait_until(f"{self.name} says {wanted}", lambda: self.says(**wanted), timeout)
 
-    def until_status(self, part, timeout=40):
+    def until_status(self, part, timeout=90):
         return wait_until(f"the status of {self.name} has {part!r}", lambda: part in self.info["status"], timeout)
 
-    def until_workload(self, part, timeout=40):
+    def until_workload(self, part, timeout=90):
         """The pod's own line, whoever leads."""
         return wait_until(f"the workload of {self.name} has {part!r}",
                           lambda: part in self.info["workload"]["status"], timeout)
 
-    def until_configured(self, pods=1, timeout=40):
+    def until_configured(self, pods=1, timeout=90):
         """A round over that many pods is complete, and this one is ready."""
         def so():
             code, said = self.get(f"/wait?for=ready&pods={pods}&timeout=5")
             assert code == 200, said
             return said
         return wait_until(f"{self.name} in a round of {pods}", so, timeout)
+
+    def until_logged(self, part, timeout=90):
+        """A line of the workload's log, which comes by way of the engine."""
+        return wait_until(f"the log of {self.name} has {part!r}",
+                          lambda: any(part in line for line in self.get("/log")[1]), timeout)
 
     def workloads(self, all_=True):
         return self.bed.ids("label=io.ochopod.role=workload", f"label=io.ochopod.pod={self.info['id']}", all_=all_)
@@ -90,9 +95,10 @@ class Pod:
         w = self.workload
         return w["Id"], w["State"]["StartedAt"]
 
-    def sh(self, line):
-        """What a shell in the workload prints."""
-        return self.bed.docker("exec", self.info["workload"]["container"], "sh", "-c", line)
+    def sh(self, line, timeout=20):
+        """What a shell in the workload prints. An exec that meets the end of its container may never be answered by
+        the engine: a poll asks again."""
+        return self.bed.docker("exec", self.info["workload"]["container"], "sh", "-c", line, timeout=timeout)
 
     def log(self):
         return self.bed.log(self.name)
@@ -109,13 +115,13 @@ class Pods:
     def run(self, name, spec, *args, volumes=("/conf",), env=None, started=True):
         """A sidecar of that name; spec overrides what is usual here."""
         workload = {"image": BUSYBOX, "command": FOREVER, **spec.pop("workload", {})}
-        workload.setdefault("stop", {"grace": "2s"})
-        full = {"cluster": name, "damper": "0s", "session": "3s", **spec, "workload": workload}
+        workload.setdefault("stop", {"grace": "20s"})
+        full = {"cluster": name, "damper": "0s", "session": "10s", **spec, "workload": workload}
         if "container" in workload:
             del workload["image"], workload["command"]
         env = {"OCHOPOD_SPEC": json.dumps(full), "OCHOPOD_ZK": "zk://coordination:2181", **(env or {})}
         words = [w for v in volumes for w in ("-v", v)] + [w for k, v in env.items() for w in ("-e", f"{k}={v}")]
-        self.bed.docker("run", "-d", "--name", name, "--network", NETWORK, *words,
+        self.bed.docker("run", "-d", "--name", name, "--network", NETWORK, "--stop-timeout", "30", *words,
                         "-v", f"{self.bed.socket}:/var/run/docker.sock", *args, SIDECAR)
         pod = Pod(self, name)
         if started:

@@ -81,4 +81,4 @@ def test_the_workload_ends_with_its_sidecar(bed):
     owned = f"label=io.ochopod.owner={sidecar}"
     wait_until("the workload runs", lambda: bed.ids("label=io.ochopod.role=workload", owned, all_=False))
     bed.docker("kill", "-s", "KILL", sidecar)
-    wait_until("nothing of it runs", lambda: not bed.ids(owned, all_=False), timeout=20)
+    wait_until("nothing of it runs", lambda: not bed.ids(owned, all_=False), timeout=60)

@@ -2,6 +2,8 @@
 import json
 import os
 import signal
+import stat
+from pathlib import Path
 
 import pytest
 from bed import BUSYBOX, four_letters, wait_until
@@ -53,7 +55,7 @@ def test_the_next_sidecar_removes_what_a_lost_one_left_and_nothing_else(pods):
         bed.docker("create", "--label", "com.docker.compose.project=lost", BUSYBOX, "true")]
     volume = bed.docker("volume", "create", "ochopod-decoy")
     bed.docker("rm", "-f", "-v", "lost")
-    wait_until("the kernel has ended it", lambda: not [i for i in left if bed.inspect(i)["State"]["Running"]], 20)
+    wait_until("the kernel has ended it", lambda: not [i for i in left if bed.inspect(i)["State"]["Running"]], 60)
     bystander = pods.run("bystander", {})
     wait_until("what it left is gone", lambda: not [i for i in left if i in bed.ids()])
     bystander.until_configured()
@@ -114,7 +116,7 @@ def test_a_stop_of_the_sidecar_removes_its_workload_and_its_record_at_once(pods,
     info = pod.info
     path = "/ochopod/clusters/marathon.leaves"
     assert len(zk.get_children(f"{path}/pods")) == 1
-    pods.bed.docker("stop", "-t", "10", "leaves")
+    pods.bed.docker("stop", "leaves")
     assert pods.bed.inspect("leaves")["State"]["ExitCode"] == 0
     assert not pods.bed.ids(f"label=io.ochopod.pod={info['id']}")
     assert zk.get_children(f"{path}/pods") == []
@@ -135,7 +137,7 @@ def test_a_second_sidecar_with_a_cloned_state_directory_gives_up(pods):
 
 def test_a_lost_state_directory_is_a_new_pod(pods):
     bed = pods.bed
-    pod = pods.run("forgets", {"files": [{"target": "/conf/size", "content": "{{ size }}\n"}]}, "-v", "forgets-state:/var/lib/ochopod")
+    pod = pods.run("forgets", {"session": "5s", "files": [{"target": "/conf/size", "content": "{{ size }}\n"}]}, "-v", "forgets-state:/var/lib/ochopod")
     pod.until_configured()
     info = pod.info
     bed.docker("kill", "-s", "KILL", "forgets")
@@ -214,7 +216,7 @@ def test_zookeeper_away_for_longer_than_the_session(pods, zk):
     epoch = epoch_of(zk, "long")
     pods.bed.docker("pause", "coordination")
     try:
-        wait_until("detached", lambda: not pod.info["attached"], 20)
+        wait_until("detached", lambda: not pod.info["attached"], 60)
         code, said = pod.post("/control/check", body="{}", headers={"X-Ochopod-Epoch": epoch, "X-Ochopod-Round": "99"})
         assert code == 409, said
         assert pod.info["process"] == "running"
@@ -253,7 +255,7 @@ def test_who_is_not_the_leader_of_now_is_not_heard(pods, zk):
 def test_a_frozen_leader_that_wakes_changes_nothing(pods, zk):
     """It is stopped in the middle of a round, for longer than its session; another pod leads meanwhile."""
     gate = {"can_configure": {"run": ["sh", "-c", "while [ -e /conf/shut ]; do sleep 0.1; done"]}}
-    spec = {"cluster": "frozen", "hooks": gate, "workload": {"volumes": ["/conf"]}}
+    spec = {"cluster": "frozen", "session": "5s", "hooks": gate, "workload": {"volumes": ["/conf"]}}
     old = pods.run("frozen-1", dict(spec))
     old.until_configured()
     new = pods.run("frozen-2", dict(spec))
@@ -262,7 +264,7 @@ def test_a_frozen_leader_that_wakes_changes_nothing(pods, zk):
     epoch = epoch_of(zk, "frozen")
     before, generation = new.started, new.info["generation"]
     new.sh("touch /conf/shut")
-    third = pods.run("frozen-3", {"cluster": "frozen"})
+    third = pods.run("frozen-3", {"cluster": "frozen", "session": "5s"})
     wait_until("the round waits for the second", lambda: "configuring" in old.info["state"])
     worker = worker_of(pods.bed, "frozen-1")
     os.kill(worker, signal.SIGSTOP)
@@ -318,3 +320,110 @@ def test_the_engine_goes_and_comes(pods, plain_engine, way):
     assert pod.sh("cat /conf/mark") == "kept"
     if "live" in way:
         assert pod.started == before
+
+
+# ---- the sidecar's own processes, as the kernel shows them ----
+
+USER = "65525"
+FILES = 1 << 0 | 1 << 1 | 1 << 3  # CHOWN, DAC_OVERRIDE, FOWNER
+INIT = FILES | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8  # and KILL, SETGID, SETUID, SETPCAP
+
+
+@pytest.fixture
+def socket(pods):
+    """The engine's, given back as it was."""
+    path, before = Path(pods.bed.socket), os.stat(pods.bed.socket)
+    yield path
+    os.chown(path, before.st_uid, before.st_gid)
+    path.chmod(stat.S_IMODE(before.st_mode))
+
+
+def status_of(pid):
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return {key: value.split() for key, value in (line.split(":", 1) for line in lines)}
+
+
+def processes(bed, name):
+    """Their status by name: init, its worker and what that forked."""
+    init, worker = bed.inspect(name)["State"]["Pid"], worker_of(bed, name)
+    others = map(status_of, Path(f"/proc/{worker}/task/{worker}/children").read_text(encoding="ascii").split())
+    found = {s["Name"][0].removeprefix("ochopod-"): s for s in others}
+    assert set(found) == {"broker", "names", "runner"}, set(found)
+    return {"init": status_of(init), "worker": status_of(worker), **found}
+
+
+def is_like(status, user, group, capabilities):
+    said = {key: status[key] for key in ("Uid", "Gid", "CapPrm", "CapEff", "CapBnd", "CapInh", "CapAmb")}
+    mask, none = [f"{capabilities:016x}"], ["0" * 16]
+    assert said == {"Uid": [user] * 4, "Gid": [str(group)] * 4, "CapPrm": mask, "CapEff": mask, "CapBnd": mask,
+                    "CapInh": none, "CapAmb": none}, (status["Name"], said)
+    assert user == "0" or status["Groups"] == [], (status["Name"], status["Groups"])
+
+
+def until_they_are(bed, name, broker_user, broker_group, shake=lambda: None):
+    def so():
+        shake()
+        found = processes(bed, name)
+        for process in ("worker", "names"):
+            is_like(found[process], USER, USER, 0)
+        is_like(found["broker"], broker_user, broker_group, 0)
+        is_like(found["runner"], "0", 0, FILES)
+        is_like(found["init"], "0", 0, INIT)
+        assert all(s["NoNewPrivs"] == ["1"] and s["Seccomp"] == ["2"] for n, s in found.items() if n != "init"), found
+        return True
+
+    wait_until(f"{name}: worker and names left root, and the broker is {broker_user}:{broker_group}", so, 120)
+
+
+def test_who_speaks_with_others_is_not_root_and_it_all_works(pods, socket):
+    """The socket's group is one that nobody has; then another one, as an engine's start may give it, so that the broker
+    chooses again; then none. Around it a life: hooks, files with an owner, execs, a round, a stop."""
+    bed = pods.bed
+    os.chown(socket, 0, 4321)
+    socket.chmod(0o660)
+    pod = pods.run("left", {
+        "workload": {"command": ENDS_WELL, "volumes": ["/conf"]},
+        "files": [{"target": "/conf/owned", "content": "{{ size }}\n", "owner": "7:8", "mode": "0640"}],
+        "tools": {"say": {"exec": ["echo", "said"]}},
+        "hooks": {"configure": {"run": ["sh", "-c", "id -u >/conf/user; echo '{}'"]},
+                  "configured": {"exec": ["sh", "-c", "echo executed >/conf/executed"]}}})
+    pod.until_configured()
+    until_they_are(bed, "left", USER, 4321)
+    assert "stays root" not in pod.log() and "keep their user" not in pod.log()
+    assert pod.sh("stat -c '%u:%g %a' /conf/owned; cat /conf/user").split() == ["7:8", "640", "0"]
+    wait_until("a hook was executed in the workload", lambda: pod.sh("cat /conf/executed") == "executed")
+    assert "said" in bed.docker("exec", "left", "ocho", "exec", "left", "--force", "say")
+    assert "state=running" in bed.docker("exec", "left", "ocho", "log", "-l", "left")
+
+    def asks():  # so that it is noticed at once
+        try:
+            pod.post("/exec", headers={"X-Shell": "say"}, timeout=5)
+        except OSError:
+            pass
+
+    before = pod.started
+    os.chown(socket, 0, 4322)
+    until_they_are(bed, "left", USER, 4322, asks)
+    assert "broker ends, to choose its user again: its group 4321" in pod.log()
+    socket.chmod(0o600)
+    until_they_are(bed, "left", "0", 0, asks)
+    assert "broker stays root: the group of /var/run/docker.sock may not read and write it (mode 0600)" in pod.log()
+    pod.until(120, process="running", ready=True, docker="up")
+    assert pod.started == before  # it ran on
+
+    wait_until("off", lambda: pod.code("/control/off") == 200)
+    wait_until("on", lambda: pod.code("/control/on") == 200)
+    pod.until(process="running", ready=True)
+    assert pod.started != before
+    bed.docker("stop", "-t", "60", "left")
+    assert bed.inspect("left")["State"]["ExitCode"] == 0
+    assert "stopped in good order" in pod.log()
+
+
+def test_without_the_capabilities_all_stay_root(pods):
+    pod = pods.run("few", {}, "--cap-drop", "ALL")
+    pod.until_configured()
+    assert all(s["Uid"] == ["0"] * 4 for s in processes(pods.bed, "few").values())
+    assert "keep their user: the container lacks one of the capabilities KILL, SETGID and SETUID" in pod.log()
+    pods.bed.docker("stop", "-t", "60", "few")
+    assert "stopped in good order" in pod.log()

@@ -74,10 +74,24 @@ def test_sidecar_image_is_described_and_checked(bed):
             "org.opencontainers.image.licenses"} <= set(c["Labels"])
 
 
+def test_sidecar_image_lists_what_is_in_it(bed):
+    """Its SPDX file names the packages that dpkg knows there, and the three programs as they lie there."""
+    def inside(*words):
+        return bed.docker("run", "--rm", "--entrypoint", words[0], SIDECAR, *words[1:])
+
+    sbom = json.loads(inside("cat", "/usr/share/doc/ochopod-sidecar/sbom.spdx.json"))
+    named = {(p["name"], p["versionInfo"]) for p in sbom["packages"][1:]}
+    there = {tuple(line.split()) for line in inside("dpkg-query", "-W", "-f", "${Package} ${Version}\n").splitlines()}
+    assert named == there and {"libmicrohttpd12", "libcurl3-gnutls", "libzookeeper-mt2"} <= {name for name, _ in named}
+    digests = dict(reversed(line.split()) for line in inside(
+        "sha256sum", "/usr/bin/ochopod-sidecar", "/usr/bin/ochopod-holder", "/usr/bin/ocho").splitlines())
+    assert {f["fileName"]: f["checksums"][0]["checksumValue"] for f in sbom["files"]} == digests
+
+
 def test_sidecar_image_needs_no_shell(bed):
-    """Both binaries find all their libraries with nothing on PATH and no shell to help."""
-    for binary in ("ochopod-sidecar", "ocho"):
+    """The programs find all their libraries with nothing on PATH and no shell to help."""
+    for binary, option in (("ochopod-sidecar", "--version"), ("ochopod-holder", "--help"), ("ocho", "--version")):
         name = f"no-shell-{binary}"
-        bed.docker("create", "--name", name, "--entrypoint", f"/usr/bin/{binary}", SIDECAR, "--version")
+        bed.docker("create", "--name", name, "--entrypoint", f"/usr/bin/{binary}", SIDECAR, option)
         bed.docker("start", "-a", name)
         assert bed.inspect(name)["State"]["ExitCode"] == 0

@@ -1,7 +1,10 @@
-"""Each pod on a network of its own, reached only by published ports, as on machines of a Marathon cluster. Here the
-wrong ways of writing zoo.cfg, which pass every cold start and every shared bridge, keep a restarted server out."""
+"""Each pod on a network of its own, reached only by published ports, as on machines of a Marathon cluster; and all on
+the host's network, each at the ports it was allotted. Here the wrong ways of writing zoo.cfg, which pass every cold
+start and every shared bridge, keep a restarted server out."""
+import json
 import os
 import signal
+import urllib.request
 
 import pytest
 from bed import SIDECAR, TOP, ZOOKEEPER, Writer, agree, wait_until
@@ -56,11 +59,16 @@ class Isolated:
 
 
 @pytest.fixture
-def isolated(bed, tmp_path):
+def spec_folder(tmp_path):
     for name in ("pod.yaml", "zoo.cfg.tmpl"):
         text = (TOP / "compose/zookeeper" / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(text.replace("zookeeper:3.9", ZOOKEEPER), encoding="utf-8")
-    pods = Isolated(bed, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def isolated(bed, spec_folder):
+    pods = Isolated(bed, spec_folder)
     pods.wait()
     return pods
 
@@ -90,3 +98,42 @@ def test_nothing_but_published_ports_leads_from_one_pod_to_another(isolated):
     other = isolated.bed.address(isolated.name(2))
     sh = f"timeout 2 bash -c 'exec 3<>/dev/tcp/{other}/2181' && echo reached || echo apart"
     assert isolated.bed.docker("exec", isolated.workload(1)["Id"], "bash", "-c", sh) == "apart"
+
+
+class OnHost(Isolated):
+    """Three sidecars on the host's network, as of Marathon's apps in HOST mode: what was allotted must be bound."""
+
+    def start(self, i):
+        words = [word for port in PORTS for word in ("-e", f"PORT_{port}={self.published(i, port)}")]
+        for path in ("/conf", "/data", "/datalog", "/logs"):
+            words += ["-v", path]
+        self.bed.docker("run", "-d", "--name", self.name(i), "--network", "host", "--restart", "always", *words,
+                        "-e", f"HOST={HOST}", "-e", f"ochopod_zk=zk://{HOST}:32181",
+                        "-v", f"{self.folder}:/etc/ochopod:ro", "-v", f"{self.bed.socket}:/var/run/docker.sock",
+                        "--stop-timeout", "30", SIDECAR)
+
+    def workload(self, i):
+        owner = self.bed.inspect(self.name(i))["Id"]
+        return self.bed.inspect(self.bed.ids("label=io.ochopod.role=workload", f"label=io.ochopod.owner={owner}")[0])
+
+
+def ready_at(port):
+    said = json.loads(urllib.request.urlopen(f"http://{HOST}:{port}/info", timeout=10).read())
+    return said if said["ready"] else None
+
+
+def test_on_the_hosts_network_each_binds_what_it_was_allotted(bed, spec_folder):
+    pods = OnHost(bed, spec_folder)
+    pods.wait()
+    for i in (1, 2, 3):
+        assert pods.workload(i)["HostConfig"]["NetworkMode"] == "host"
+        said = wait_until(f"pod {i} is ready", lambda port=pods.published(i, 8080): ready_at(port))
+        assert said["ports"] == {str(port): pods.published(i, port) for port in PORTS}, said
+        assert said["binding"] == "generic", said
+        bed.docker("exec", pods.name(i), "ocho", "health")
+    with Writer(pods.hosts) as writer:
+        writer.goes_on()
+        os.kill(pods.workload(1)["State"]["Pid"], signal.SIGKILL)
+        pods.wait()
+        writer.goes_on()
+        assert writer.missing() == {}

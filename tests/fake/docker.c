@@ -11,7 +11,8 @@ static struct link engines = {&engines, &engines};
 
 static int64_t clock_ns(void *arg) {
     struct fake_engine *f = arg;
-    int64_t now = (int64_t)(loop_wall(f->loop) * 1e6) * 1000;
+    // Of its own: a test that sets the wall clock sets ours.
+    int64_t now = (INT64_C(1700000000000) + loop_now(f->loop)) * 1000000;
     // Two things never happen at one time: whoever compares stamps would lose one.
     f->last_ns = now > f->last_ns ? now : f->last_ns + 1;
     return f->last_ns;
@@ -31,7 +32,7 @@ static void deliver(void *arg) {
     struct decode_event e;
     struct err err = ERR_INIT;
     if (d->f->frozen) {
-        loop_timer_start(d->f->loop, &it->timer, 10, deliver, it);
+        loop_timer_start(d->loop, &it->timer, 10, deliver, it);
         return;
     }
     delivery_free(it);
@@ -60,7 +61,7 @@ static void tell(struct docker *d, const json_t *event) {
     it->d = d;
     it->event = json_deep_copy(event);
     list_append(&d->deliveries, &it->link);
-    loop_timer_start(d->f->loop, &it->timer, 0, deliver, it);
+    loop_timer_start(d->loop, &it->timer, 0, deliver, it);
 }
 
 // ---- processes ----
@@ -171,6 +172,8 @@ static void on_engine_event(const json_t *event, const struct engine_container *
     struct fake_engine *f = arg;
     const char *name = json_text(event, "Action");
     struct docker *d;
+    if (f->on_event)
+        f->on_event(event, c, f->event_arg);
     list_each(d, &f->clients, struct docker, link) tell(d, event);
     const struct fake_habits *h = habits_of(f, c);
     if (strcmp(name, "start") == 0 && h->exit_ms >= 0)
@@ -205,8 +208,12 @@ static void client_down(struct docker *d, const struct err *why) {
 
 static void contact(void *arg) {
     struct docker *d = arg;
+    struct err silent = ERR_INIT;
+    err_set(&silent, ERR_RETRY, "docker engine %s: no answer", d->f->host);
     if (d->f->down)
         client_down(d, &d->f->why);
+    else if (d->f->suspected)
+        client_down(d, &silent);
     else if (!d->up && !d->f->frozen)
         client_up(d);
 }
@@ -239,7 +246,7 @@ int docker_open(struct loop *loop, struct http *http, const char *host,
         return err_set(err, ERR_USER, "docker host %s: expected unix:// or tcp://", host);
     struct docker *d = xnew(struct docker);
     d->f = find_engine(host);
-    CHECK(d->f->loop == loop);
+    d->loop = loop;
     d->listening = listener != NULL;
     if (listener)
         d->listener = *listener;
@@ -348,17 +355,12 @@ struct docker_container *fake_engine_look(struct fake_engine *f, const char *ref
     return c;
 }
 
-static void on_cut(void *arg) {
-    struct docker_call *call = arg;
-    fake_call_fail(call, ERR_RETRY, "cut off");
-}
-
 // What was acted on but not answered never will be; what was not yet begun finds the engine away.
 static void cut_off(struct docker *d) {
     struct docker_call *call;
     struct docker_stream *s;
     list_each(call, &d->calls, struct docker_call, link) {
-        loop_timer_start(d->f->loop, &call->timer, 0, on_cut, call);
+        fake_call_cut(call);
     }
     list_each(s, &d->streams, struct docker_stream, link) fake_stream_poke(s);
 }
@@ -368,7 +370,8 @@ void fake_engine_down(struct fake_engine *f, const char *why) {
     f->down = true;
     err_set(&f->why, ERR_RETRY, "docker engine %s: %s", f->host, why);
     list_each(d, &f->clients, struct docker, link) {
-        loop_timer_start(f->loop, &d->contact, 0, contact, d);
+        if (!d->crashed)
+            loop_timer_start(d->loop, &d->contact, 0, contact, d);
         cut_off(d);
     }
 }
@@ -376,16 +379,20 @@ void fake_engine_down(struct fake_engine *f, const char *why) {
 void fake_engine_up(struct fake_engine *f) {
     struct docker *d;
     f->down = false;
-    list_each(d, &f->clients, struct docker, link)
-        loop_timer_start(f->loop, &d->contact, 0, contact, d);
+    list_each(d, &f->clients, struct docker, link) {
+        if (!d->crashed)
+            loop_timer_start(d->loop, &d->contact, 0, contact, d);
+    }
 }
 
 static void on_suspicion(void *arg) {
     struct fake_engine *f = arg;
     struct docker *d;
-    struct err why = ERR_INIT;
-    err_set(&why, ERR_RETRY, "docker engine %s: no answer", f->host);
-    list_each(d, &f->clients, struct docker, link) client_down(d, &why);
+    f->suspected = true;
+    list_each(d, &f->clients, struct docker, link) {
+        if (!d->crashed)
+            loop_timer_start(d->loop, &d->contact, 0, contact, d);
+    }
 }
 
 void fake_engine_freeze(struct fake_engine *f) {
@@ -394,9 +401,42 @@ void fake_engine_freeze(struct fake_engine *f) {
 }
 
 void fake_engine_thaw(struct fake_engine *f) {
-    f->frozen = false;
+    f->frozen = f->suspected = false;
     loop_timer_stop(&f->suspicion);
     fake_engine_up(f);
+}
+
+void fake_engine_client_gone(struct fake_engine *f, const struct loop *loop) {
+    struct docker *d;
+    list_each(d, &f->clients, struct docker, link) {
+        if (d->loop != loop || d->crashed)
+            continue;
+        d->crashed = true;
+        d->listening = false;
+        loop_timer_stop(&d->contact);
+        while (!list_empty(&d->streams))
+            fake_stream_free(list_first(&d->streams, struct docker_stream, link));
+        while (!list_empty(&d->deliveries))
+            delivery_free(list_first(&d->deliveries, struct delivery, link));
+        struct docker_call *call;
+        list_each(call, &d->calls, struct docker_call, link) fake_call_orphan(call);
+    }
+}
+
+void fake_engine_on_event(struct fake_engine *f,
+                          void (*fn)(const json_t *event, const struct engine_container *c,
+                                     void *arg),
+                          void *arg) {
+    f->on_event = fn;
+    f->event_arg = arg;
+}
+
+void fake_engine_on_call(struct fake_engine *f,
+                         void (*fn)(const char *line, const char *id, const struct loop *who,
+                                    void *arg),
+                         void *arg) {
+    f->on_call = fn;
+    f->call_arg = arg;
 }
 
 static void on_restarted(void *arg) {

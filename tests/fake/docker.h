@@ -31,6 +31,19 @@ void fake_engine_thaw(struct fake_engine *f);
 // application that handles TERM: 0), nobody hears of it, up again.
 void fake_engine_restart(struct fake_engine *f);
 
+// The processes whose loop this is are gone without a word: what they asked for goes on.
+void fake_engine_client_gone(struct fake_engine *f, const struct loop *loop);
+// Told of each event as it happens, whether the engine is up or not.
+void fake_engine_on_event(struct fake_engine *f,
+                          void (*fn)(const json_t *event, const struct engine_container *c,
+                                     void *arg),
+                          void *arg);
+// Told of each call that the engine carries out, as it is recorded, with the loop of who asked.
+void fake_engine_on_call(struct fake_engine *f,
+                         void (*fn)(const char *line, const char *id, const struct loop *who,
+                                    void *arg),
+                         void *arg);
+
 // ---- processes ----
 
 struct fake_habits {

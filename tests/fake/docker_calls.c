@@ -1,6 +1,7 @@
 // The calls of the door, each with what the engine does with it.
 #include "base/check.h"
 #include "base/own.h"
+#include "docker-api/encode.h"
 #include "docker-api/pull.h"
 #include "tests/fake/docker_inside.h"
 #include <string.h>
@@ -110,7 +111,7 @@ struct engine_reply fake_wait_act(struct docker_call *call) {
     bool now = (!call->text || strcmp(call->text, "not-running") == 0) &&
                !engine_is_running(memory(call), c);
     call->number = c->exit_code;
-    if (call->aside)
+    if (call->aside && !call->orphan)
         call->aside(call->arg);
     if (*gone || !now)
         return later();
@@ -235,21 +236,16 @@ struct engine_reply fake_exec_act(struct docker_call *call) {
     return later();
 }
 
-static json_t *text_array(const char *const *list) {
-    json_t *array = json_array();
-    for (size_t i = 0; list && list[i]; i++)
-        json_array_append_new(array, json_string(list[i]));
-    return array;
-}
-
 struct docker_call *docker_exec(struct docker *d, const char *container_id,
                                 const struct docker_exec *exec, docker_exec_fn *fn, void *arg) {
     struct docker_call *call = fake_call(d, REPLY_EXEC, fake_exec_act, container_id, arg);
     auto_text struct text line = {0};
+    struct err err = ERR_INIT;
     call->fn.exec = fn;
     call->text = exec->input ? xstrndup(exec->input, exec->input_len) : NULL;
-    call->body = json_pack("{s:o, s:o}", "Cmd", text_array(exec->argv), "Env",
-                           text_array(exec->env));
+    call->body = encode_exec(exec, &err);
+    if (!call->body)
+        return fake_call_refuse(call, xasprintf("exec %s", fake_name_of(d, container_id)), &err);
     text_addf(&line, "exec %s", fake_name_of(d, container_id));
     for (size_t i = 0; exec->argv[i]; i++)
         text_addf(&line, " %s", exec->argv[i]);
@@ -325,7 +321,7 @@ static void stream_pump(void *arg) {
 }
 
 void fake_stream_poke(struct docker_stream *s) {
-    loop_timer_start(s->d->f->loop, &s->timer, 0, stream_pump, s);
+    loop_timer_start(s->d->loop, &s->timer, 0, stream_pump, s);
 }
 
 struct docker_stream *docker_logs(struct docker *d, const char *id, bool tty, int64_t since_ns,

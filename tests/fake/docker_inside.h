@@ -37,6 +37,11 @@ struct fake_engine {
     struct err why;
     struct loop_timer *suspicion, *restart;
     int64_t last_ns;
+    bool suspected; // frozen for so long that clients say so
+    void (*on_event)(const json_t *event, const struct engine_container *c, void *arg);
+    void *event_arg;
+    void (*on_call)(const char *line, const char *id, const struct loop *who, void *arg);
+    void *call_arg;
     void (*on_exec)(struct fake_exec *exec, void *arg);
     void *exec_arg;
 };
@@ -51,6 +56,8 @@ struct delivery {
 struct docker {
     struct link link;
     struct fake_engine *f;
+    struct loop *loop; // of the process that opened it; the engine's own may be another
+    bool crashed;      // what it asked for goes on, nobody hears of it
     struct docker_events_listener listener;
     bool listening, up, down; // what it believes; neither before the first contact
     char **labels;
@@ -83,6 +90,8 @@ struct docker_call {
     int number;
     bool flag, other;
     bool pending; // acted, without reply so far
+    bool orphan;  // cancelled, and goes on all the same
+    struct err failure;
     int64_t deadline_ms;
     struct loop_timer *timer, *deadline;
     struct engine_reply later;
@@ -122,10 +131,12 @@ struct docker_call *fake_call(struct docker *d, enum reply_kind kind, fake_act_f
                               const char *id, void *arg);
 // line: what is recorded, taken. timeout_ms 0: none.
 struct docker_call *fake_call_begin(struct docker_call *call, char *line, int64_t timeout_ms);
+struct docker_call *fake_call_refuse(struct docker_call *call, char *line, const struct err *err);
 void fake_call_resolve(struct docker_call *call, struct engine_reply reply, int ms);
 void fake_call_free(struct docker_call *call);
-void fake_call_fail(struct docker_call *call, enum err_kind kind, const char *why);
-void fake_call_again(void *call); // acts once more, unrecorded: a timer's callback
+void fake_call_orphan(struct docker_call *call); // nobody hears of it any more; it may be gone now
+void fake_call_cut(struct docker_call *call); // the engine is gone, and with it what it had begun
+void fake_call_again(void *call);             // acts once more, unrecorded: a timer's callback
 void fake_record(struct fake_engine *f, const char *line);
 const char *fake_name_of(struct docker *d, const char *ref);
 void fake_signal(struct fake_engine *f, struct engine_container *c, const char *signal);

@@ -48,10 +48,26 @@ void fake_call_free(struct docker_call *call) {
     free(call);
 }
 
+static bool is_answered(const struct docker_call *call) {
+    return !call->pending && (call->later.status || call->failure.kind != ERR_NONE);
+}
+
+void fake_call_orphan(struct docker_call *call) {
+    loop_timer_stop(&call->deadline);
+    call->orphan = true;
+    call->gone = NULL;
+    if (is_answered(call) || call->act == fake_wait_act)
+        fake_call_free(call);
+}
+
+// The engine goes on with a stop that it has begun, whether its client stays or not.
 void docker_cancel(struct docker_call **slot) {
-    if (*slot)
-        fake_call_free(*slot);
+    struct docker_call *call = *slot;
     *slot = NULL;
+    if (call && call->act == fake_stop_act && call->pending)
+        fake_call_orphan(call);
+    else if (call)
+        fake_call_free(call);
 }
 
 // One of the eight callbacks, with what the reply decodes to. The call is gone before.
@@ -98,10 +114,30 @@ static void answer(struct docker_call *call, const json_t *body, struct err *err
     }
 }
 
-void fake_call_fail(struct docker_call *call, enum err_kind kind, const char *why) {
+static void fail_now(struct docker_call *call, enum err_kind kind, const char *why) {
     struct err err = ERR_INIT;
     err_set(&err, kind, "docker %s: %s", call->line, why);
     answer(call, NULL, &err);
+}
+
+static void on_failed(void *arg) {
+    struct docker_call *call = arg;
+    struct err err = call->failure;
+    answer(call, NULL, &err);
+}
+
+// From the engine's side: who asked hears of it in his own turn.
+static void fail_soon(struct docker_call *call, enum err_kind kind, const char *why) {
+    call->pending = false;
+    err_set(&call->failure, kind, "docker %s: %s", call->line, why);
+    if (call->orphan)
+        fake_call_free(call);
+    else
+        loop_timer_start(call->d->loop, &call->timer, 0, on_failed, call);
+}
+
+void fake_call_cut(struct docker_call *call) {
+    fail_soon(call, ERR_RETRY, "cut off");
 }
 
 static void answer_reply(struct docker_call *call, struct engine_reply reply) {
@@ -125,7 +161,10 @@ static void on_later(void *arg) {
 void fake_call_resolve(struct docker_call *call, struct engine_reply reply, int ms) {
     call->pending = false;
     call->later = reply;
-    loop_timer_start(call->d->f->loop, &call->timer, ms, on_later, call);
+    if (call->orphan)
+        fake_call_free(call);
+    else
+        loop_timer_start(call->d->loop, &call->timer, ms, on_later, call);
 }
 
 // False when the call was cancelled meanwhile, by its own `armed`.
@@ -154,13 +193,13 @@ static void obey(struct docker_call *call, struct rule *rule) {
     if (rule->status == FAKE_HANG)
         return;
     if (rule->status > 0) {
-        answer_reply(call, engine_refusal(rule->status, "%s", rule->message));
+        fake_call_resolve(call, engine_refusal(rule->status, "%s", rule->message), 0);
         return;
     }
     if (rule->status == FAKE_LOST && !carry_out(call, &lost))
         return;
     json_decref(lost.body);
-    fake_call_fail(call, ERR_RETRY, rule->message);
+    fail_soon(call, ERR_RETRY, rule->message);
 }
 
 static void process(void *arg) {
@@ -170,11 +209,13 @@ static void process(void *arg) {
         loop_timer_start(f->loop, &call->timer, 10, process, call);
         return;
     }
-    if (f->down || !call->d->up) {
-        fake_call_fail(call, ERR_RETRY, f->down ? f->why.text : "no contact yet");
+    if (f->down || (!call->d->up && !call->orphan)) {
+        fail_soon(call, ERR_RETRY, f->down ? f->why.text : "no contact yet");
         return;
     }
     fake_record(f, call->line);
+    if (f->on_call)
+        f->on_call(call->line, call->id, call->d->loop, f->call_arg);
     struct rule *rule = find_rule(&f->failures, call->line);
     if (rule)
         obey(call, rule);
@@ -183,7 +224,7 @@ static void process(void *arg) {
 }
 
 static void on_deadline(void *arg) {
-    fake_call_fail(arg, ERR_TIMEOUT, "no complete reply in time");
+    fail_now(arg, ERR_TIMEOUT, "no complete reply in time");
 }
 
 struct docker_call *fake_call(struct docker *d, enum reply_kind kind, fake_act_fn *fn,
@@ -198,6 +239,13 @@ struct docker_call *fake_call(struct docker *d, enum reply_kind kind, fake_act_f
     return call;
 }
 
+// Ours to refuse: the engine is not asked. line: taken.
+struct docker_call *fake_call_refuse(struct docker_call *call, char *line, const struct err *err) {
+    call->line = line;
+    fail_soon(call, err->kind, err->text);
+    return call;
+}
+
 // line: what is recorded. timeout_ms 0: none.
 struct docker_call *fake_call_begin(struct docker_call *call, char *line, int64_t timeout_ms) {
     struct fake_engine *f = call->d->f;
@@ -205,6 +253,6 @@ struct docker_call *fake_call_begin(struct docker_call *call, char *line, int64_
     const struct rule *slow = find_rule(&f->latencies, line);
     loop_timer_start(f->loop, &call->timer, slow ? slow->ms : 0, process, call);
     if (timeout_ms > 0)
-        loop_timer_start(f->loop, &call->deadline, timeout_ms, on_deadline, call);
+        loop_timer_start(call->d->loop, &call->deadline, timeout_ms, on_deadline, call);
     return call;
 }

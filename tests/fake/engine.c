@@ -62,6 +62,7 @@ static void container_free(struct engine_container *c) {
     json_decref(c->config);
     json_decref(c->host_config);
     json_decref(c->mounts);
+    json_decref(c->anonymous);
     json_decref(c->files);
     free(c->name);
     free(c->image_id);
@@ -208,7 +209,7 @@ static bool is_mounted(const json_t *mounts, const char *target) {
 }
 
 static json_t *mounts_of(struct engine *e, const json_t *config, const json_t *host,
-                         bool *ret_anonymous) {
+                         json_t *anonymous) {
     json_t *mounts = json_array(), *value;
     const json_t *list = json_object_get(host, "Mounts"), *binds = json_object_get(host, "Binds");
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -227,7 +228,8 @@ static json_t *mounts_of(struct engine *e, const json_t *config, const json_t *h
     json_object_foreach(json_object_get(config, "Volumes"), target, value) {
         if (!is_mounted(mounts, target)) {
             add_mount(e, mounts, "volume", "", target, true);
-            *ret_anonymous = true;
+            const json_t *last = json_array_get(mounts, json_array_size(mounts) - 1);
+            json_array_append(anonymous, json_object_get(last, "Name"));
         }
     }
     return mounts;
@@ -282,7 +284,8 @@ struct engine_reply engine_container_create(struct engine *e, const char *name,
     c->image_id = xstrdup(json_text(inspected, "Id"));
     c->config = merged_config(body, inspected, c->id);
     c->host_config = completed_host_config(e, body);
-    c->mounts = mounts_of(e, c->config, c->host_config, &c->anonymous_volumes);
+    c->anonymous = json_array();
+    c->mounts = mounts_of(e, c->config, c->host_config, c->anonymous);
     c->files = json_object();
     c->created_ns = engine_now(e);
     c->health = xstrdup("");
@@ -440,12 +443,10 @@ struct engine_reply engine_container_update(struct engine *e, const char *ref, c
     return (struct engine_reply){200, json_pack("{s:n}", "Warnings")};
 }
 
-static void remove_anonymous(struct engine *e, const struct engine_container *c) {
-    for (size_t i = 0; i < json_array_size(c->mounts); i++) {
-        const char *name = json_text(json_array_get(c->mounts, i), "Name");
-        if (strlen(name) == 64)
-            json_object_del(e->volumes, name);
-    }
+// What another container mounts by its name stays, and nobody is told.
+static void remove_volumes(struct engine *e, const json_t *names) {
+    for (size_t i = 0; i < json_array_size(names); i++)
+        json_decref(engine_volume_remove(e, json_string_value(json_array_get(names, i))).body);
 }
 
 struct engine_reply engine_container_remove(struct engine *e, const char *ref, bool force,
@@ -463,9 +464,11 @@ struct engine_reply engine_container_remove(struct engine *e, const char *ref, b
         engine_exit(e, c, 137, false);
     }
     emit(e, c, "destroy", NULL, NULL);
-    if (volumes)
-        remove_anonymous(e, c);
+    json_t *anonymous = json_incref(c->anonymous);
     container_free(c);
+    if (volumes)
+        remove_volumes(e, anonymous);
+    json_decref(anonymous);
     return done(204);
 }
 

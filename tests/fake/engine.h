@@ -23,7 +23,8 @@ struct engine_container {
     json_t *files; // path -> contents, put there by the archive call or a test
     enum engine_status status;
     int exit_code;
-    bool oom, anonymous_volumes;
+    bool oom;
+    json_t *anonymous; // names of volumes that it did not name itself
     int64_t pid, created_ns, started_ns, finished_ns, seen_ns; // seen: when inspect notices the end
     char *health, *error;
     char ip[16];

@@ -11,8 +11,8 @@ enum {
 };
 
 struct loop {
-    int64_t now;
-    double wall; // at now 0
+    int64_t own_now, *now; // of this loop, or of the one whose clock it shares
+    double wall;           // at now 0
     bool quit;
     uint64_t order;
     struct link timers; // by (due, order)
@@ -66,15 +66,15 @@ struct loop_turn {
 // ---- clock ----
 
 int64_t loop_now(struct loop *loop) {
-    return loop->now;
+    return *loop->now;
 }
 
 double loop_wall(struct loop *loop) {
-    return loop->wall + (double)loop->now / 1000;
+    return loop->wall + (double)*loop->now / 1000;
 }
 
 void fake_loop_set_wall(struct loop *loop, double seconds) {
-    loop->wall = seconds - (double)loop->now / 1000;
+    loop->wall = seconds - (double)*loop->now / 1000;
 }
 
 // ---- timers ----
@@ -85,7 +85,7 @@ void loop_timer_start(struct loop *loop, struct loop_timer **slot, int64_t ms,
     if (slot)
         loop_timer_stop(slot);
     *t = (struct loop_timer){.slot = slot, .fn = fn, .arg = arg, .order = loop->order++};
-    t->due = ms > INT64_MAX - loop->now ? INT64_MAX : loop->now + (ms < 0 ? 0 : ms);
+    t->due = ms > INT64_MAX - *loop->now ? INT64_MAX : *loop->now + (ms < 0 ? 0 : ms);
     struct link *at = loop->timers.next;
     while (at != &loop->timers && list_entry(at, struct loop_timer, link)->due <= t->due)
         at = at->next;
@@ -118,7 +118,7 @@ static bool turn_timers(struct loop *loop) {
     uint64_t newest = loop->order;
     while (!list_empty(&loop->timers)) {
         struct loop_timer *t = list_first(&loop->timers, struct loop_timer, link);
-        if (t->due > loop->now || t->order >= newest)
+        if (t->due > *loop->now || t->order >= newest)
             break;
         fire(t);
         any = true;
@@ -130,7 +130,7 @@ int64_t fake_loop_next(const struct loop *loop) {
     if (list_empty(&loop->timers))
         return -1;
     int64_t due = list_first(&loop->timers, struct loop_timer, link)->due;
-    return due > loop->now ? due - loop->now : 0;
+    return due > *loop->now ? due - *loop->now : 0;
 }
 
 size_t fake_loop_timers(const struct loop *loop) {
@@ -186,6 +186,8 @@ static bool turn_fds(struct loop *loop, int wait_ms) {
     struct pollfd asked[256];
     struct loop_fd *watches[256], *w;
     nfds_t n = 0;
+    if (list_empty(&loop->fds) && wait_ms == 0)
+        return false; // no call of the system for nothing
     list_each(w, &loop->fds, struct loop_fd, link) {
         CHECK(n < 256);
         short events = (short)((w->events & LOOP_READ ? POLLIN : 0) |
@@ -344,7 +346,8 @@ static bool turn(struct loop *loop, int wait_ms) {
 
 struct loop *loop_create(void) {
     struct loop *loop = xnew(struct loop);
-    loop->now = 1000000; // nothing may take 0 for the present
+    loop->now = &loop->own_now;
+    *loop->now = 1000000; // nothing may take 0 for the present
     loop->wall = 1700000000;
     struct link *lists[] = {&loop->timers, &loop->fds,     &loop->dead_fds,
                             &loop->works,  &loop->signals, &loop->turns};
@@ -395,16 +398,20 @@ void fake_loop_run_until_idle(struct loop *loop) {
 }
 
 void fake_loop_advance(struct loop *loop, int64_t ms) {
-    int64_t end = loop->now + ms;
+    int64_t end = *loop->now + ms;
     fake_loop_run_until_idle(loop);
-    for (int64_t next; (next = fake_loop_next(loop)) >= 0 && next <= end - loop->now;) {
-        loop->now += next;
+    for (int64_t next; (next = fake_loop_next(loop)) >= 0 && next <= end - *loop->now;) {
+        *loop->now += next;
         fake_loop_run_until_idle(loop);
     }
-    loop->now = end;
+    *loop->now = end;
     fake_loop_run_until_idle(loop);
 }
 
+void fake_loop_share(struct loop *loop, const struct loop *with) {
+    loop->now = with->now;
+}
+
 void fake_loop_freeze(struct loop *loop, int64_t ms) {
-    loop->now += ms;
+    *loop->now += ms;
 }

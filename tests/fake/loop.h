@@ -16,6 +16,10 @@ void fake_loop_freeze(struct loop *loop, int64_t ms);
 // The wall clock alone is set; nothing may take notice.
 void fake_loop_set_wall(struct loop *loop, double seconds);
 
+// One clock for several loops, each a process: `loop` lives in the time of `with` from now on. The
+// test moves it by fake_loop_freeze of any of them and runs each loop that has something due.
+void fake_loop_share(struct loop *loop, const struct loop *with);
+
 int64_t fake_loop_next(const struct loop *loop);  // ms until the next timer is due, -1: none
 size_t fake_loop_timers(const struct loop *loop); // pending
 bool fake_loop_has_quit(const struct loop *loop); // loop_quit was called

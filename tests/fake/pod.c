@@ -94,8 +94,8 @@ struct pod_ask *pod_request(struct pod *pod, const struct pod_request *request, 
     return ask;
 }
 
-struct pod_ask *pod_tool(struct pod *pod, const char *line, const struct pod_upload *uploads,
-                         size_t n, int64_t budget_ms, pod_reply_fn *fn, void *arg) {
+struct pod_ask *pod_tool(struct pod *pod, const char *line, const struct upload *uploads, size_t n,
+                         int64_t budget_ms, pod_reply_fn *fn, void *arg) {
     struct pod_ask *ask = ask_add(pod, fn, arg);
     ask->seen.line = xstrdup(line);
     ask->seen.budget_ms = budget_ms;

@@ -17,11 +17,14 @@ const char *const fake_tasks[FAKE_TASKS] = {
 static char *record_of(const struct fake_pod *pod) {
     auto_free char *renewals = pod->renewals ? xasprintf(",\"renewals\":%d", pod->renewals)
                                              : xstrdup("");
+    auto_free char *bulk = xcalloc((size_t)pod->bulk + 1, 1);
+    memset(bulk, 'x', (size_t)pod->bulk);
     return xasprintf(
         "{\"application\":\"\",\"cluster\":\"zk\",\"namespace\":\"ns\",\"ip\":\"10.0.0.1\","
         "\"node\":\"n\",\"public\":\"10.0.0.1\",\"port\":\"8080\",\"ports\":{\"8080\":%d},"
-        "\"task\":\"\",\"seq\":%d%s%s}",
-        pod->port, pod->seq, renewals, pod->original ? "" : ",\"sidecar\":\"0.1\"");
+        "\"task\":\"%s\",\"seq\":%d%s%s%s}",
+        pod->port, bulk, pod->seq, renewals, pod->original ? "" : ",\"sidecar\":\"0.1\"",
+        pod->original || pod->old ? "" : ",\"proposal\":true");
 }
 
 void fake_pod_renew(struct fake_pod *pod) {

@@ -27,10 +27,10 @@ struct runner_job {
     void *arg;
 };
 
-int runner_start(const struct runner_function *functions, struct runner **ret, struct err *err) {
+int runner_start(const struct runner_setup *setup, struct runner **ret, struct err *err) {
     (void)err;
     struct runner *runner = xnew(struct runner);
-    runner->functions = functions;
+    runner->functions = setup->functions;
     *ret = runner;
     return 0;
 }
@@ -45,6 +45,11 @@ void runner_stop(struct runner *runner) {
     text_done(&runner->calls);
     free(runner->fail_function);
     free(runner);
+}
+
+int runner_clerk(const struct runner *runner) {
+    (void)runner;
+    return -1;
 }
 
 pid_t runner_pid(const struct runner *runner) {

@@ -39,13 +39,41 @@ static void op_free(struct zk_op *op) {
 void fake_zk_fire(struct zk *zk) {
     struct zk_follow *f;
     list_each(f, &zk->follows, struct zk_follow, link) {
-        if (!f->armed || f->seen == signature(zk->server, f))
+        if (!f->armed || f->blind || f->seen == signature(zk->server, f))
             continue;
         f->armed = false;
         struct zk_op *op = op_create(zk, NOTIFY);
         op->follow = f;
         inbound(zk, op, zk->server->latency);
     }
+}
+
+static bool is_barred(const struct fake_zk *s, const char *path) {
+    return s->barred && strncmp(path, s->barred, strlen(s->barred)) == 0;
+}
+
+static bool is_hidden(const struct fake_zk *s, const char *path) {
+    size_t len = s->hidden ? strlen(s->hidden) : 0;
+    return len && strncmp(path, s->hidden, len) == 0 && (path[len] == '/' || !path[len]);
+}
+
+static bool is_refused(const struct fake_zk *s, const struct zk_multi_op *op) {
+    if (op->kind == ZK_MULTI_CHECK)
+        return is_hidden(s, op->path);
+    return s->barred && strcmp(op->path, s->barred) == 0;
+}
+
+static int barred_in(const struct fake_zk *s, const struct zk_multi *m, int *ret_failed) {
+    *ret_failed = -1;
+    if (s->barred && !*s->barred)
+        return ZK_NO_AUTH;
+    for (size_t i = 0; i < m->n; i++) {
+        if (!is_refused(s, &m->ops[i]))
+            continue;
+        *ret_failed = (int)i;
+        return ZK_NO_AUTH;
+    }
+    return 0;
 }
 
 static int change_by(struct fake_zk *s, int64_t session, void *arg) {
@@ -59,15 +87,17 @@ static int change_by(struct fake_zk *s, int64_t session, void *arg) {
             free(op->path);
             op->path = created;
         }
-        return rc;
+        return rc == 0 && is_barred(s, op->path) ? ZK_NO_AUTH : rc;
     case ENSURE:
-        return tree_ensure(&s->tree, op->path);
+        rc = tree_ensure(&s->tree, op->path);
+        return rc == 0 && is_barred(s, op->path) ? ZK_NO_AUTH : rc;
     case SET:
         return tree_set(&s->tree, op->path, op->data, op->len, op->version);
     case DELETE:
         return tree_delete(&s->tree, op->path, op->version);
     case MULTI:
-        return tree_multi(&s->tree, op->multi, session, &op->failed);
+        rc = tree_multi(&s->tree, op->multi, session, &op->failed);
+        return rc ? rc : barred_in(s, op->multi, &op->failed);
     default:
         CHECK(!"a write");
         return 0;
@@ -78,25 +108,48 @@ static int change_by(struct fake_zk *s, int64_t session, void *arg) {
 
 static void read_node(struct zk_op *op, const struct node *n) {
     op->stat = n->stat;
+    if (n->len > ZK_MAX_READ) {
+        err_set(&op->err, ERR_LIMIT, "%s: larger than what is read of a node", op->path);
+        return;
+    }
     free(op->data);
     op->data = xcalloc(n->len + 1, 1);
     memcpy(op->data, n->data, n->len);
     op->len = n->len;
 }
 
+static void read_names(struct zk_op *op) {
+    struct fake_zk *s = op->zk->server;
+    op->names = tree_names(&s->tree, op->path);
+    if (text_list_len(op->names) <= s->max_names)
+        return;
+    err_set(&op->err, ERR_LIMIT, "%s: larger than what is read of a node", op->path);
+    text_list_free(op->names);
+    op->names = NULL;
+}
+
 static int serve_read(struct fake_zk *s, struct zk_op *op) {
     if (op->kind == SYNC)
         return 0;
+    if (op->kind == GUARD)
+        return !tree_find(&s->tree, op->path)                    ? RC_NONODE
+               : s->foreign && strcmp(s->foreign, op->path) == 0 ? ZK_NO_AUTH
+                                                                 : 0;
     const struct node *n = tree_find(&s->tree, op->path);
+    bool hidden = n && is_hidden(s, op->path);
     if (op->follow) {
         op->follow->seen = signature(s, op->follow);
         op->follow->armed = true;
+        op->follow->blind = hidden;
     }
     if (!n)
         return RC_NONODE;
-    read_node(op, n);
+    if (hidden)
+        return ZK_NO_AUTH;
     if (op->names_fn || (op->follow && op->follow->names_fn))
-        op->names = tree_names(&s->tree, op->path);
+        read_names(op);
+    else
+        read_node(op, n);
     return 0;
 }
 
@@ -114,7 +167,8 @@ static void fail(struct zk_op *op, int rc) {
 
 static void serve(struct zk *zk, struct zk_op *op) {
     struct fake_zk *s = zk->server;
-    bool reads = op->kind == GET || op->kind == NAMES || op->kind == SYNC || op->kind == READ;
+    bool reads = op->kind == GET || op->kind == NAMES || op->kind == SYNC || op->kind == READ ||
+                 op->kind == GUARD;
     s->requests++;
     bool nothing = op->kind == ENSURE && tree_find(&s->tree, op->path);
     int rc = nothing ? 0 : reads ? serve_read(s, op) : fake_zk_transact(s, zk->id, change_by, op);
@@ -172,6 +226,11 @@ void fake_zk_on_lost(void *arg) {
     fake_zk_tell(zk, ZK_LOST, 0);
 }
 
+// What is too large to be read is there all the same.
+static const struct zk_stat *stat_of(const struct zk_op *op) {
+    return op->err.kind == ERR_NONE || op->err.kind == ERR_LIMIT ? &op->stat : NULL;
+}
+
 static void deliver_op(struct zk_op *op) {
     if (op->forgotten)
         return;
@@ -180,8 +239,7 @@ static void deliver_op(struct zk_op *op) {
     if (op->path_fn)
         op->path_fn(good ? op->path : NULL, NULL, err, op->arg);
     else if (op->data_fn)
-        op->data_fn(good ? op->data : NULL, good ? op->len : 0, good ? &op->stat : NULL, err,
-                    op->arg);
+        op->data_fn(good ? op->data : NULL, good ? op->len : 0, stat_of(op), err, op->arg);
     else if (op->names_fn)
         op->names_fn(op->names, good ? text_list_len(op->names) : 0, err, op->arg);
     else if (op->multi_fn)
@@ -203,6 +261,27 @@ static void send_read(struct zk_follow *f) {
     fake_zk_arm(zk);
 }
 
+static void on_reread(void *arg) {
+    struct zk *zk = arg;
+    struct zk_follow *f;
+    list_each(f, &zk->follows, struct zk_follow, link) {
+        if (!f->refused)
+            continue;
+        f->armed = false; // read when it is back, if not now
+        send_read(f);
+    }
+}
+
+// A refusal is told once, and asked about again after the time of a session.
+static bool is_news(struct zk_follow *f, const struct err *err) {
+    struct zk *zk = f->zk;
+    bool before = f->refused;
+    f->refused = err->kind == ERR_REFUSED;
+    if (f->refused && !zk->reread)
+        loop_timer_start(zk->loop, &zk->reread, zk->timeout, on_reread, zk);
+    return !f->refused || !before;
+}
+
 static void deliver_read(struct zk *zk, struct zk_op *op) {
     struct zk_follow *f = op->follow;
     if (!f)
@@ -214,9 +293,10 @@ static void deliver_read(struct zk *zk, struct zk_op *op) {
         f->armed = false; // read again when it is back
         return;
     }
+    if (!is_news(f, &op->err))
+        return;
     if (f->data_fn)
-        f->data_fn(good ? op->data : NULL, good ? op->len : 0, good ? &op->stat : NULL, &op->err,
-                   f->arg);
+        f->data_fn(good ? op->data : NULL, good ? op->len : 0, stat_of(op), &op->err, f->arg);
     else
         f->names_fn(op->names, good ? text_list_len(op->names) : 0, &op->err, f->arg);
 }
@@ -263,6 +343,7 @@ static void deliver_state(struct zk *zk, enum zk_state state) {
         loop_timer_stop(&zk->reconnect);
         loop_timer_stop(&zk->lost);
         loop_timer_stop(&zk->notice);
+        loop_timer_stop(&zk->reread);
         fake_zk_fail_all(zk, &zk->outbound, RC_EXPIRED);
         fake_zk_fail_all(zk, &zk->inbound, RC_EXPIRED);
     }
@@ -304,12 +385,18 @@ static void serve_due(struct zk *zk) {
     }
 }
 
+// On the server's loop: what was sent arrives, whatever has become of the sender.
+static void on_sending(void *arg) {
+    struct zk *zk = arg;
+    serve_due(zk);
+    fake_zk_arm_sending(zk);
+}
+
 static void on_clock(void *arg) {
     struct zk *zk = arg;
     int64_t now = loop_now(zk->loop);
     if (zk->frozen || zk->crashed)
         return;
-    serve_due(zk);
     while (!zk->closed && !list_empty(&zk->inbound)) {
         struct zk_op *op = list_first(&zk->inbound, struct zk_op, link);
         if (op->due > now)
@@ -324,16 +411,24 @@ static int64_t first_due(const struct link *list) {
     return list_empty(list) ? INT64_MAX : list_first(list, struct zk_op, link)->due;
 }
 
+static void arm(struct loop *loop, struct loop_timer **slot, int64_t due, void (*fn)(void *arg),
+                struct zk *zk) {
+    int64_t wait = due - loop_now(loop);
+    if (due != INT64_MAX)
+        loop_timer_start(loop, slot, wait > 0 ? wait : 0, fn, zk);
+}
+
+void fake_zk_arm_sending(struct zk *zk) {
+    if (!zk->closed && !zk->crashed && zk->connected && !zk->stalled)
+        arm(zk->server->loop, &zk->sending, first_due(&zk->outbound), on_sending, zk);
+}
+
 void fake_zk_arm(struct zk *zk) {
-    if (zk->closed || zk->frozen || zk->crashed)
+    if (zk->closed || zk->crashed)
         return;
-    int64_t due = first_due(&zk->inbound);
-    if (zk->connected && !zk->stalled && first_due(&zk->outbound) < due)
-        due = first_due(&zk->outbound);
-    if (due == INT64_MAX)
-        return;
-    int64_t wait = due - loop_now(zk->loop);
-    loop_timer_start(zk->loop, &zk->clock, wait > 0 ? wait : 0, on_clock, zk);
+    fake_zk_arm_sending(zk);
+    if (!zk->frozen)
+        arm(zk->loop, &zk->clock, first_due(&zk->inbound), on_clock, zk);
 }
 
 static void connected(void *arg) {
@@ -375,6 +470,7 @@ int zk_open(struct loop *loop, const struct zk_config *config,
     struct zk *zk = xnew(struct zk);
     zk->server = fake_zk_the_server;
     zk->loop = loop;
+    zk->guarded = config->auth && !config->open;
     zk->timeout = config->session_ms;
     zk->lost_after = config->lost_after_ms ? config->lost_after_ms : config->session_ms;
     zk->on_state = on_state;
@@ -421,13 +517,14 @@ void zk_close(struct zk *zk, void (*done)(void *arg), void *arg) {
     CHECK(!zk->closed);
     zk->closed = true;
     // What was sent before it reaches the server before it, as on any connection.
-    while (!list_empty(&zk->outbound) && zk->connected && !zk->stalled && !zk->frozen &&
-           !zk->crashed)
+    while (!list_empty(&zk->outbound) && zk->connected && !zk->stalled && !zk->crashed)
         serve(zk, list_first(&zk->outbound, struct zk_op, link));
     loop_timer_stop(&zk->clock);
+    loop_timer_stop(&zk->sending);
     loop_timer_stop(&zk->reconnect);
     loop_timer_stop(&zk->lost);
     loop_timer_stop(&zk->notice);
+    loop_timer_stop(&zk->reread);
     drop_ops(&zk->outbound);
     drop_ops(&zk->inbound);
     while (!list_empty(&zk->follows)) {
@@ -453,7 +550,7 @@ static struct zk_op *submit(struct zk *zk, enum op_kind kind, const char *path, 
     }
     op->len = len;
     CHECK(!zk->closed);
-    if (len > ZK_MAX_DATA) {
+    if (len > (kind == MULTI ? ZK_MAX_PACKET : ZK_MAX_DATA)) {
         err_set(&op->err, ERR_LIMIT, "%s: %zu bytes are too many", path ? path : "multi", len);
         inbound(zk, op, 0);
     } else if (zk->state == ZK_LOST) {
@@ -524,8 +621,20 @@ struct zk_op *zk_sync(struct zk *zk, const char *path, zk_done_fn *fn, void *arg
     return op;
 }
 
+bool zk_is_guarded(const struct zk *zk) {
+    return zk->guarded;
+}
+
+struct zk_op *zk_guard(struct zk *zk, const char *path, zk_done_fn *fn, void *arg) {
+    struct zk_op *op = submit(zk, GUARD, path, NULL, 0);
+    op->done_fn = fn;
+    op->arg = arg;
+    return op;
+}
+
 struct zk_op *zk_commit(struct zk *zk, struct zk_multi *m, zk_multi_fn *fn, void *arg) {
-    struct zk_op *op = submit(zk, MULTI, NULL, NULL, m->bytes);
+    bool large = m->largest > ZK_MAX_DATA;
+    struct zk_op *op = submit(zk, MULTI, NULL, NULL, large ? ZK_MAX_PACKET + 1 : m->bytes);
     op->multi = m;
     op->multi_fn = fn;
     op->arg = arg;

@@ -41,6 +41,14 @@ void fake_zk_expire(struct zk *zk); // the server ends the session now
 // ---- faults of the server ----
 void fake_zk_down(struct fake_zk *server);
 void fake_zk_up(struct fake_zk *server); // with its tree; all session clocks start anew
+void fake_zk_foreign(struct fake_zk *server, const char *path); // borrowed: its ACL is another's
+// Borrowed: no transaction may write it, and nobody makes a node below it. "": none may write
+// anything, and is not told what it was refused for. NULL: all as before.
+void fake_zk_bar(struct fake_zk *server, const char *path);
+// Borrowed: nobody may read, list or check it and what is below it, nor is told when it changes.
+// NULL: all as before.
+void fake_zk_hide(struct fake_zk *server, const char *path);
+void fake_zk_crowded(struct fake_zk *server, size_t n); // more names than that are too many
 void fake_zk_wipe(
     struct fake_zk *server); // another, empty server takes its place: zxids start anew
 

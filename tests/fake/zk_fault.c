@@ -81,13 +81,31 @@ void fake_zk_thaw(struct zk *zk) {
 void fake_zk_crash(struct zk *zk) {
     zk->crashed = true;
     loop_timer_stop(&zk->clock);
+    loop_timer_stop(&zk->sending);
     loop_timer_stop(&zk->reconnect);
     loop_timer_stop(&zk->lost);
     loop_timer_stop(&zk->notice);
+    loop_timer_stop(&zk->reread);
     fake_zk_session_unheard(zk->session);
 }
 
 void fake_zk_expire(struct zk *zk) {
     if (zk->session)
         fake_zk_session_end(zk->session);
+}
+
+void fake_zk_bar(struct fake_zk *server, const char *path) {
+    server->barred = path;
+}
+
+void fake_zk_hide(struct fake_zk *server, const char *path) {
+    server->hidden = path;
+}
+
+void fake_zk_crowded(struct fake_zk *server, size_t n) {
+    server->max_names = n;
+}
+
+void fake_zk_foreign(struct fake_zk *server, const char *path) {
+    server->foreign = path;
 }

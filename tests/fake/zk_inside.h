@@ -19,12 +19,16 @@ struct fake_zk {
     struct link sessions, clients;
     int64_t next_session, latency;
     bool down;
+    const char *foreign; // a node with another's access list
+    const char *barred;  // no transaction may write it, nobody makes one below it
+    const char *hidden;  // nobody may read it
+    size_t max_names;
     int requests, writes;
     void (*on_change)(const char *path, int64_t session, int64_t zxid, bool there, void *arg);
     void *on_change_arg;
 };
 
-enum op_kind { CREATE, ENSURE, GET, SET, DELETE, NAMES, SYNC, MULTI, READ, NOTIFY, STATE };
+enum op_kind { CREATE, ENSURE, GET, SET, DELETE, NAMES, SYNC, GUARD, MULTI, READ, NOTIFY, STATE };
 
 // A request under way to the server, then its answer under way back. NOTIFY and STATE only come
 // back.
@@ -62,6 +66,8 @@ struct zk_follow {
     void *arg;
     bool reading; // a READ is under way
     bool armed;
+    bool blind;   // refused: no watch was left
+    bool refused; // and that was told
     int64_t seen; // signature of what was last read
 };
 
@@ -72,12 +78,14 @@ struct zk {
     struct session *session; // the server's side; NULL: none, or ended
     int64_t id, lost_after;
     int timeout;
+    bool guarded;
     enum zk_state state;
     bool connected, stalled, frozen, crashed, closed, held; // held: cut until mended
     int64_t since;                                          // while connected: when that began
     int64_t contact; // while not: when the last answered request was sent
     struct link outbound, inbound, follows;
-    struct loop_timer *clock, *reconnect, *lost, *notice;
+    struct loop_timer *clock, *sending, *reconnect, *lost, *notice; // sending: of the server's loop
+    struct loop_timer *reread; // of what was refused to a follow
     void (*on_state)(enum zk_state state, void *arg);
     void *arg;
     int lose_in;
@@ -99,3 +107,4 @@ void fake_zk_fail_all(struct zk *zk, struct link *from, int rc);
 void fake_zk_try_connect(void *zk);
 void fake_zk_on_lost(void *zk);
 void fake_zk_arm(struct zk *zk); // for what is due next
+void fake_zk_arm_sending(struct zk *zk);

@@ -16,35 +16,33 @@ static void fire_all(struct fake_zk *s) {
 
 // ---- transactions ----
 
-// Compares the tree with what it was and tells the test what became of it.
-static void report(struct fake_zk *s, const struct tree *old, int64_t session) {
+// Tells the test what became of each node that the transaction touched: first what is gone.
+static void report(struct fake_zk *s, int64_t session) {
     if (!s->on_change)
         return;
-    struct node *n;
-    list_each(n, &old->nodes, struct node, link) {
-        if (!tree_find(&s->tree, n->path))
-            s->on_change(n->path, session, s->tree.zxid, false, s->on_change_arg);
+    struct before *b;
+    list_each(b, &s->tree.touched, struct before, link) {
+        if (b->node && !tree_find(&s->tree, b->path))
+            s->on_change(b->path, session, s->tree.zxid, false, s->on_change_arg);
     }
-    list_each(n, &s->tree.nodes, struct node, link) {
-        if (n->stat.mzxid == s->tree.zxid)
-            s->on_change(n->path, session, s->tree.zxid, true, s->on_change_arg);
+    list_each(b, &s->tree.touched, struct before, link) {
+        const struct node *n = tree_find(&s->tree, b->path);
+        if (n && n->stat.mzxid == s->tree.zxid)
+            s->on_change(b->path, session, s->tree.zxid, true, s->on_change_arg);
     }
 }
 
 // All or nothing, under one zxid.
 int fake_zk_transact(struct fake_zk *s, int64_t session, fake_zk_change_fn *change, void *arg) {
-    struct tree old;
-    tree_copy(&old, &s->tree);
     s->tree.zxid++;
     int rc = change(s, session, arg);
     if (rc) {
-        tree_done(&s->tree);
-        tree_move(&s->tree, &old);
+        tree_undo(&s->tree);
         return rc;
     }
     s->writes++;
-    report(s, &old, session);
-    tree_done(&old);
+    report(s, session);
+    tree_keep(&s->tree);
     fire_all(s);
     return 0;
 }
@@ -149,6 +147,7 @@ struct fake_zk *fake_zk_create(struct loop *loop) {
     s->loop = loop;
     s->latency = 1;
     s->next_session = 0x100000001;
+    s->max_names = ZK_MAX_NAMES;
     list_init(&s->sessions);
     list_init(&s->clients);
     tree_init(&s->tree);

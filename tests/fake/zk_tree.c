@@ -2,15 +2,17 @@
 #include "base/check.h"
 #include "base/own.h"
 #include "base/text.h"
+#include <search.h>
 #include <string.h>
 
+static int by_path(const void *a, const void *b) {
+    return strcmp(((const struct node *)a)->path, ((const struct node *)b)->path);
+}
+
 struct node *tree_find(const struct tree *t, const char *path) {
-    struct node *n;
-    list_each(n, &t->nodes, struct node, link) {
-        if (strcmp(n->path, path) == 0)
-            return n;
-    }
-    return NULL;
+    const struct node key = {.path = (char *)path};
+    struct node *const *found = tfind(&key, &t->by_path, by_path);
+    return found ? *found : NULL;
 }
 
 char *tree_parent(const char *path) {
@@ -19,22 +21,93 @@ char *tree_parent(const char *path) {
 }
 
 static void node_free(struct node *n) {
-    list_remove(&n->link);
     free(n->path);
     free(n->data);
     free(n);
 }
 
-static struct node *tree_add(struct tree *t, const char *path, const void *data, size_t len) {
-    struct node *n = xnew(struct node);
-    n->path = xstrdup(path);
+static void put_data(struct node *n, const void *data, size_t len) {
+    free(n->data);
     n->data = xcalloc(len + 1, 1);
     if (len)
         memcpy(n->data, data, len);
     n->len = len;
+}
+
+static struct node *tree_add(struct tree *t, const char *path, const void *data, size_t len) {
+    struct node *n = xnew(struct node);
+    n->path = xstrdup(path);
+    put_data(n, data, len);
     list_append(&t->nodes, &n->link);
+    CHECK(tsearch(n, &t->by_path, by_path));
     return n;
 }
+
+static void tree_drop(struct tree *t, struct node *n) {
+    list_remove(&n->link);
+    tdelete(n, &t->by_path, by_path);
+    node_free(n);
+}
+
+// ---- transactions ----
+
+// Before path is changed, made or removed.
+static void touch(struct tree *t, const char *path) {
+    struct before *b;
+    list_each(b, &t->touched, struct before, link) {
+        if (strcmp(b->path, path) == 0)
+            return;
+    }
+    b = xnew(struct before);
+    b->path = xstrdup(path);
+    const struct node *n = tree_find(t, path);
+    if (n) {
+        b->node = xnew(struct node);
+        *b->node = *n;
+        b->node->path = xstrdup(n->path);
+        b->node->data = NULL;
+        put_data(b->node, n->data, n->len);
+    }
+    list_append(&t->touched, &b->link);
+}
+
+static void before_free(struct before *b) {
+    list_remove(&b->link);
+    if (b->node)
+        node_free(b->node);
+    free(b->path);
+    free(b);
+}
+
+void tree_keep(struct tree *t) {
+    while (!list_empty(&t->touched))
+        before_free(list_first(&t->touched, struct before, link));
+}
+
+static void put_back(struct tree *t, const struct before *b) {
+    struct node *n = tree_find(t, b->path);
+    if (!b->node) {
+        if (n)
+            tree_drop(t, n);
+        return;
+    }
+    if (!n)
+        n = tree_add(t, b->path, "", 0);
+    put_data(n, b->node->data, b->node->len);
+    n->stat = b->node->stat;
+    n->sequence = b->node->sequence;
+    n->pzxid = b->node->pzxid;
+}
+
+void tree_undo(struct tree *t) {
+    struct before *b;
+    list_each(b, &t->touched, struct before, link) {
+        put_back(t, b);
+    }
+    tree_keep(t);
+}
+
+// ---- single writes ----
 
 static bool is_child(const struct node *n, const char *parent) {
     size_t len = strcmp(parent, "/") == 0 ? 0 : strlen(parent);
@@ -43,35 +116,16 @@ static bool is_child(const struct node *n, const char *parent) {
 }
 
 void tree_init(struct tree *t) {
+    t->by_path = NULL;
     list_init(&t->nodes);
+    list_init(&t->touched);
     tree_add(t, "/", "", 0);
 }
 
 void tree_done(struct tree *t) {
+    tree_keep(t);
     while (!list_empty(&t->nodes))
-        node_free(list_first(&t->nodes, struct node, link));
-}
-
-void tree_copy(struct tree *to, const struct tree *t) {
-    list_init(&to->nodes);
-    struct node *n;
-    list_each(n, &t->nodes, struct node, link) {
-        struct node *c = xnew(struct node);
-        *c = *n;
-        c->path = xstrdup(n->path);
-        c->data = xcalloc(n->len + 1, 1);
-        memcpy(c->data, n->data, n->len);
-        list_append(&to->nodes, &c->link);
-    }
-}
-
-void tree_move(struct tree *to, struct tree *from) {
-    list_init(&to->nodes);
-    while (!list_empty(&from->nodes)) {
-        struct link *it = from->nodes.next;
-        list_remove(it);
-        list_append(&to->nodes, it);
-    }
+        tree_drop(t, list_first(&t->nodes, struct node, link));
 }
 
 int tree_create(struct tree *t, const char *path, const void *data, size_t len, int flags,
@@ -86,6 +140,8 @@ int tree_create(struct tree *t, const char *path, const void *data, size_t len, 
                                                : xstrdup(path);
     if (tree_find(t, name))
         return RC_EXISTS;
+    touch(t, above);
+    touch(t, name);
     struct node *n = tree_add(t, name, data, len);
     n->stat.czxid = n->stat.mzxid = n->pzxid = t->zxid;
     n->stat.ephemeral_owner = flags & ZK_EPHEMERAL ? session : 0;
@@ -103,11 +159,8 @@ int tree_set(struct tree *t, const char *path, const void *data, size_t len, int
         return RC_NONODE;
     if (version != ZK_ANY_VERSION && version != n->stat.version)
         return RC_VERSION;
-    free(n->data);
-    n->data = xcalloc(len + 1, 1);
-    if (len)
-        memcpy(n->data, data, len);
-    n->len = len;
+    touch(t, path);
+    put_data(n, data, len);
     n->stat.mzxid = t->zxid;
     n->stat.version++;
     return 0;
@@ -122,10 +175,12 @@ int tree_delete(struct tree *t, const char *path, int version) {
     if (n->stat.children)
         return RC_NOTEMPTY;
     auto_free char *above = tree_parent(path);
+    touch(t, above);
+    touch(t, path);
     struct node *parent = tree_find(t, above);
     parent->stat.children--;
     parent->pzxid = t->zxid;
-    node_free(n);
+    tree_drop(t, n);
     return 0;
 }
 

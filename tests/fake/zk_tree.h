@@ -23,16 +23,25 @@ struct node {
     int64_t pzxid; // last change of the children
 };
 
+// What a node was before the transaction in progress; one entry for each node it touches.
+struct before {
+    struct link link;
+    struct node *node; // a copy; NULL: it was not there
+    char *path;
+};
+
 struct tree {
     struct link nodes;
+    void *by_path; // tsearch's
+    struct link touched;
     int64_t zxid; // of the transaction in progress
 };
 
 void tree_init(struct tree *t); // with "/"
 void tree_done(struct tree *t);
-// A transaction works on the tree and puts the copy back if it fails.
-void tree_copy(struct tree *to, const struct tree *t);
-void tree_move(struct tree *to, struct tree *from);
+// Ends a transaction: all that it did stays, or nothing of it.
+void tree_keep(struct tree *t);
+void tree_undo(struct tree *t);
 
 struct node *tree_find(const struct tree *t, const char *path);
 char **tree_names(const struct tree *t, const char *path); // unsorted; text_list_free

@@ -38,10 +38,19 @@ struct stage {
     struct state *state;
     struct binding_facts facts;
     struct pod *pod;
-    struct said said[16];
+    struct said said[32];
     size_t saids;
-    const char *zk_tree; // what ZooKeeper says
+    const char *zk_tree;        // what ZooKeeper says
+    int64_t zk_epoch, zk_round; // of who leads
+    int asked_who_leads;
     bool zk_original, zk_away;
+    const char *zk_leader;              // what a hand wrote into /leader
+    bool zk_nobody;                     // has led yet: there is no /leader
+    bool session_over;                  // and nobody has told the pod
+    const char *zk_proposal, *zk_stale; // /proposal; what a server that lags behind has of it
+    int readings;                       // of it
+    int64_t slow_zk;                    // ms that it takes
+    const char *refers;                 // what leaders send instead of the body
     int64_t epoch, round;
     char *others; // more of the body: ',"uuid":{...}'
     int dead_told, changes;
@@ -105,6 +114,65 @@ static inline void stage_witness_ask(pod_witness_fn *fn, void *fn_arg, void *arg
     loop_timer_start(s->loop, NULL, 0, stage_witnessed, w);
 }
 
+struct stage_reading {
+    struct stage *stage;
+    bool fresh;
+    pod_proposal_fn *fn;
+    void *arg;
+};
+
+// /leader
+static inline void stage_leader_read(void *arg) {
+    struct stage_reading *r = arg;
+    struct stage *s = r->stage;
+    struct err err = ERR_INIT;
+    auto_free char *text = s->zk_leader
+                               ? xstrdup(s->zk_leader)
+                               : xasprintf("{\"tree\":\"%s\",\"epoch\":%lld,\"round\":%lld}",
+                                           s->zk_tree, (long long)s->zk_epoch,
+                                           (long long)s->zk_round);
+    if (s->zk_away)
+        err_set(&err, ERR_RETRY, "no connection");
+    else if (s->zk_nobody)
+        err_set(&err, ERR_ABSENT, "no node");
+    s->asked_who_leads++;
+    r->fn(err.kind ? NULL : text, err.kind ? 0 : strlen(text), &err, r->arg);
+    free(r);
+}
+
+static inline void stage_read_leader(pod_proposal_fn *fn, void *fn_arg, void *arg) {
+    struct stage *s = arg;
+    struct stage_reading *r = xnew(struct stage_reading);
+    *r = (struct stage_reading){s, true, fn, fn_arg};
+    loop_timer_start(s->loop, NULL, 0, stage_leader_read, r);
+}
+
+static inline void stage_proposal_read(void *arg) {
+    struct stage_reading *r = arg;
+    struct stage *s = r->stage;
+    struct err err = ERR_INIT;
+    const char *data = r->fresh || !s->zk_stale ? s->zk_proposal : s->zk_stale;
+    if (s->zk_away)
+        err_set(&err, ERR_RETRY, "no connection");
+    else if (!data)
+        err_set(&err, ERR_ABSENT, "no node");
+    s->readings++;
+    r->fn(data, data ? strlen(data) : 0, &err, r->arg);
+    free(r);
+}
+
+static inline void stage_read_proposal(bool fresh, pod_proposal_fn *fn, void *fn_arg, void *arg) {
+    struct stage *s = arg;
+    struct stage_reading *r = xnew(struct stage_reading);
+    *r = (struct stage_reading){s, fresh, fn, fn_arg};
+    loop_timer_start(s->loop, NULL, s->slow_zk, stage_proposal_read, r);
+}
+
+static inline bool stage_is_attached(void *arg) {
+    const struct stage *s = arg;
+    return !s->session_over;
+}
+
 // ---- setting up ----
 
 static const char stage_yaml[] = "cluster: zk\n"
@@ -131,11 +199,12 @@ static inline void stage_spec(struct stage *s, const char *yaml) {
     text_done(&report);
 }
 
-static inline void stage_worker(struct stage *s) {
+static inline void stage_worker_begins(struct stage *s) {
     struct err err = ERR_INIT;
     if (state_open(s->spec->state_dir, &s->state, &err))
         fail_msg("%s", err.text);
-    assert_int_equal(runner_start(render_functions, &s->runner, &err), 0);
+    static const struct runner_setup runner = {.name = "flow", .functions = render_functions};
+    assert_int_equal(runner_start(&runner, &s->runner, &err), 0);
     runner_attach(s->runner, s->loop);
     static const struct docker_events_listener listener = {stage_up, stage_down, stage_event};
     assert_int_equal(docker_open(s->loop, NULL, NULL, &listener, NULL, s, &s->docker, &err), 0);
@@ -149,6 +218,9 @@ static inline void stage_worker(struct stage *s) {
         .full_name = "marathon.zk",
         .tether = "ochopod-test",
         .witness = stage_witness_ask,
+        .read_proposal = stage_read_proposal,
+        .read_leader = stage_read_leader,
+        .is_attached = stage_is_attached,
         .on_dead = stage_dead,
         .on_change = stage_changed,
         .arg = s,
@@ -157,6 +229,13 @@ static inline void stage_worker(struct stage *s) {
     pod_attached(s->pod, true);
     pod_engine(s->pod, docker_is_up(s->docker));
     fake_loop_run_until_idle(s->loop);
+}
+
+// A run that a former worker knew is looked at twice.
+static inline void stage_worker(struct stage *s) {
+    stage_worker_begins(s);
+    if (*s->state->started_at && *s->state->container)
+        fake_loop_advance(s->loop, 250);
 }
 
 // As a crash: nothing is taken down.
@@ -171,7 +250,7 @@ static inline void stage_worker_gone(struct stage *s) {
     s->state = NULL;
 }
 
-static inline void stage_self(struct stage *s) {
+static inline void stage_self(struct stage *s, const char *name) {
     struct engine *engine = fake_engine_memory(s->engine);
     auto_free char *conf = xasprintf("%s/conf", s->dir);
     auto_free char *data = xasprintf("%s/data", s->dir);
@@ -179,21 +258,26 @@ static inline void stage_self(struct stage *s) {
                                        "sidecar:1", "HostConfig", "Mounts", "Type", "volume",
                                        "Source", "conf-volume", "Target", conf, "Type", "volume",
                                        "Source", "data-volume", "Target", data);
-    json_decref(engine_container_create(engine, "side", body).body);
-    json_decref(engine_container_start(engine, "side").body);
+    json_decref(engine_container_create(engine, name, body).body);
+    json_decref(engine_container_start(engine, name).body);
     fake_loop_run_until_idle(s->loop);
-    s->facts.self = fake_engine_look(s->engine, "side");
+    docker_container_free(s->facts.self);
+    s->facts.self = fake_engine_look(s->engine, name);
     assert_non_null(s->facts.self);
 }
 
-static inline struct stage *stage_create(const char *more) {
+// In its place: only what the yaml says is missing.
+static inline struct stage *stage_begin(void) {
     struct stage *s = test_calloc(1, sizeof *s);
     strcpy(s->dir, "/tmp/ocho-pod-XXXXXX");
     assert_non_null(mkdtemp(s->dir));
     auto_free char *conf = xasprintf("%s/conf", s->dir);
     auto_free char *data = xasprintf("%s/data", s->dir);
     assert_int_equal(mkdir(conf, 0755) | mkdir(data, 0755), 0);
-    s->yaml = xasprintf(stage_yaml, s->dir, s->dir, more, s->dir);
+    return s;
+}
+
+static inline struct stage *stage_raise(struct stage *s) {
     stage_spec(s, s->yaml);
     s->loop = loop_create();
     s->engine = fake_engine_create(s->loop, NULL);
@@ -201,10 +285,30 @@ static inline struct stage *stage_create(const char *more) {
     s->zk_tree = TREE;
     s->epoch = 100;
     s->others = xstrdup("");
-    stage_self(s);
+    stage_self(s, "side");
     stage_worker(s);
     fake_engine_forget_calls(s->engine);
     return s;
+}
+
+static inline struct stage *stage_create(const char *more) {
+    struct stage *s = stage_begin();
+    s->yaml = xasprintf(stage_yaml, s->dir, s->dir, more, s->dir);
+    return stage_raise(s);
+}
+
+// As after a change of the spec: another worker, the same container, the same state.
+static inline void stage_respec(struct stage *s, const char *yaml) {
+    stage_worker_gone(s);
+    stage_spec(s, yaml);
+    stage_worker(s);
+    fake_engine_forget_calls(s->engine);
+}
+
+// The present spec and one more key of its last file.
+static inline void stage_file_key(struct stage *s, const char *key) {
+    auto_free char *yaml = xasprintf("%s    %s\n", s->yaml, key);
+    stage_respec(s, yaml);
 }
 
 static inline int stage_rm(const char *path, const struct stat *st, int type, struct FTW *at) {
@@ -254,7 +358,7 @@ static inline struct said *stage_send(struct stage *s, const struct pod_request 
 
 // A leader's request of the present epoch and round; not waited for.
 static inline struct said *stage_ask(struct stage *s, enum pod_task task, int64_t budget) {
-    auto_free char *body = stage_body(s);
+    auto_free char *body = s->refers ? xstrdup(s->refers) : stage_body(s);
     struct pod_request request = {
         .task = task,
         .scope = POD_LEADER,
@@ -314,6 +418,11 @@ static inline void stage_grow(struct stage *s) {
                                "\"port\":\"8080\",\"seq\":2}";
     free(s->others);
     s->others = xstrdup(more);
+}
+
+static inline void stage_shrink(struct stage *s) {
+    free(s->others);
+    s->others = xstrdup("");
 }
 
 // ---- looking ----

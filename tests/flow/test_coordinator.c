@@ -72,11 +72,12 @@ struct pod {
     char id[64], ip[32];
     struct record_facts facts;
     int64_t seq;
-    bool attached, leading, left;
+    bool attached, leading, left, resumed;
     struct err fatal;
 };
 
 struct bench {
+    const char *url; // NULL: without credentials
     struct loop *loop;
     struct fake_zk *server;
     struct spec spec;
@@ -108,12 +109,13 @@ static void start(struct pod *p) {
                                                      .on_fatal = on_fatal,
                                                      .on_leading = on_leading};
     struct coordinator_config config = {.spec = &p->bench->spec,
-                                        .zk_url = "zk://fake:2181/",
+                                        .zk_url = p->bench->url ? p->bench->url : "zk://fake:2181/",
                                         .namespace_ = "marathon",
                                         .cluster = "zookeeper",
                                         .pod_id = p->id,
                                         .facts = &p->facts,
-                                        .seq = p->seq};
+                                        .seq = p->seq,
+                                        .resumed = p->resumed};
     struct err err = ERR_INIT;
     p->left = false;
     p->coordinator = coordinator_create(p->bench->loop, NULL, &config, &events, p, &err);
@@ -286,6 +288,22 @@ static void the_last_to_leave_empties_the_snapshot(void **state) {
     assert_int_equal(count(t, ROOT "/pods"), 0);
 }
 
+// As `docker compose down` does.
+static void of_all_that_leave_at_once_one_empties_the_snapshot(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    fake_zk_put(t->server, 0, ROOT "/snapshot", "{\"a\":{}}", 0);
+    fake_zk_put(t->server, 0, ROOT "/hash", "12:34", 0);
+    for (int i = 0; i < PODS; i++)
+        coordinator_leave(t->pods[i].coordinator, on_left, &t->pods[i]);
+    settle(t);
+    for (int i = 0; i < PODS; i++)
+        assert_true(t->pods[i].left);
+    assert_string_equal(fake_zk_data(t->server, ROOT "/snapshot"), "{}");
+    assert_string_equal(fake_zk_data(t->server, ROOT "/hash"), "");
+    assert_int_equal(count(t, ROOT "/pods"), 0);
+}
+
 static void a_reading_holds_all_that_is_there(void **state) {
     struct bench *t = *state;
     start_all(t);
@@ -311,7 +329,7 @@ static void a_reading_holds_all_that_is_there(void **state) {
 
 static void what_is_wrong_with_the_address_is_said_at_once(void **state) {
     struct bench *t = *state;
-    static const char *const urls[] = {NULL, "", "zk://", "zk://a:b:c", "none"};
+    static const char *const urls[] = {NULL, "", "zk://", "zk://a:b:c"};
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
         struct coordinator_config config = {.spec = &t->spec,
                                             .zk_url = urls[i],
@@ -516,6 +534,66 @@ static void a_cloned_pod_id_is_fatal_to_one_at_least(void **state) {
     assert_int_equal(count(t, ROOT "/pods"), 1);
 }
 
+static void an_access_list_of_anothers_is_fatal_at_start_and_an_alarm_later(void **state) {
+    struct bench *t = *state;
+    struct pod *a = &t->pods[0], *b = &t->pods[1];
+    t->url = "zk://us:secret@fake:2181/";
+    start(a);
+    settle(t);
+    assert_true(a->attached);
+    fake_zk_foreign(t->server, ROOT "/pods");
+    start(b);
+    settle(t);
+    assert_int_equal(b->fatal.code, ZK_NO_AUTH);
+    assert_non_null(strstr(b->fatal.text, ROOT "/pods"));
+    assert_null(strstr(b->fatal.text, "secret"));
+    coordinator_reset(a->coordinator);
+    run(t, 1000);
+    assert_int_equal(a->fatal.kind, ERR_NONE);
+    assert_true(a->attached);
+}
+
+// A refusal ends who starts. Who was registered before, by this worker or by one before it, has a
+// workload that runs: an alarm, and it registers when it may again.
+static void what_refuses_a_start_does_not_end_who_was_there(void **state) {
+    struct bench *t = *state;
+    struct pod *fresh = &t->pods[0], *resumed = &t->pods[1], *there = &t->pods[2];
+    resumed->resumed = true;
+    start(there);
+    settle(t);
+    assert_true(there->attached);
+    fake_zk_bar(t->server, ROOT "/pods");
+    start(fresh);
+    start(resumed);
+    coordinator_reset(there->coordinator);
+    run(t, 60000);
+    assert_int_equal(fresh->fatal.code, ZK_NO_AUTH);
+    assert_int_equal(resumed->fatal.kind, ERR_NONE);
+    assert_int_equal(there->fatal.kind, ERR_NONE);
+    assert_false(resumed->attached || there->attached);
+    fake_zk_bar(t->server, NULL);
+    run(t, 11000);
+    assert_true(resumed->attached && there->attached);
+}
+
+// Whoever can write there makes nodes of a pod's id, as a copy of its state directory would.
+static void nodes_of_its_id_end_nobody_who_is_there_for_long(void **state) {
+    struct bench *t = *state;
+    struct pod *p = &t->pods[0];
+    auto_free char *path = xasprintf(ROOT "/pods/%s.", p->id);
+    start(p);
+    run(t, 61000);
+    for (int i = 0; i < 40; i++) {
+        fake_zk_put(t->server, fake_zk_stranger(t->server), path, "{}", ZK_EPHEMERAL | ZK_SEQUENCE);
+        run(t, 11000);
+        assert_int_equal(p->fatal.kind, ERR_NONE);
+        coordinator_update(p->coordinator);
+    }
+    run(t, 60000);
+    assert_true(p->attached);
+    assert_int_equal(count(t, ROOT "/pods"), 1);
+}
+
 static void a_record_deleted_by_hand_is_made_again(void **state) {
     struct bench *t = *state;
     start_all(t);
@@ -699,6 +777,76 @@ static void readings_end_with_the_session(void **state) {
     run(t, 200);
 }
 
+struct glimpse {
+    int n;
+    struct err err;
+    char text[16];
+};
+
+static void on_node(const char *data, size_t len, const struct err *err, void *arg) {
+    struct glimpse *g = arg;
+    g->n++;
+    g->err = *err;
+    snprintf(g->text, sizeof g->text, "%.*s", (int)len, data ? data : "");
+}
+
+static void one_node_is_read_as_it_stands(void **state) {
+    struct bench *t = *state;
+    struct glimpse g = {0};
+    start_all(t);
+    struct coordinator *c = t->pods[1].coordinator;
+    for (int fresh = 0; fresh < 2; fresh++) {
+        fake_zk_remove(t->server, ROOT "/proposal");
+        coordinator_read_node(c, "proposal", fresh, on_node, &g);
+        assert_int_equal(g.n, 2 * fresh);
+        settle(t);
+        assert_int_equal(g.n, 2 * fresh + 1);
+        assert_int_equal(g.err.kind, ERR_ABSENT);
+        fake_zk_put(t->server, 0, ROOT "/proposal", "{\"a\":1}", 0);
+        coordinator_read_node(c, "proposal", fresh, on_node, &g);
+        settle(t);
+        assert_int_equal(g.n, 2 * fresh + 2);
+        assert_int_equal(g.err.kind, ERR_NONE);
+        assert_string_equal(g.text, "{\"a\":1}");
+    }
+    fake_zk_latency(t->server, 100);
+    coordinator_read_node(c, "proposal", true, on_node, &g);
+    run(t, 150); // synced, not read
+    coordinator_reset(c);
+    run(t, 1);
+    assert_int_equal(g.n, 5);
+    assert_int_equal(g.err.kind, ERR_DETACHED);
+    coordinator_read_node(c, "proposal", false, on_node, &g);
+    run(t, 1);
+    assert_int_equal(g.n, 6);
+    assert_int_equal(g.err.kind, ERR_DETACHED);
+    fake_zk_latency(t->server, 1);
+    run(t, 5000);
+    coordinator_read_node(c, "proposal", false, on_node, &g); // freed with it: no answer
+    coordinator_free(c);
+    t->pods[1].coordinator = NULL;
+    run(t, 50);
+    assert_int_equal(g.n, 6);
+}
+
+// Whoever took it for true would obey no leader any more.
+static void an_epoch_from_the_future_is_no_leaders_record(void **state) {
+    struct bench *t = *state;
+    struct glimpse g = {0};
+    start_all(t);
+    struct coordinator *c = t->pods[1].coordinator;
+    fake_zk_put(t->server, 0, ROOT "/leader", "{\"epoch\":4}", 0);
+    coordinator_read_node(c, "leader", true, on_node, &g);
+    settle(t);
+    assert_int_equal(g.err.kind, ERR_NONE);
+    assert_string_equal(g.text, "{\"epoch\":4}");
+    fake_zk_put(t->server, 0, ROOT "/leader", "{\"epoch\":9007199254740991}", 0);
+    coordinator_read_node(c, "leader", true, on_node, &g);
+    settle(t);
+    assert_int_equal(g.err.kind, ERR_ABSENT);
+    assert_int_equal(g.n, 2);
+}
+
 static void leaving_ends_whatever_the_server_does(void **state) {
     struct bench *t = *state;
     start_all(t);
@@ -735,6 +883,7 @@ int main(void) {
         T(the_clusters_nodes_are_there_as_ochopod_makes_them),
         T(the_first_leads_and_the_next_takes_over),
         T(the_last_to_leave_empties_the_snapshot),
+        T(of_all_that_leave_at_once_one_empties_the_snapshot),
         T(a_reading_holds_all_that_is_there),
         T(what_is_wrong_with_the_address_is_said_at_once),
         T(a_short_cut_changes_nothing),
@@ -746,6 +895,9 @@ int main(void) {
         T(a_restart_after_a_crash_replaces_its_ghost_at_once),
         T(any_number_of_own_ghosts_is_no_clone),
         T(a_cloned_pod_id_is_fatal_to_one_at_least),
+        T(an_access_list_of_anothers_is_fatal_at_start_and_an_alarm_later),
+        T(what_refuses_a_start_does_not_end_who_was_there),
+        T(nodes_of_its_id_end_nobody_who_is_there_for_long),
         T(a_record_deleted_by_hand_is_made_again),
         T(a_record_that_changed_is_written_anew_under_its_number),
         T(a_lock_deleted_by_hand_deposes),
@@ -757,6 +909,8 @@ int main(void) {
         T(a_reset_takes_a_new_session_and_keeps_the_number),
         T(a_frozen_leader_wakes_as_a_follower),
         T(readings_end_with_the_session),
+        T(one_node_is_read_as_it_stands),
+        T(an_epoch_from_the_future_is_no_leaders_record),
         T(leaving_ends_whatever_the_server_does),
         T(a_wrong_right_to_write_is_fatal_not_a_storm),
     };

@@ -400,6 +400,65 @@ static void changes_are_reported_with_their_author(void **state) {
     fake_zk_on_change(t->server, NULL, NULL);
 }
 
+static void what_may_not_be_read_is_told_once_and_when_that_ends(void **state) {
+    struct bench *t = *state;
+    fake_zk_put(t->server, 0, "/closed/below", "s", 0);
+    fake_zk_put(t->server, 0, "/closed-not", "s", 0);
+    fake_zk_hide(t->server, "/closed");
+    struct zk_follow *f = zk_follow_data(t->b.zk, "/closed", on_data, t);
+    zk_names(t->b.zk, "/closed", on_names, t);
+    zk_get(t->b.zk, "/closed/below", on_data, t);
+    zk_get(t->b.zk, "/closed-not", on_data, t);
+    struct zk_multi *m = zk_multi();
+    zk_multi_check(m, "/closed", ZK_ANY_VERSION);
+    zk_multi_create(m, "/beside", "", 0, ZK_EPHEMERAL);
+    zk_commit(t->b.zk, m, on_multi, t);
+    settle(t);
+    assert_string_equal(t->log, "[refused][refused][refused][s][refused]");
+    assert_int_equal(t->failed, 0);
+    assert_null(fake_zk_data(t->server, "/beside"));
+    settle(t);
+    fake_loop_advance(t->loop, 3 * SESSION); // read again meanwhile, and no news
+    assert_string_equal(t->log, "");
+    fake_zk_hide(t->server, NULL);
+    fake_zk_put(t->server, 0, "/closed", "t", 0);
+    settle(t);
+    assert_string_equal(t->log, ""); // no watch was left
+    fake_loop_advance(t->loop, SESSION + 10);
+    assert_string_equal(t->log, "[t]");
+    fake_zk_put(t->server, 0, "/closed", "u", 0);
+    settle(t);
+    assert_string_equal(t->log, "[u]");
+    zk_unfollow(&f);
+}
+
+static void on_stat(const char *data, size_t len, const struct zk_stat *stat, const struct err *err,
+                    void *arg) {
+    assert_null(data);
+    assert_int_equal(len, 0);
+    assert_non_null(stat);
+    assert_int_equal(err->kind, ERR_LIMIT);
+    note(arg, NULL, err);
+}
+
+static void what_is_larger_than_is_read_comes_with_its_stat(void **state) {
+    struct bench *t = *state;
+    auto_free char *much = xcalloc(ZK_MAX_READ + 2, 1);
+    memset(much, 'x', ZK_MAX_READ + 1);
+    fake_zk_put(t->server, 0, "/much/more", "", 0);
+    fake_zk_put(t->server, 0, "/much", much, 0);
+    struct zk_follow *f = zk_follow_data(t->b.zk, "/much", on_stat, t);
+    zk_get(t->a.zk, "/much", on_stat, t);
+    fake_zk_crowded(t->server, 0);
+    zk_names(t->a.zk, "/much", on_names, t);
+    settle(t);
+    assert_int_equal(t->calls, 3);
+    fake_zk_put(t->server, 0, "/much", much, 0); // and is watched
+    settle(t);
+    assert_int_equal(t->calls, 1);
+    zk_unfollow(&f);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -420,6 +479,8 @@ int main(void) {
         T(a_good_close_ends_the_session_at_once),
         T(what_was_let_go_of_is_not_called),
         T(too_much_data_is_refused_before_it_is_sent),
+        T(what_may_not_be_read_is_told_once_and_when_that_ends),
+        T(what_is_larger_than_is_read_comes_with_its_stat),
         T(changes_are_reported_with_their_author),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

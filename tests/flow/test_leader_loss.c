@@ -369,11 +369,15 @@ static void a_tree_that_appears_meanwhile_is_kept(void **state) {
 static void who_finds_a_newer_leaders_record_steps_down(void **state) {
     (void)state;
     struct stage *s = stage_of_three(false);
-    fake_zk_put(s->zk, 0, ROOT "/leader", "{\"epoch\":99999,\"generation\":7}", 0);
-    struct seat *seat = stage_lead(s);
+    struct seat *seat = seat_open(s);
+    fake_zk_put(s->zk, 0, ROOT "/newer-lock", "", 0);
+    auto_free char *record = xasprintf("{\"epoch\":%lld,\"generation\":7}",
+                                       (long long)seat->epoch + 1);
+    fake_zk_put(s->zk, 0, ROOT "/leader", record, 0);
+    seat_lead(seat);
     RUN_UNTIL(s, seat->deposed == 1, 100);
     assert_int_equal(seat->why.kind, ERR_FENCED);
-    assert_int_equal(leader_number(s, "epoch"), 99999);
+    assert_int_equal(leader_number(s, "epoch"), seat->epoch + 1);
     assert_int_equal(fake_pods_asked(s->pods), 0);
     stage_free(s);
 }
@@ -475,6 +479,30 @@ static void a_hanging_ok_delays_nobody(void **state) {
     stage_free(s);
 }
 
+// More pods than are told at once: the last would hear of the old round when the next one has
+// begun.
+static void an_ok_that_the_next_round_overtakes_deposes_nobody(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    for (int i = 0; i < 70; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "p%d", i);
+        fake_pods_add(s->pods, id)->delay[FAKE_OK] = 200;
+    }
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, generation(s) == 1, 500);
+    fake_pods_add(s->pods, "last")->delay[FAKE_ON] = 500;
+    RUN_UNTIL(s, seat->deposed || generation(s) == 2, 1000);
+    run(s, 1000);
+    assert_int_equal(seat->deposed, 0);
+    assert_true(is_whole(s, seat));
+    for (int i = 0; i < s->pods->n; i++) {
+        assert_int_equal(s->pods->all[i]->fenced, 0);
+        assert_true(s->pods->all[i]->did[FAKE_OK]);
+    }
+    stage_free(s);
+}
+
 // ---- speed ----
 
 // By virtual time, that is: by round trips. 1 ms each way and no time to think.
@@ -522,6 +550,7 @@ int main(void) {
         cmocka_unit_test(a_pod_that_says_it_is_dead_is_left_out_at_once),
         cmocka_unit_test(a_pod_that_left_is_not_waited_for),
         cmocka_unit_test(a_hanging_ok_delays_nobody),
+        cmocka_unit_test(an_ok_that_the_next_round_overtakes_deposes_nobody),
         cmocka_unit_test(a_round_of_fifty_takes_few_round_trips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 // A round from its first change to the last ok, and all the ways in which it does not get there.
+#include "sidecar/cluster/reference.h"
 #include "tests/flow/leader_stage.h"
 
 static void a_round_walks_check_on_ok_and_is_written_down(void **state) {
@@ -403,6 +404,29 @@ static void members_stand_written_before_the_first_on(void **state) {
 
 // ---- what is written down ----
 
+// The pod that had left is back while the mark is on its way: nothing is different any more, but
+// the mark stands there.
+static void a_round_that_is_called_off_while_it_is_marked_does_not_stay_open(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    struct seat *seat = stage_lead(s);
+    fake_pods_add(s->pods, "a");
+    fake_pods_add(s->pods, "b");
+    RUN_UNTIL(s, is_whole(s, seat), 10000);
+    int asked = s->pods->all[0]->asked[FAKE_CHECK];
+    fake_zk_stranger_gone(s->zk, s->pods->all[1]->session);
+    s->pods->all[1]->session = 0;
+    s->pods->all[0]->delay[FAKE_CHECK] = 200;
+    RUN_UNTIL(s, s->pods->all[0]->asked[FAKE_CHECK] > asked, 20000);
+    fake_zk_latency(s->zk, 50);
+    fake_pod_register(s->pods->all[1]);
+    RUN_UNTIL(s, leader_number(s, "epoch") && strstr(node(s, "leader"), "\"open\":true"), 5000);
+    RUN_UNTIL(s, is_whole(s, seat), 20000);
+    assert_true(member_is(s, "a", "joined") && member_is(s, "b", "joined"));
+    fake_zk_latency(s->zk, 1);
+    stage_free(s);
+}
+
 static void an_ephemeral_snapshot_is_replaced_in_one_transaction(void **state) {
     (void)state;
     struct stage *s = stage_create();
@@ -467,6 +491,135 @@ static void too_many_pods_for_a_snapshot_touch_nobody(void **state) {
     stage_free(s);
 }
 
+static void snapshot_and_members_that_do_not_fit_together_touch_nobody(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    int64_t session = fake_zk_stranger(s->zk);
+    for (int i = 0; i < 5000; i++) { // small records under long names
+        auto_free char *path = xasprintf(ROOT "/pods/%061d.", i);
+        fake_zk_put(s->zk, session, path,
+                    "{\"ip\":\"10.0.0.2\",\"port\":\"8080\",\"ports\":{\"8080\":9500}}",
+                    ZK_EPHEMERAL | ZK_SEQUENCE);
+    }
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, status_has(seat, "5000 pods"), 5000);
+    assert_true(status_has(seat, "snapshot and members") && status_has(seat, "1000000"));
+    assert_string_equal(node(s, "members"), "");
+    stage_free(s);
+}
+
+// ---- large bodies ----
+
+static bool is_referred(const struct fake_pod *pod) {
+    return strstr(pod->body, "\"pods\"") == NULL && strstr(pod->body, "\"proposal\":{") != NULL;
+}
+
+static void flip_joined(struct fake_pod *pod, enum fake_task task, void *arg) {
+    (void)arg;
+    if (task == FAKE_CHECK)
+        pod->joined = !pod->joined;
+}
+
+static struct fake_pod *add_bulky(struct stage *s, const char *id, int bulk) {
+    struct fake_pod *pod = fake_pods_add(s->pods, id);
+    pod->bulk = bulk;
+    fake_pod_register(pod);
+    return pod;
+}
+
+static void above_64_kib_our_pods_are_referred_to_the_proposal(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    struct fake_pod *a = add_bulky(s, "a", 30000), *b = add_bulky(s, "b", 30000);
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, is_whole(s, seat), 500);
+    assert_false(is_referred(a) || is_referred(b));
+    struct fake_pod *c = add_bulky(s, "c", 30000);
+    RUN_UNTIL(s, c->asked[FAKE_CHECK], 500);
+    auto_free char *checked = xstrdup(c->body);
+    RUN_UNTIL(s, c->asked[FAKE_OK], 500);
+    assert_true(is_referred(a) && is_referred(b) && is_referred(c));
+    assert_string_equal(c->body, checked); // one reference for the whole round
+    struct reference *r = NULL;
+    struct cluster *read = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(reference_read(c->body, strlen(c->body), &r, &err), 0);
+    assert_string_equal(r->key, "c");
+    const char *proposal = node(s, "proposal");
+    if (reference_resolve(r, proposal, strlen(proposal), &read, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(json_object_size(read->pods), 3);
+    char hash[65];
+    cluster_hash(read, hash);
+    assert_string_equal(hash, node(s, "hash"));
+    cluster_free(read);
+    reference_free(r);
+    stage_free(s);
+}
+
+static void originals_and_older_pods_of_ours_get_the_whole_body_as_ever(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    struct fake_pod *a = add_bulky(s, "a", 50000), *b = add_bulky(s, "b", 50000);
+    b->original = true;
+    fake_pod_register(b);
+    struct fake_pod *c = fake_pods_add(s->pods, "c");
+    c->old = true;
+    fake_pod_register(c);
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, is_whole(s, seat) && a->asked[FAKE_OK], 500);
+    assert_true(is_referred(a));
+    struct cluster *read = NULL;
+    auto_free char *key = NULL, *hash = NULL;
+    assert_int_equal(cluster_from_body(b->body, strlen(b->body), &read, &key, &hash, NULL), 0);
+    assert_string_equal(key, "b");
+    assert_int_equal(json_object_size(read->pods), 3);
+    cluster_free(read);
+    assert_false(is_referred(c));
+    stage_free(s);
+}
+
+// The members in what on brings are those that were proposed and checked, or nobody is touched.
+static void pods_that_change_their_story_at_each_check_are_refused(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    struct fake_pod *a = fake_pods_add(s->pods, "a");
+    a->before = flip_joined;
+    fake_pods_add(s->pods, "b")->started = true;
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, status_has(seat, "another thing each time"), 1000);
+    assert_int_equal(a->asked[FAKE_ON], 0);
+    a->before = NULL;
+    RUN_UNTIL(s, is_whole(s, seat), 5000);
+    stage_free(s);
+}
+
+static void a_proposal_too_large_for_a_node_goes_out_as_whole_bodies(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    s->spec.depends_on = text_split("db", ",");
+    struct fake_pod *a = add_bulky(s, "a", 60000);
+    struct text dep = {0};
+    text_add(&dep, "{");
+    char *filler = xcalloc(1, 60001);
+    memset(filler, 'x', 60000);
+    for (int i = 0; i < 13; i++) {
+        auto_free char *name = xasprintf("/ochopod/clusters/ns.db/pods/d%d.%010d", i, i);
+        fake_zk_put(s->zk, 0, name, "{}", 0);
+        text_addf(&dep, "%s\"d%d\":{\"ip\":\"10.0.0.9\",\"seq\":%d,\"task\":\"%s\"}", i ? "," : "",
+                  i, i, filler);
+    }
+    text_add(&dep, "}");
+    fake_zk_put(s->zk, 0, "/ochopod/clusters/ns.db/snapshot", dep.s, 0);
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, is_whole(s, seat) && a->asked[FAKE_OK], 500);
+    assert_false(is_referred(a));
+    assert_null(strstr(node(s, "proposal"), "pods"));
+    text_done(&dep);
+    free(filler);
+    stage_free(s);
+}
+
 // ---- probe ----
 
 static void the_probe_is_the_status_line_once_configured(void **state) {
@@ -515,9 +668,15 @@ int main(void) {
         cmocka_unit_test(who_is_configured_but_off_by_an_operator_has_not_joined),
         cmocka_unit_test(a_newcomer_is_no_founder_when_the_book_was_lost),
         cmocka_unit_test(members_stand_written_before_the_first_on),
+        cmocka_unit_test(a_round_that_is_called_off_while_it_is_marked_does_not_stay_open),
         cmocka_unit_test(an_ephemeral_snapshot_is_replaced_in_one_transaction),
         cmocka_unit_test(a_snapshot_that_goes_or_comes_under_our_hands_is_no_harm),
         cmocka_unit_test(too_many_pods_for_a_snapshot_touch_nobody),
+        cmocka_unit_test(snapshot_and_members_that_do_not_fit_together_touch_nobody),
+        cmocka_unit_test(above_64_kib_our_pods_are_referred_to_the_proposal),
+        cmocka_unit_test(originals_and_older_pods_of_ours_get_the_whole_body_as_ever),
+        cmocka_unit_test(pods_that_change_their_story_at_each_check_are_refused),
+        cmocka_unit_test(a_proposal_too_large_for_a_node_goes_out_as_whole_bodies),
         cmocka_unit_test(the_probe_is_the_status_line_once_configured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,6 +84,43 @@ static void one_that_cannot_start_fails_the_check(void **unused) {
     stage_free(s);
 }
 
+// A worker that finds its holder ended, and an engine that answers the first start of it so.
+static struct stage *not_started(int status, const char *why) {
+    struct stage *s = stage_create("");
+    auto_free char *name = holder_name_of(s);
+    auto_free char *start = xasprintf("start %s", name);
+    stage_worker_gone(s);
+    fake_engine_exit(s->engine, name, 137);
+    fake_engine_fail(s->engine, start, 1, status, why);
+    fake_engine_forget_calls(s->engine);
+    stage_worker(s);
+    return s;
+}
+
+static void expect_holders(struct stage *s, size_t removed, size_t created) {
+    auto_free char *name = holder_name_of(s);
+    auto_free char *remove = xasprintf("remove %s", name);
+    stage_configure(s);
+    assert_true(holder_runs(s) && stage_runs(s));
+    assert_int_equal(fake_engine_count(s->engine, remove), removed);
+    assert_int_equal(fake_engine_count(s->engine, "create ochopod-"), created);
+    stage_free(s);
+}
+
+// As dockerd does for ever where it was killed at the wrong moment.
+static void one_that_the_engine_will_never_start_is_replaced(void **unused) {
+    (void)unused;
+    expect_holders(not_started(500, "task 1234: already exists"), 1, 1);
+}
+
+static void one_that_an_engine_away_did_not_start_is_kept(void **unused) {
+    (void)unused;
+    struct stage *s = not_started(FAKE_CUT, "");
+    stage_check(s);
+    assert_int_equal(stage_on(s)->err.kind, ERR_RETRY);
+    expect_holders(s, 0, 0);
+}
+
 static void done_leaving(void *arg) {
     *(bool *)arg = true;
 }
@@ -116,6 +153,8 @@ int main(void) {
         cmocka_unit_test(it_runs_before_the_first_round),
         cmocka_unit_test(check_creates_the_workload_beside_it_and_ends_when_it_runs),
         cmocka_unit_test(one_that_cannot_start_fails_the_check),
+        cmocka_unit_test(one_that_the_engine_will_never_start_is_replaced),
+        cmocka_unit_test(one_that_an_engine_away_did_not_start_is_kept),
         cmocka_unit_test(leaving_waits_for_it_and_removes_it),
         cmocka_unit_test(a_pod_that_is_off_has_none),
     };

@@ -49,6 +49,7 @@ static void exit_0_seen_live_is_done_and_stays_so(void **unused) {
     expect_process(s, "dead");
     assert_true(s->state->dead);
     assert_int_equal(s->dead_told, 1);
+    assert_int_equal(s->state->renewals, 1); // a round leaves it out
     expect_kind(stage_check(s), ERR_GONE);
     fake_loop_advance(s->loop, 60000);
     assert_int_equal(stage_starts(s), 1);
@@ -180,6 +181,40 @@ static void an_independent_workload_outlives_the_sidecars_container(void **unuse
     stage_free(s);
 }
 
+static bool is_up(struct stage *s, const char *name) {
+    const struct engine_container *c = engine_find(fake_engine_memory(s->engine), name);
+    return c && c->status == ENGINE_RUNNING;
+}
+
+// The next task is the same pod, by its state directory; Mesos keeps the ended one's container.
+static void an_independent_workload_of_an_ended_task_ends_before_its_successor(void **unused) {
+    (void)unused;
+    struct stage *s = running("  lifetime: independent\n  network: host\n");
+    struct engine *engine = fake_engine_memory(s->engine);
+    struct fake_habits slow = FAKE_HABITS_USUAL;
+    slow.term_ms = 5000;
+    fake_engine_habits(s->engine, WORKLOAD, slow);
+    stage_worker_gone(s);
+    json_decref(engine_container_rename(engine, "side", "mesos-1234").body);
+    fake_engine_exit(s->engine, "mesos-1234", 137);
+    fake_loop_advance(s->loop, 100);
+    assert_true(is_up(s, WORKLOAD));
+    stage_self(s, "next");
+    stage_worker(s);
+    s->round++;
+    struct said *check = stage_ask(s, POD_CHECK, 60000), *on = NULL;
+    for (int i = 0; i < 300 && !is_up(s, "next-workload"); i++) {
+        fake_loop_advance(s->loop, 100);
+        if (check->came && !on)
+            on = stage_ask(s, POD_ON, 60000);
+    }
+    assert_true(is_up(s, "next-workload"));
+    assert_false(is_up(s, WORKLOAD));
+    fake_loop_advance(s->loop, 1000);
+    expect_done(on);
+    stage_free(s);
+}
+
 static void a_leaders_off_is_not_undone_by_a_restart_of_the_worker(void **unused) {
     (void)unused;
     struct stage *s = running("");
@@ -281,6 +316,57 @@ static void an_engine_that_comes_back_with_the_same_run_changes_nothing(void **u
     stage_free(s);
 }
 
+// It was believed to run on: the engine had answered nothing. What ends then was ended by us.
+static void exit_0_after_a_stop_whose_answer_was_lost_is_not_done(void **unused) {
+    (void)unused;
+    struct stage *s = running("  check: {exec: [alive], every: 1s, timeout: 1s, retries: 3}\n");
+    fake_engine_habits(s->engine, NULL,
+                       (struct fake_habits){.term_ms = 500, .term_exit = 0, .exit_ms = -1});
+    fake_engine_fail(s->engine, "exec side-workload", 3, 500, "no");
+    fake_engine_fail(s->engine, "stop side-workload", 1, FAKE_LOST, "lost");
+    fake_loop_advance(s->loop, 20000);
+    assert_int_equal(fake_engine_count(s->engine, "stop side-workload"), 1);
+    assert_false(s->state->dead);
+    expect_process(s, "running");
+    assert_int_equal(stage_starts(s), 2);
+    stage_free(s);
+}
+
+static void exit_0_of_a_run_that_a_former_worker_was_stopping_is_not_done(void **unused) {
+    (void)unused;
+    struct stage *s = running("  check: {exec: [alive], every: 1s, timeout: 1s, retries: 3}\n");
+    fake_engine_habits(s->engine, NULL,
+                       (struct fake_habits){.term_ms = 3000, .term_exit = 0, .exit_ms = -1});
+    fake_engine_fail(s->engine, "exec side-workload", 3, 500, "no");
+    while (!fake_engine_count(s->engine, "stop side-workload"))
+        fake_loop_advance(s->loop, 100);
+    stage_worker_gone(s);
+    stage_worker(s);
+    expect_process(s, "running");
+    fake_loop_advance(s->loop, 20000);
+    assert_false(s->state->dead);
+    expect_process(s, "running");
+    assert_int_equal(stage_starts(s), 2);
+    stage_free(s);
+}
+
+static void an_end_that_the_engine_cannot_tell_at_once_is_asked_again(void **unused) {
+    (void)unused;
+    struct stage *s = running("  ready: {exec: [up], every: 1s}\n"
+                              "  check: {exec: [alive], every: 1s, timeout: 1s, retries: 3}\n");
+    fake_engine_habits(s->engine, NULL,
+                       (struct fake_habits){.term_ms = 500, .term_exit = 0, .exit_ms = -1});
+    fake_engine_fail(s->engine, "exec side-workload", 3, 500, "no");
+    while (!fake_engine_count(s->engine, "stop side-workload"))
+        fake_loop_advance(s->loop, 10);
+    fake_engine_fail(s->engine, "inspect side-workload", 1, 500, "broken");
+    fake_loop_advance(s->loop, 20000);
+    assert_int_equal(stage_starts(s), 2);
+    expect_process(s, "running");
+    assert_true(pod_ready(s->pod));
+    stage_free(s);
+}
+
 static void a_check_that_fails_too_often_restarts_it(void **unused) {
     (void)unused;
     struct stage *s = running("  check: {exec: [alive], every: 1s, timeout: 1s, retries: 3}\n");
@@ -312,6 +398,38 @@ static void leaving_stops_and_removes_it_and_its_holder(void **unused) {
     assert_null(engine_find(fake_engine_memory(s->engine), WORKLOAD));
     struct link *all = engine_containers(fake_engine_memory(s->engine));
     assert_true(all->next->next == all); // the sidecar alone
+    stage_free(s);
+}
+
+// Another worker, which is told to leave before the engine has answered its first question.
+static void leaves_unlooked(struct stage *s) {
+    bool left = false;
+    fake_engine_latency(s->engine, "", 20);
+    stage_worker_begins(s);
+    expect_process(s, "stopped"); // as far as it knows
+    fake_engine_forget_calls(s->engine);
+    pod_leave(s->pod, 8000, done_leaving, &left);
+    fake_loop_advance(s->loop, 9000);
+    assert_true(left);
+    assert_null(engine_find(fake_engine_memory(s->engine), WORKLOAD));
+    assert_int_equal(fake_engine_count(s->engine, "start"), 0);
+}
+
+static void one_that_has_not_looked_yet_stops_what_runs(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    stage_worker_gone(s);
+    leaves_unlooked(s);
+    assert_int_equal(fake_engine_count(s->engine, "stop " WORKLOAD), 1);
+    stage_free(s);
+}
+
+static void one_that_has_not_looked_yet_starts_nothing_that_died(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    stage_worker_gone(s);
+    exits(s, 1);
+    leaves_unlooked(s);
     stage_free(s);
 }
 
@@ -357,6 +475,8 @@ static void data_of_a_done_pod_stays_and_of_a_killed_one_goes(void **unused) {
     stage_free(s);
 }
 
+#define MADE "ochopod-" OTHER "-12345678"
+
 static void an_orphan_is_removed_and_a_stranger_is_not(void **unused) {
     (void)unused;
     struct stage *s = stage_create("");
@@ -383,6 +503,107 @@ static void an_orphan_is_removed_and_a_stranger_is_not(void **unused) {
     assert_non_null(engine_find(engine, "stranger"));
     assert_non_null(engine_find(engine, "independent"));
     assert_non_null(engine_find(engine, "side"));
+    stage_free(s);
+}
+
+// A sidecar of some cluster, and the workload that it left with three volumes: the sidecar's own
+// anonymous one, one that it made and one that a user named.
+struct left {
+    char *id, *anonymous;
+};
+
+static struct left leave(struct stage *s, const char *sidecar, const char *task) {
+    struct engine *engine = fake_engine_memory(s->engine);
+    auto_json json_t *side = json_pack("{s:s, s:{s:s*}, s:{s:{}}}", "Image", "sidecar:1", "Labels",
+                                       "MESOS_TASK_ID", task, "Volumes", "/data");
+    json_decref(engine_container_create(engine, sidecar, side).body);
+    json_decref(engine_container_start(engine, sidecar).body);
+    const struct engine_container *c = engine_find(engine, sidecar);
+    struct left left = {xstrdup(c->id), xstrdup(json_text(json_array_get(c->mounts, 0), "Name"))};
+    auto_json json_t *work = json_pack(
+        "{s:s, s:{s:s, s:s, s:s, s:s*}, s:{s:[{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,s:s}]}}",
+        "Image", "app:1", "Labels", "io.ochopod.role", "workload", "io.ochopod.owner", left.id,
+        "io.ochopod.pod", OTHER, "io.ochopod.task", task, "HostConfig", "Mounts", "Type", "volume",
+        "Source", left.anonymous, "Target", "/data", "Type", "volume", "Source", MADE, "Target",
+        "/more", "Type", "volume", "Source", "named", "Target", "/named");
+    json_decref(engine_container_create(engine, "left", work).body);
+    return left;
+}
+
+static void left_done(struct left *left) {
+    free(left->id);
+    free(left->anonymous);
+}
+
+static bool has_volume(struct stage *s, const char *name) {
+    auto_json json_t *list = engine_volume_list(fake_engine_memory(s->engine), NULL).body;
+    size_t i;
+    json_t *volume;
+    json_array_foreach(json_object_get(list, "Volumes"), i,
+                       volume) if (strcmp(json_text(volume, "Name"), name) == 0) return true;
+    return false;
+}
+
+// Mesos keeps what exited for hours, and never starts it again.
+static void a_task_that_ended_is_gone_though_its_container_lies_there(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    struct engine *engine = fake_engine_memory(s->engine);
+    struct left left = leave(s, "mesos-1234", "zk.instance-1._app.1");
+    stage_worker_gone(s);
+    stage_worker(s);
+    fake_loop_advance(s->loop, 15000);
+    assert_non_null(engine_find(engine, "left"));
+    fake_engine_exit(s->engine, left.id, 137);
+    fake_loop_advance(s->loop, 5 * 60 * 1000);
+    assert_null(engine_find(engine, "left"));
+    assert_true(has_volume(s, MADE)); // the next task may be the same pod, and look for its data
+    assert_non_null(engine_find(engine, "mesos-1234")); // it is Mesos's
+    assert_true(has_volume(s, left.anonymous));         // and so is this, which it has
+    json_decref(engine_container_remove(engine, "mesos-1234", false, true).body);
+    assert_false(has_volume(s, left.anonymous));
+    fake_loop_advance(s->loop, 10 * 60 * 1000);
+    assert_false(has_volume(s, MADE));
+    assert_true(has_volume(s, "named"));
+    left_done(&left);
+    stage_free(s);
+}
+
+// Removed with `-v` while its workload still named the volume: the engine left that lying.
+static void a_removed_tasks_anonymous_volumes_go_at_once(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    struct left left = leave(s, "mesos-1234", "zk.instance-1._app.1");
+    json_decref(engine_container_remove(fake_engine_memory(s->engine), left.id, true, true).body);
+    assert_true(has_volume(s, left.anonymous));
+    stage_worker_gone(s);
+    stage_worker(s);
+    fake_loop_advance(s->loop, 15000);
+    assert_null(engine_find(fake_engine_memory(s->engine), "left"));
+    assert_false(has_volume(s, left.anonymous));
+    assert_true(has_volume(s, MADE) && has_volume(s, "named"));
+    left_done(&left);
+    stage_free(s);
+}
+
+static void an_exited_sidecar_that_may_be_started_again_keeps_what_it_made(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    struct engine *engine = fake_engine_memory(s->engine);
+    struct left left = leave(s, "compose_zk_1", NULL);
+    fake_engine_exit(s->engine, left.id, 137);
+    stage_worker_gone(s);
+    stage_worker(s);
+    fake_loop_advance(s->loop, 11 * 60 * 1000);
+    assert_non_null(engine_find(engine, "left"));
+    json_decref(engine_container_remove(engine, left.id, false, true).body);
+    fake_loop_advance(s->loop, 5 * 60 * 1000);
+    assert_null(engine_find(engine, "left"));
+    assert_true(has_volume(s, left.anonymous)); // one that is re-created would find its data
+    fake_loop_advance(s->loop, 6 * 60 * 1000);
+    assert_false(has_volume(s, left.anonymous));
+    assert_true(has_volume(s, "named"));
+    left_done(&left);
     stage_free(s);
 }
 
@@ -419,16 +640,25 @@ int main(void) {
         cmocka_unit_test(what_died_while_no_worker_was_there_is_started_again),
         cmocka_unit_test(after_a_restart_of_the_sidecars_container_a_round_starts_it),
         cmocka_unit_test(an_independent_workload_outlives_the_sidecars_container),
+        cmocka_unit_test(an_independent_workload_of_an_ended_task_ends_before_its_successor),
         cmocka_unit_test(a_leaders_off_is_not_undone_by_a_restart_of_the_worker),
         cmocka_unit_test(neither_is_one_of_a_workload_that_waited_to_be_started_again),
         cmocka_unit_test(a_container_lost_to_a_restarted_worker_asks_for_a_round),
         cmocka_unit_test(a_workload_that_dies_while_it_is_looked_at_is_started_again),
         cmocka_unit_test(the_engine_gone_in_the_middle_of_on_is_503_and_the_next_round_heals),
         cmocka_unit_test(an_engine_that_comes_back_with_the_same_run_changes_nothing),
+        cmocka_unit_test(exit_0_after_a_stop_whose_answer_was_lost_is_not_done),
+        cmocka_unit_test(exit_0_of_a_run_that_a_former_worker_was_stopping_is_not_done),
+        cmocka_unit_test(an_end_that_the_engine_cannot_tell_at_once_is_asked_again),
         cmocka_unit_test(a_check_that_fails_too_often_restarts_it),
         cmocka_unit_test(leaving_stops_and_removes_it_and_its_holder),
+        cmocka_unit_test(one_that_has_not_looked_yet_stops_what_runs),
+        cmocka_unit_test(one_that_has_not_looked_yet_starts_nothing_that_died),
         cmocka_unit_test(data_of_a_done_pod_stays_and_of_a_killed_one_goes),
         cmocka_unit_test(an_orphan_is_removed_and_a_stranger_is_not),
+        cmocka_unit_test(a_task_that_ended_is_gone_though_its_container_lies_there),
+        cmocka_unit_test(a_removed_tasks_anonymous_volumes_go_at_once),
+        cmocka_unit_test(an_exited_sidecar_that_may_be_started_again_keeps_what_it_made),
         cmocka_unit_test(what_a_former_pod_of_this_sidecar_left_is_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

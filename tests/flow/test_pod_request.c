@@ -72,6 +72,21 @@ static void the_same_request_is_carried_out_once_and_answered_twice(void **unuse
     stage_free(s);
 }
 
+// Neither has begun when the other comes.
+static void the_same_request_twice_in_the_queue_is_carried_out_once(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("  strict: true\n");
+    stage_configure(s);
+    assert_int_equal(stage_starts(s), 1);
+    expect_done(stage_check(s));
+    struct said *first = stage_ask(s, POD_ON, 60000), *second = stage_ask(s, POD_ON, 60000);
+    fake_loop_advance(s->loop, 20000);
+    expect_done(first);
+    expect_done(second);
+    assert_int_equal(stage_starts(s), 2);
+    stage_free(s);
+}
+
 static void a_budget_that_is_over_is_never_begun(void **unused) {
     (void)unused;
     struct stage *s = stage_create("");
@@ -98,6 +113,22 @@ static void a_pod_that_was_frozen_begins_nothing_that_is_overdue(void **unused) 
     fake_loop_advance(s->loop, 1000);
     expect_kind(on, ERR_TIMEOUT);
     assert_false(stage_runs(s));
+    stage_free(s);
+}
+
+// Stopped for longer than its session: what it reads first when it wakes is of a round that has
+// gone on without it.
+static void a_pod_that_was_frozen_beyond_its_session_begins_nothing(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    expect_done(stage_check(s));
+    struct said *on = stage_ask(s, POD_ON, 60000);
+    s->session_over = true; // between the hearing and the beginning
+    fake_loop_advance(s->loop, 1000);
+    expect_kind(on, ERR_DETACHED);
+    expect_kind(stage_check(s), ERR_DETACHED);
+    assert_false(stage_runs(s));
+    assert_int_equal(stage_operator(s, POD_SIGNAL)->err.kind, ERR_NONE);
     stage_free(s);
 }
 
@@ -146,12 +177,50 @@ static void an_operators_off_holds_against_rounds_and_restarts_until_on(void **u
     stage_free(s);
 }
 
+// While it is off rounds go by; what one of them has made and the next one does not want is no
+// configuration to wake up with.
+static void who_wakes_runs_what_the_last_round_wanted(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    stage_configure(s);
+    auto_free char *first = xstrdup(s->state->container);
+    expect_done(stage_operator(s, POD_OFF));
+    stage_grow(s); // another environment, so another container
+    stage_configure(s);
+    assert_non_null(engine_find(fake_engine_memory(s->engine), WORKLOAD "-next"));
+    stage_shrink(s);
+    stage_configure(s);
+    assert_null(engine_find(fake_engine_memory(s->engine), WORKLOAD "-next"));
+    expect_done(stage_operator(s, POD_ON));
+    expect_process(s, "running");
+    assert_string_equal(s->state->container, first);
+    expect_file(s, "conf/app.conf", "peers 1\n");
+    stage_free(s);
+}
+
+// The same where the round got no further than to make it.
+static void a_crash_does_not_bring_up_what_a_failed_round_has_made(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    stage_configure(s);
+    auto_free char *first = xstrdup(s->state->container);
+    stage_grow(s);
+    expect_done(stage_check(s));
+    fake_engine_fail(s->engine, "stop side-workload", 50, 500, "broken");
+    assert_int_not_equal(stage_on(s)->err.kind, ERR_NONE);
+    fake_engine_exit(s->engine, WORKLOAD, 1);
+    fake_loop_advance(s->loop, 60000);
+    assert_string_equal(s->state->container, first);
+    stage_free(s);
+}
+
 static void dead_answers_410_until_an_operators_on(void **unused) {
     (void)unused;
     struct stage *s = stage_create("");
     stage_configure(s);
     expect_done(stage_operator(s, POD_KILL));
     expect_process(s, "dead");
+    assert_int_equal(s->state->renewals, 1); // it asks for a round that leaves it out
     expect_kind(stage_operator(s, POD_KILL), ERR_GONE);
     expect_kind(stage_check(s), ERR_GONE);
     stage_worker_gone(s);
@@ -162,7 +231,7 @@ static void dead_answers_410_until_an_operators_on(void **unused) {
     if (on->err.kind != ERR_NONE)
         expect_kind(on, ERR_REFUSED);
     assert_false(s->state->dead);
-    assert_int_equal(s->state->renewals, 1); // rounds left it out: it asks for one
+    assert_int_equal(s->state->renewals, 2); // and for one that does not
     stage_configure(s);
     expect_process(s, "running");
     stage_free(s);
@@ -219,6 +288,167 @@ static void a_leader_of_another_tree_is_refused(void **unused) {
     stage_free(s);
 }
 
+static void who_comes_back_asks_who_leads_and_hears_nobody_older(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    stage_configure(s);
+    int asked = s->asked_who_leads;
+    expect_done(stage_check(s));
+    assert_int_equal(s->asked_who_leads, asked); // once
+    pod_attached(s->pod, false);
+    pod_attached(s->pod, true);
+    s->zk_epoch = 101; // led a round without us
+    expect_kind(stage_check(s), ERR_FENCED);
+    expect_kind(stage_on(s), ERR_FENCED);
+    stage_worker_gone(s);
+    stage_worker(s);
+    s->zk_epoch = 0;
+    expect_kind(stage_check(s), ERR_FENCED); // was kept
+    s->epoch = 101;
+    expect_done(stage_check(s));
+    stage_free(s);
+}
+
+static void who_comes_back_hears_nothing_of_an_older_round(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    stage_configure(s);
+    expect_done(stage_check(s));
+    pod_attached(s->pod, false);
+    pod_attached(s->pod, true);
+    s->zk_epoch = s->epoch;
+    s->zk_round = s->round + 1; // was begun without us
+    expect_kind(stage_on(s), ERR_FENCED);
+    s->round++;
+    expect_done(stage_check(s));
+    expect_done(stage_on(s));
+    stage_free(s);
+}
+
+static void a_lost_state_directory_lets_no_older_leader_in(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    s->zk_epoch = 101;
+    expect_kind(stage_check(s), ERR_FENCED);
+    assert_int_equal(s->state->epoch, 101);
+    stage_free(s);
+}
+
+// Whoever sends it has no lock: one request would end all rounds of this pod.
+static void an_epoch_that_nobody_leads_with_is_refused_and_not_kept(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    s->zk_epoch = s->epoch;
+    stage_configure(s);
+    s->epoch = INT64_MAX;
+    struct said *forged = stage_check(s);
+    expect_kind(forged, ERR_DETACHED);
+    assert_non_null(strstr(forged->err.text, "is no leader's"));
+    assert_int_equal(s->state->epoch, 100);
+    s->epoch = 100;
+    s->round++;
+    stage_configure(s);
+    s->epoch = s->zk_epoch = 101;
+    stage_configure(s);
+    assert_int_equal(s->state->epoch, 101);
+    stage_free(s);
+}
+
+// Nobody would be heard any more: the lock nodes of today have smaller numbers.
+static void a_zookeeper_restored_from_a_backup_is_followed(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    s->zk_epoch = s->epoch;
+    stage_configure(s);
+    s->epoch = s->zk_epoch = 50;
+    s->round = 1;
+    stage_configure(s);
+    assert_int_equal(s->state->epoch, 50);
+    s->epoch = 100; // of the time before
+    expect_kind(stage_check(s), ERR_DETACHED);
+    s->epoch = 49;
+    expect_kind(stage_check(s), ERR_FENCED);
+    stage_worker_gone(s);
+    stage_worker(s);
+    s->epoch = 50;
+    s->round++;
+    stage_configure(s);
+    stage_free(s);
+}
+
+static void junk_in_the_leaders_record_stops_no_round(void **unused) {
+    (void)unused;
+    static const char *const junk[] = {"",
+                                       "{",
+                                       "[1]",
+                                       "{}",
+                                       "\"x\"",
+                                       "\xff",
+                                       "{\"epoch\":9007199254740991}",
+                                       "{\"epoch\":\"x\",\"tree\":7}",
+                                       "{\"epoch\":-1,\"tree\":\"" TREE "\"}"};
+    for (size_t i = 0; i < sizeof junk / sizeof *junk; i++) {
+        struct stage *s = stage_create("");
+        s->zk_leader = junk[i];
+        stage_configure(s);
+        pod_attached(s->pod, false);
+        pod_attached(s->pod, true);
+        stage_configure(s);
+        assert_int_equal(s->state->epoch, 100);
+        s->epoch = 99;
+        expect_kind(stage_check(s), ERR_FENCED);
+        stage_free(s);
+    }
+}
+
+static void what_waited_while_we_were_detached_is_not_begun(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    stage_configure(s);
+    fake_engine_latency(s->engine, "stop", 2000);
+    s->round++;
+    struct said *running = stage_ask(s, POD_OFF, 60000);
+    struct said *queued = stage_ask(s, POD_ON, 60000);
+    fake_loop_advance(s->loop, 100);
+    pod_attached(s->pod, false);
+    pod_attached(s->pod, true);
+    fake_loop_advance(s->loop, 5000);
+    expect_done(running);
+    expect_kind(queued, ERR_DETACHED);
+    expect_process(s, "stopped");
+    stage_free(s);
+}
+
+static void a_late_off_of_a_round_that_came_into_force_is_refused_after_a_crash_too(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    stage_configure(s);
+    stage_worker_gone(s);
+    stage_worker(s);
+    struct said *off = stage_ask(s, POD_OFF, 60000);
+    fake_loop_advance(s->loop, 1000);
+    expect_kind(off, ERR_FENCED);
+    expect_process(s, "running");
+    expect_done(stage_on(s)); // asked again by who never got its answer
+    expect_process(s, "running");
+    stage_free(s);
+}
+
+// Only after a crash can an off be heard behind an on that has not begun.
+static void an_off_that_waits_behind_an_on_of_its_round_is_not_begun(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    expect_done(stage_check(s));
+    fake_engine_latency(s->engine, "start", 2000);
+    struct said *on = stage_ask(s, POD_ON, 60000);
+    struct said *off = stage_ask(s, POD_OFF, 60000);
+    fake_loop_advance(s->loop, 5000);
+    expect_done(on);
+    expect_kind(off, ERR_FENCED);
+    expect_process(s, "running");
+    stage_free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lower_epoch_is_fenced_also_after_a_crash),
@@ -226,15 +456,28 @@ int main(void) {
         cmocka_unit_test(detached_answers_leaders_409_and_operators_as_ever),
         cmocka_unit_test(a_request_for_another_pod_is_421),
         cmocka_unit_test(the_same_request_is_carried_out_once_and_answered_twice),
+        cmocka_unit_test(the_same_request_twice_in_the_queue_is_carried_out_once),
         cmocka_unit_test(a_budget_that_is_over_is_never_begun),
         cmocka_unit_test(a_pod_that_was_frozen_begins_nothing_that_is_overdue),
+        cmocka_unit_test(a_pod_that_was_frozen_beyond_its_session_begins_nothing),
         cmocka_unit_test(what_has_begun_goes_on_beyond_its_budget_and_can_be_attached_to),
         cmocka_unit_test(who_leaves_before_it_began_is_forgotten),
         cmocka_unit_test(an_operators_off_holds_against_rounds_and_restarts_until_on),
+        cmocka_unit_test(who_wakes_runs_what_the_last_round_wanted),
+        cmocka_unit_test(a_crash_does_not_bring_up_what_a_failed_round_has_made),
         cmocka_unit_test(dead_answers_410_until_an_operators_on),
         cmocka_unit_test(not_to_start_means_configured_and_stopped_until_an_operators_on),
         cmocka_unit_test(an_original_leader_is_heard_while_an_original_pod_is_there),
         cmocka_unit_test(a_leader_of_another_tree_is_refused),
+        cmocka_unit_test(who_comes_back_asks_who_leads_and_hears_nobody_older),
+        cmocka_unit_test(who_comes_back_hears_nothing_of_an_older_round),
+        cmocka_unit_test(a_lost_state_directory_lets_no_older_leader_in),
+        cmocka_unit_test(an_epoch_that_nobody_leads_with_is_refused_and_not_kept),
+        cmocka_unit_test(a_zookeeper_restored_from_a_backup_is_followed),
+        cmocka_unit_test(junk_in_the_leaders_record_stops_no_round),
+        cmocka_unit_test(what_waited_while_we_were_detached_is_not_begun),
+        cmocka_unit_test(a_late_off_of_a_round_that_came_into_force_is_refused_after_a_crash_too),
+        cmocka_unit_test(an_off_that_waits_behind_an_on_of_its_round_is_not_begun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

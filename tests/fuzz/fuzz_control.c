@@ -44,7 +44,7 @@ static void fuzz_framing(const char *data, size_t len) {
         const char *colon = memchr(data, ':', (size_t)(end - data));
         size_t key = (size_t)((colon ? colon : end) - data);
         const char *value = colon ? colon + 1 : end;
-        framing_add(&f, data, key, 1, value, (size_t)(end - value));
+        framing_add(&f, 2, data, key, 1, value, (size_t)(end - value));
         lengths += key == strlen("Content-Length") &&
                    strncasecmp(data, "Content-Length", strlen("Content-Length")) == 0;
         len -= (size_t)(end + 1 - data);

@@ -3,8 +3,7 @@
 #include "base/check.h"
 #include "base/own.h"
 #include "tests/integration/docker/rig.h"
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include "tests/integration/port.h"
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -337,15 +336,6 @@ static void an_engine_that_is_too_old_is_told_so(void **state) {
     bad_close(bad);
 }
 
-static int free_port(void) {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof at;
-    auto_fd int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-    return ntohs(at.sin_port);
-}
-
 // Nobody waits until it listens: the client tries again by itself.
 static void an_engine_over_tcp_is_the_same(void **state) {
     (void)state;
@@ -404,6 +394,29 @@ static void exec_of_garbage_is_retry(void **state) {
     expect_well(bad);
 }
 
+static void an_exec_that_cannot_be_said_is_not_asked_for(void **state) {
+    struct bad *bad = *state;
+    static const char *const words[] = {"cat", "-", "caf\xe9", NULL};
+    static const char *const env[] = {"A=b", "C=\xff", NULL};
+    const struct docker_exec wrong[] = {{.argv = words, .timeout_ms = 20000},
+                                        {.argv = words + 3, .env = env, .timeout_ms = 20000}};
+    static const char *const said[] = {"exec cat in zk: argument 2 is not UTF-8: \"caf\\xe9\"",
+                                       "variable 1 is not UTF-8: \"C=\\xff\""};
+    create(bad, "zk");
+    rig_start(bad->rig, "zk");
+    tell(bad, "misbehave?kind=hang&path=/exec", "");
+    for (size_t i = 0; i < 2; i++) {
+        auto_got struct got g = {0};
+        docker_exec(bad->rig->docker, "zk", &wrong[i], on_exec, &g);
+        assert_false(g.done);
+        until(bad->rig, &g, 60);
+        assert_kind(&g, ERR_USER);
+        assert_non_null(strstr(g.err.text, said[i]));
+    }
+    tell(bad, "behave", "");
+    expect_well(bad);
+}
+
 static void clients_that_come_and_go_leave_nothing_behind(void **state) {
     struct bad *bad = *state;
     create(bad, "zk");
@@ -436,6 +449,7 @@ int main(void) {
         cmocka_unit_test(an_engine_over_tcp_is_the_same),
         cmocka_unit_test(a_newer_engine_is_spoken_to_in_our_version),
         bad_test(exec_of_garbage_is_retry),
+        bad_test(an_exec_that_cannot_be_said_is_not_asked_for),
         bad_test(clients_that_come_and_go_leave_nothing_behind),
     };
     return cmocka_run_group_tests_name("docker-api before a bad engine", tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/own.h"
 #include "tests/integration/docker/rig.h"
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -112,7 +113,7 @@ static void a_killed_engine_is_one_gap_and_the_container_lives_on(void **state) 
     until_true(rig, rig_is_down, rig, 30, "on_down");
     docker_inspect(rig->docker, id, on_container, &refused);
     assert_false(refused.done);
-    until(rig, &refused, 5);
+    until(rig, &refused, 60);
     assert_kind(&refused, ERR_RETRY);
     rig_spin(rig, 500);
     assert_int_equal(rig->downs, 1);
@@ -132,22 +133,20 @@ static void a_killed_engine_is_one_gap_and_the_container_lives_on(void **state) 
     docker_container_free(after);
 }
 
-static void what_ended_meanwhile_is_told_by_inspect_alone(void **state) {
+// An engine that comes back rarely sends the event too: nothing may depend on it, either way.
+static void what_ended_meanwhile_is_told_by_inspect(void **state) {
     struct rig *rig = *state;
     char id[80];
     restart_live(rig);
     struct docker_container *before = running(rig, id);
     engine(rig, "kill", NULL);
     until_true(rig, rig_is_down, rig, 30, "on_down");
-    size_t from = rig->events_len;
     assert_int_equal(kill((pid_t)before->pid, SIGKILL), 0);
     engine(rig, "start", "--live-restore");
     until_true(rig, rig_is_up, rig, 60, "on_up");
     struct docker_container *after = rig_inspect(rig, id);
     assert_false(after->running);
     assert_int_equal(after->exit_code, 137);
-    rig_spin(rig, 300);
-    assert_null(rig_find(rig, from, id, "die"));
     docker_container_free(before);
     docker_container_free(after);
 }
@@ -171,16 +170,16 @@ static void what_is_in_flight_ends_with_the_engine(void **state) {
     rig_spin(rig, 500);
     assert_false(log.ended || wait.done || first.done || second.done);
     engine(rig, "kill", NULL);
-    until_flag(rig, &log.ended, 10, "end of the log");
-    until(rig, &wait, 10);
-    until(rig, &first, 10);
-    until(rig, &second, 10);
+    until_flag(rig, &log.ended, 60, "end of the log");
+    until(rig, &wait, 60);
+    until(rig, &first, 60);
+    until(rig, &second, 60);
     assert_kind(&log, ERR_RETRY);
     assert_kind(&wait, ERR_RETRY);
     assert_kind(&first, ERR_RETRY);
     assert_kind(&second, ERR_RETRY);
     docker_stop(rig->docker, id, NULL, 10, on_done, &stop);
-    until(rig, &stop, 10);
+    until(rig, &stop, 60);
     assert_kind(&stop, ERR_RETRY);
 }
 
@@ -200,6 +199,29 @@ static void a_restart_ends_containers_with_exit_0(void **state) {
     docker_container_free(c);
 }
 
+// All of it: its threads stop one after the other, and one that still runs may answer.
+static bool is_frozen(void *arg) {
+    auto_free char *folder = xasprintf("/proc/%d/task", (int)*(const pid_t *)arg);
+    DIR *tasks = opendir(folder);
+    bool all = tasks != NULL;
+    for (struct dirent *e; all && (e = readdir(tasks));) {
+        if (*e->d_name == '.')
+            continue;
+        auto_free char *path = xasprintf("%s/%s/stat", folder, e->d_name);
+        char stat[512] = "";
+        FILE *file = fopen(path, "r");
+        size_t n = file ? fread(stat, 1, sizeof stat - 1, file) : 0;
+        stat[n] = '\0';
+        const char *name_end = strrchr(stat, ')');
+        all = name_end && name_end[2] == 'T';
+        if (file)
+            (void)fclose(file);
+    }
+    if (tasks)
+        closedir(tasks);
+    return all;
+}
+
 static void a_frozen_engine_is_noticed_and_forgiven(void **state) {
     struct rig *rig = *state;
     auto_got struct got inspect = {0}, after = {0};
@@ -207,6 +229,7 @@ static void a_frozen_engine_is_noticed_and_forgiven(void **state) {
     docker_container_free(running(rig, id));
     pid_t pid = engine_pid();
     assert_int_equal(kill(pid, SIGSTOP), 0);
+    until_true(rig, is_frozen, &pid, 30, "every thread of the engine stands");
     docker_inspect(rig->docker, id, on_container, &inspect);
     until(rig, &inspect, 30);
     until_true(rig, rig_is_down, rig, 40, "on_down");
@@ -249,11 +272,11 @@ static void a_client_without_listener_notices_by_its_calls(void **state) {
     rig_spin(rig, 300);
     assert_false(docker_is_up(plain));
     docker_list(plain, true, NULL, on_json, &refused);
-    until(rig, &refused, 5);
+    until(rig, &refused, 60);
     assert_kind(&refused, ERR_RETRY);
     engine(rig, "start", NULL);
     until_true(rig, rig_is_up, rig, 60, "up");
-    for (int i = 0; i < 100 && !docker_is_up(plain); i++)
+    for (int i = 0; i < 1200 && !docker_is_up(plain); i++)
         rig_spin(rig, 50);
     docker_list(plain, true, NULL, on_json, &again);
     until(rig, &again, 30);
@@ -266,7 +289,7 @@ static void a_client_without_listener_notices_by_its_calls(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         rig_test(a_killed_engine_is_one_gap_and_the_container_lives_on),
-        rig_test(what_ended_meanwhile_is_told_by_inspect_alone),
+        rig_test(what_ended_meanwhile_is_told_by_inspect),
         rig_test(what_is_in_flight_ends_with_the_engine),
         rig_test(a_restart_ends_containers_with_exit_0),
         rig_test(a_frozen_engine_is_noticed_and_forgiven),

@@ -5,11 +5,16 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
+from ports import free_port  # noqa: E402
 
 BUILD = os.environ["OCHOPOD_BUILD"]
 SIDECAR = f"{BUILD}/ochopod-sidecar"
@@ -18,13 +23,7 @@ cluster: start
 workload:
   image: busybox:1
 """
-DEADLINE = 30
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+DEADLINE = 60
 
 
 class Place:
@@ -78,14 +77,14 @@ def stop(process):
 
 def until(what, condition):
     deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline:
+    while True:
         try:
             if answer := condition():
                 return answer
-        except OSError:
-            pass
+        except Exception as error:  # half of an answer is none of OSError's
+            answer = error
+        assert time.monotonic() < deadline, f"not within {DEADLINE} s: {what} (last: {answer!r})"
         time.sleep(0.02)
-    raise AssertionError(f"not within {DEADLINE} s: {what}")
 
 
 @pytest.fixture
@@ -109,7 +108,7 @@ BAD_SPECS = {
     "a duration that is none": ("cluster: a\ndamper: 5 parsecs\nworkload: {image: x}\n", ["pod.yaml:2:1", "damper", "5 parsecs"]),
     "not yaml": ("cluster: [\n", ["pod.yaml:"]),
     "a key twice": ("cluster: a\ncluster: b\nworkload: {image: x}\n", ["pod.yaml:2", "cluster"]),
-    "what comes later": ("cluster: a\ntoken_file: /x\nworkload: {image: x}\n", ["pod.yaml:2", "token_file", "not yet"]),
+    "half of tls": ("cluster: a\ntls: {key_file: /x}\nworkload: {image: x}\n", ["pod.yaml:2", "tls", "certificate_file"]),
     "a template that is not there": (
         "cluster: a\nworkload: {image: x}\nfiles:\n  - target: /conf/x\n    template: nowhere.tmpl\n",
         ["pod.yaml:5", "nowhere.tmpl"]),
@@ -203,6 +202,66 @@ def test_without_engine_and_zookeeper_it_lives_and_says_so(running):
     assert running.get("/control/on", "POST")[0] == 503  # an operator is heard, the engine is away
 
 
+def test_a_cluster_of_one_leads_without_zookeeper(place):
+    """No engine here, so its rounds are refused: by this pod, over its own control port, with the reason."""
+    process = place.start(OCHOPOD_ZK="none", OCHOPOD_LOCAL="true")
+    try:
+        until("it leads", lambda: "leader" in json.loads(place.get("/info")[1])["state"])
+        until("its round says what is missing", lambda: "engine" in json.loads(place.get("/info")[1])["status"])
+        info = json.loads(place.get("/info")[1])
+        assert info["attached"] is True and info["seq"] == 0 and info["generation"] == 0
+        cluster = json.loads(place.get("/cluster")[1])
+        assert list(cluster["pods"]) == [info["id"]]
+        assert place.get("/reset", "POST")[0] == 200
+        until("it is back", lambda: json.loads(place.get("/info")[1])["attached"])
+    finally:
+        print(stop(process))
+    assert process.returncode == 0
+    kept = json.loads((place.path / "state" / "cluster.json").read_text(encoding="utf-8"))
+    assert [path for path in kept["nodes"] if "/pods/" in path or "/coordinator/" in path] == []
+
+
+def test_a_deploy_through_the_portal_reads_what_was_sent_along(place):
+    """By curl alone: a spec and the template that it names. Its Marathon is away, and that is what is said."""
+    place.write("cluster: web\nworkload: {image: x}\nfiles: [{target: /a/b, template: b.tmpl}]\n", "web.yaml")
+    place.write("of {{ size }}\n", "b.tmpl")
+    place.write(GOOD + "portal: true\n")
+    process = place.start(OCHOPOD_ZK="none", OCHOPOD_LOCAL="true", MARATHON_MASTER="127.0.0.1:1")
+
+    def portal(line):
+        sent = [word for name in ("web.yaml", "b.tmpl") for word in ("-F", f"{name}=@{place.path}/{name}")]
+        said = subprocess.run(["curl", "-sS", "-H", f"X-Shell: {line}", *sent, f"http://127.0.0.1:{place.port}/shell"],
+                              check=True, capture_output=True, text=True, timeout=DEADLINE).stdout
+        return json.loads(said)
+
+    try:
+        until("it answers", lambda: place.get("/livez")[0] == 200)
+        said = portal("deploy web.yaml -p 3 --dry-run -j")
+        assert said["ok"] is True, said
+        app = json.loads(said["out"])
+        assert app["instances"] == 3 and app["id"].startswith("ochopod.marathon.web-")
+        assert json.loads(app["env"]["OCHOPOD_SPEC"])["files"] == [{"target": "/a/b", "content": "of {{ size }}\n"}]
+        said = portal("deploy web.yaml -t 5")
+        assert (said["ok"], said["code"]) == (False, 3) and "127.0.0.1:1" in said["out"], said
+    finally:
+        print(stop(process))
+
+
+def test_it_says_where_it_runs_why_it_thinks_so_and_what_nobody_reaches(place):
+    place.write(GOOD + "ports: [2181, 2888]\n")
+    allotted = free_port()
+    process = place.start(HOST="127.0.0.1", **{f"PORT_{place.port}": str(allotted), "PORT_2181": "31001"})
+    try:
+        place.port = allotted  # on the host's own network it binds what it was allotted
+        until("it answers", lambda: place.get("/livez")[0] == 200)
+        assert json.loads(place.get("/info")[1])["binding"] == "generic"
+    finally:
+        said = stop(process)
+    assert 'binding name=generic because="HOST" ip=127.0.0.1 node=127.0.0.1' in said, said
+    assert "port 2888 is in `ports:` and not mapped: others do not reach it" in said, said
+    assert "port 2181 is in `ports:`" not in said
+
+
 def test_a_host_name_that_resolves_later_is_waited_for(place):
     """In a mount namespace whose /etc/hosts is a file of ours."""
     hosts = place.path / "hosts"
@@ -249,3 +308,141 @@ def test_a_killed_worker_is_back_with_the_same_identity(running):
     os.kill(worker, signal.SIGKILL)
     until("another answers", lambda: running.get("/livez")[0] == 200 and worker_of(running) != worker)
     assert json.loads(running.get("/info")[1])["id"] == before
+
+
+def test_a_spec_that_is_broken_when_a_worker_is_killed_ends_no_sidecar(place):
+    """init holds the workload's tether: its end would be the workload's."""
+    log = place.path / "log"
+    with open(log, "w", encoding="utf-8") as out:
+        process = subprocess.Popen([SIDECAR], env=place.env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        until("it answers", lambda: place.get("/livez")[0] == 200)
+        before, worker = json.loads(place.get("/info")[1])["id"], worker_of(place)
+        place.write("cluster: [\n")
+        os.kill(worker, signal.SIGKILL)
+        until("it says what to do", lambda: "mend what it says above" in log.read_text(encoding="utf-8"))
+        said = log.read_text(encoding="utf-8")
+        assert "pod.yaml:" in said and "what was started before runs on" in said
+        place.write(GOOD)
+        until("another answers", lambda: place.get("/livez")[0] == 200)
+        assert json.loads(place.get("/info")[1])["id"] == before
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        process.wait(DEADLINE)
+        print(log.read_text(encoding="utf-8"))
+    assert process.returncode == 0
+
+
+class Served:
+    """A sidecar that leads a cluster of one, beside an engine that answers at once; its workload runs. `named`: in a
+    network of its own, where it first has to look its HOST up."""
+
+    def __init__(self, place, named, grace):
+        self.path, self.socket, self.log = place.path, place.path / "engine.sock", place.path / "log"
+        place.write("cluster: start\ndamper: 0s\ngrace: 2s\n"
+                    f"workload: {{image: bench/stamp:1, stop: {{grace: {grace}}}}}\n")
+        self.engine = self.spawn("engine.log", [f"{BUILD}/tests/tools/engined", f"unix://{self.socket}"], None)
+        until("the engine", self.socket.exists)
+        env = {**place.env, "DOCKER_HOST": f"unix://{self.socket}", "OCHOPOD_ZK": "none"}
+        place.write("10.9.9.1 named.invalid\n", "hosts")
+        network = "ip link set lo up; ip addr add 10.9.9.1/32 dev lo"
+        if named:
+            env |= {"HOST": "named.invalid", "OCHOPOD_LISTEN": "0.0.0.0", "PATH": os.environ["PATH"]}
+            argv = ["unshare", "-mn", "sh", "-ec",
+                    f"{network}; mount --bind {place.path}/hosts /etc/hosts; exec {SIDECAR}"]
+        else:
+            env["OCHOPOD_LOCAL"] = "true"
+            argv = [SIDECAR]
+        self.process = self.spawn("log", argv, env)
+
+    def spawn(self, log, argv, env):
+        with open(self.path / log, "w", encoding="utf-8") as out:
+            return subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+    def configured(self):
+        until("its workload runs", lambda: "state=settled from=committing" in self.said())
+        assert [c["State"] for c in self.containers()] == ["running"]
+        return self
+
+    def said(self):
+        return self.log.read_text(encoding="utf-8")
+
+    def worker(self):
+        """Of init's children the one that leads a session; others are left of one that died."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii")
+        return [pid for pid in map(int, children.split()) if os.getsid(pid) == pid]
+
+    def kill_worker(self):
+        """Returns once init has seen it."""
+        seen = self.said().count("worker=ended")
+        os.kill(until("there is a worker", self.worker)[0], signal.SIGKILL)
+        until("init has seen it", lambda: self.said().count("worker=ended") > seen)
+
+    def ask_engine(self, path, *how):
+        return subprocess.run(["curl", "-sSf", *how, "--unix-socket", self.socket, f"http://engine{path}"], check=True,
+                              capture_output=True, text=True, timeout=DEADLINE).stdout
+
+    def containers(self):
+        return json.loads(self.ask_engine("/containers/json?all=1"))
+
+    def close(self):
+        for process in self.process, self.engine:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(DEADLINE)
+        print(self.said())
+
+
+@pytest.fixture
+def serve(place):
+    started = []
+
+    def one(named=False, grace="60s"):
+        started.append(Served(place, named, grace))
+        return started[-1].configured()
+    yield one
+    for it in started:
+        it.close()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_term_between_two_workers_stops_the_workload_in_good_order(serve, named):
+    """The second that dies is followed by a pause of 0.5 s: whoever is started in it by TERM knows nothing yet."""
+    served = serve(named=named)
+    served.kill_worker()
+    served.kill_worker()
+    served.process.terminate()
+    assert served.process.wait(DEADLINE) == 0, served.said()
+    assert served.containers() == []
+    assert "stopped in good order" in served.said()
+
+
+def test_a_workload_that_could_not_be_stopped_in_time_is_3(serve):
+    served = serve(grace="100ms")
+    workload = served.containers()[0]["Id"]
+    served.ask_engine(f"/engined/misbehave?kind=hang&method=POST&path=/containers/{workload}&times=-1", "-XPOST")
+    served.process.terminate()
+    assert served.process.wait(DEADLINE) == 3, served.said()
+    assert [c["State"] for c in served.containers()] == ["running"]
+    assert "the time to stop is over; what is left runs" in served.said()
+
+
+def test_a_pod_whose_state_is_lost_while_it_runs_has_a_tether_of_its_new_name(serve):
+    """Else each holder that it starts finds nobody, and the workload ends with that, every five seconds."""
+    served = serve()
+    kept = served.path / "state" / "pod.json"
+
+    def pod():
+        return json.loads(kept.read_text(encoding="utf-8"))["pod_id"]
+
+    def is_held():
+        return f"@ochopod-{pod()}\n" in Path("/proc/net/unix").read_text(encoding="ascii")
+
+    before = pod()
+    assert is_held()
+    os.rename(kept, served.path / "lost.json")
+    served.kill_worker()
+    until("it is another pod", kept.exists)
+    assert pod() != before
+    until("its tether", is_held)

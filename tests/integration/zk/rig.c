@@ -1,6 +1,7 @@
 #include "tests/integration/zk/rig.h"
 #include "base/check.h"
 #include "base/own.h"
+#include "tests/integration/port.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -16,7 +17,7 @@
 
 #define JARS "/usr/share/java/"
 
-enum { DEADLINE_MS = 30000 };
+enum { DEADLINE_MS = 60000 };
 
 struct server {
     char dir[64];
@@ -34,15 +35,6 @@ static struct sockaddr_in local(int port) {
     return (struct sockaddr_in){.sin_family = AF_INET,
                                 .sin_port = htons((uint16_t)port),
                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-}
-
-static int free_port(void) {
-    auto_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in a = local(0);
-    socklen_t len = sizeof a;
-    CHECK(bind(fd, (struct sockaddr *)&a, sizeof a) == 0);
-    CHECK(getsockname(fd, (struct sockaddr *)&a, &len) == 0);
-    return ntohs(a.sin_port);
 }
 
 static void write_file(const struct server *s, const char *name, const char *text) {
@@ -96,10 +88,11 @@ struct server *server_create(void) {
     snprintf(s->dir, sizeof s->dir, "/tmp/ocho-zk.XXXXXX");
     CHECK(mkdtemp(s->dir));
     s->port = free_port();
-    auto_free char *config = xasprintf("tickTime=500\ndataDir=%s/data\nclientPort=%d\n"
-                                       "clientPortAddress=127.0.0.1\nmaxClientCnxns=0\n"
-                                       "4lw.commands.whitelist=*\nadmin.enableServer=false\n",
-                                       s->dir, s->port);
+    auto_free char *config = xasprintf(
+        "tickTime=500\nmaxSessionTimeout=600000\ndataDir=%s/data\nclientPort=%d\n"
+        "clientPortAddress=127.0.0.1\nmaxClientCnxns=0\n"
+        "4lw.commands.whitelist=*\nadmin.enableServer=false\n",
+        s->dir, s->port);
     write_file(s, "zoo.cfg", config);
     write_file(s, "log4j.properties",
                "log4j.rootLogger=INFO, C\nlog4j.appender.C=org.apache.log4j.ConsoleAppender\n"

@@ -17,7 +17,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { SESSION = 2000, PODS = 3 };
+// A test that waits for a session's end takes the short one; what must not wait for it takes one
+// that outlasts every deadline here.
+enum { SESSION = 2000, LONG_SESSION = 600000, PODS = 3 };
 
 static struct server *server;
 static int cluster_n; // each test has a cluster of its own
@@ -280,11 +282,10 @@ static void pods_register_one_leads_and_all_is_read(void **state) {
 
 static void a_leader_that_leaves_is_followed_at_once(void **state) {
     struct bench *t = *state;
+    t->spec.session = LONG_SESSION;
     start_all(t);
-    int64_t began = loop_now(t->loop);
     leave(&t->pods[0]);
-    assert_true(wait_until(t->loop, another_leads, t));
-    assert_true(loop_now(t->loop) - began < SESSION); // not by the end of its session
+    assert_true(wait_until(t->loop, another_leads, t)); // not by the end of its session
 }
 
 static void a_leader_that_is_cut_off_gives_up_before_another_leads(void **state) {
@@ -349,12 +350,26 @@ static void a_flapping_connection_leaves_one_of_everything(void **state) {
         assert_int_equal(t->pods[i].fatal.kind, ERR_NONE);
 }
 
+// More sessions to close at once than the library has threads for: it is no hanging library.
+static void resets_without_end_are_survived(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    for (int i = 0; i < 60; i++) {
+        coordinator_reset(t->pods[0].coordinator);
+        if (i % 10 == 0)
+            run_for(t->loop, 20);
+    }
+    t->records = t->locks = 0;
+    assert_true(wait_until(t->loop, all_is_well, t));
+    assert_int_equal(t->pods[0].seq, 0);
+}
+
 // A process of its own: this program again, as one pod that says when it leads.
 static int be_a_pod(const char *port, const char *cluster) {
     struct bench *t = xnew(struct bench);
     struct pod *p = &t->pods[0];
     t->loop = loop_create();
-    t->spec.session = SESSION;
+    t->spec.session = LONG_SESSION;
     snprintf(t->cluster, sizeof t->cluster, "%s", cluster);
     pod_init(p, t, 0);
     start_at(p, atoi(port));
@@ -391,10 +406,8 @@ static void a_killed_pod_that_comes_back_replaces_its_ghost(void **state) {
     waitpid(child, NULL, 0);
     assert_int_equal(n, 1);
     t->pods[0].seq = 0;
-    int64_t began = loop_now(t->loop);
     start_all(t);
     assert_int_equal(t->pods[0].fatal.kind, ERR_NONE);
-    assert_true(loop_now(t->loop) - began < SESSION);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -409,6 +422,7 @@ int main(int argc, char **argv) {
         T(a_killed_server_that_comes_back_finds_all_as_it_was),
         T(a_stopped_server_is_noticed_and_forgiven),
         T(a_flapping_connection_leaves_one_of_everything),
+        T(resets_without_end_are_survived),
         T(a_killed_pod_that_comes_back_replaces_its_ghost),
     };
     server = server_create();

@@ -1,6 +1,7 @@
 // A small HTTP server on threads for the tests of base/http: it answers by path, rightly or
 // wrongly, over TCP or a unix socket. server_stop ends whatever still hangs.
 #pragma once
+#include "base/check.h"
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -171,7 +172,7 @@ static inline bool server_answer(struct server_connection *c, const struct serve
 
 static inline void *server_serve(void *arg) {
     struct server_connection *c = arg;
-    struct server_request *r = calloc(1, sizeof(*r));
+    struct server_request *r = xnew(struct server_request);
     while (server_read(c, r)) {
         atomic_fetch_add(&c->server->requests, 1);
         if (!server_answer(c, r))
@@ -188,7 +189,7 @@ static inline void *server_accept(void *arg) {
     for (int s; (s = accept(server->listening, NULL, NULL)) >= 0;) {
         int one = 1, n = atomic_load(&server->connections);
         setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-        struct server_connection *c = calloc(1, sizeof(*c));
+        struct server_connection *c = xnew(struct server_connection);
         c->server = server;
         c->socket = s;
         atomic_store(&server->sockets[n], s);
@@ -202,7 +203,7 @@ static inline void *server_accept(void *arg) {
 
 // unix_path NULL: a port of 127.0.0.1.
 static inline struct server *server_start(const char *unix_path) {
-    struct server *server = calloc(1, sizeof(*server));
+    struct server *server = xnew(struct server);
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     socklen_t len = sizeof(in);

@@ -56,7 +56,7 @@ static void on_late(void *arg) {
 static void await(int n) {
     struct loop_timer *deadline = NULL;
     bench.waiting_for += n;
-    loop_timer_start(bench.loop, &deadline, 30000, on_late, NULL);
+    loop_timer_start(bench.loop, &deadline, 100000, on_late, NULL);
     if (bench.waiting_for > 0)
         loop_run(bench.loop);
     loop_timer_stop(&deadline);
@@ -512,7 +512,7 @@ static void a_thousand_calls_all_arrive_and_timers_run_between_them(void **state
     static struct answer answers[CALLS];
     int ticks = 0;
     memset(answers, 0, sizeof(answers));
-    struct http_request request = {.url = url("/hello"), .timeout_ms = 60000};
+    struct http_request request = {.url = url("/hello"), .timeout_ms = 100000};
     for (int i = 0; i < CALLS; i++)
         answers[i].call = http_start(bench.http, &request, on_reply, &answers[i]);
     on_tick(&ticks);

@@ -94,6 +94,203 @@ static void size_and_depth_are_capped(void **state) {
     assert_non_null(brackets);
 }
 
+static void values_are_counted(void **state) {
+    (void)state;
+    struct err err = ERR_INIT;
+    auto_text struct text t = {0};
+    text_add(&t, "[0");
+    for (int i = 1; i < 99999; i++)
+        text_add(&t, ",0");
+    text_add(&t, "]");
+    auto_json json_t *edge = read_text(t.s, &err);
+    assert_int_equal(json_array_size(edge), 99999);
+    t.len--;
+    text_add(&t, ",0,0]");
+    assert_null(read_text(t.s, &err));
+    assert_int_equal(err.kind, ERR_LIMIT);
+    auto_text struct text commas = {0};
+    text_add(&commas, "[\"");
+    for (int i = 0; i < 200000; i++)
+        text_add(&commas, ",");
+    text_add(&commas, "\"]");
+    auto_json json_t *one = read_text(commas.s, &err);
+    assert_int_equal(json_array_size(one), 1);
+}
+
+// What readers of JSON have been found to disagree on.
+static const char *const taken[] = {
+    "[]",
+    "{}",
+    "[ ]",
+    "\t[\n]\r ",
+    "[1]",
+    "[0]",
+    "[-0]",
+    "[-1]",
+    "[1.5]",
+    "[1e2]",
+    "[1E+2]",
+    "[1e-2]",
+    "[0.0]",
+    "[123456789]",
+    "[9223372036854775807]",
+    "[-9223372036854775808]",
+    "[true]",
+    "[false]",
+    "[null]",
+    "[\"\"]",
+    "[\"a\"]",
+    "[\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"]",
+    "[\"\\u00e4\"]",
+    "[\"\\uD834\\uDD1E\"]",
+    "[\"\xc3\xa4\"]",
+    "[\"\xf0\x9d\x84\x9e\"]",
+    "[\"\x7f\"]",
+    "[[],[[]]]",
+    "{\"\":0}",
+    "{\"a\":{\"a\":{}}}",
+    "{\"a\":1,\"A\":2}",
+    "[\"\xef\xbf\xbf\"]",
+    "[\"\xe2\x80\xa8\"]",
+    "[1,\n2\n]",
+    "[4.0e-4]",
+};
+static const char *const refused[] = {
+    "[",
+    "]",
+    "{",
+    "}",
+    "[[",
+    "[}",
+    "{]",
+    "[1",
+    "[1,",
+    "[,1]",
+    "[1,,2]",
+    "[,]",
+    "[1 2]",
+    "[1;2]",
+    "{\"a\"}",
+    "{\"a\":}",
+    "{:1}",
+    "{a:1}",
+    "{'a':1}",
+    "{1:1}",
+    "{\"a\":1,}",
+    "{,}",
+    "{\"a\":1 \"b\":2}",
+    "{\"a\"::1}",
+    "{\"a\":1}}",
+    "{\"a\":1}#",
+    "[1]x",
+    "[1][2]",
+    "{\"a\":1,\"a\":1}",
+    "{\"a\":1,\"\\u0061\":2}",
+    "{\"a\":{\"b\":1,\"b\":2}}",
+    "[+1]",
+    "[-]",
+    "[--1]",
+    "[.5]",
+    "[5.]",
+    "[01]",
+    "[-01]",
+    "[0x1]",
+    "[1e]",
+    "[1e+]",
+    "[1.e1]",
+    "[0e]",
+    "[1_0]",
+    "[1,0,]",
+    "[NaN]",
+    "[nan]",
+    "[Infinity]",
+    "[-Infinity]",
+    "[inf]",
+    "[1e309]",
+    "[-1e309]",
+    "[9223372036854775808]",
+    "[-9223372036854775809]",
+    "[1e99999999999999999999]",
+    "[True]",
+    "[TRUE]",
+    "[tru]",
+    "[nul]",
+    "[undefined]",
+    "[truex]",
+    "[\"a]",
+    "[a]",
+    "[\"\n\"]",
+    "[\"\t\"]",
+    "[\"\x01\"]",
+    "[\"\x1f\"]",
+    "[\"\\x41\"]",
+    "[\"\\a\"]",
+    "[\"\\\"]",
+    "[\"\\u\"]",
+    "[\"\\u12\"]",
+    "[\"\\uzzzz\"]",
+    "[\"\\U0041\"]",
+    "[\"\\ud834\"]",
+    "[\"\\udd1e\"]",
+    "[\"\\ud834\\ud834\"]",
+    "[\"\\udd1e\\ud834\"]",
+    "[\"\\u0000\"]",
+    "{\"\\u0000\":1}",
+    "[\"\xff\"]",
+    "[\"\x80\"]",
+    "[\"\xc0\x80\"]",
+    "[\"\xc0\xaf\"]",
+    "[\"\xe0\x80\xaf\"]",
+    "[\"\xc3\"]",
+    "[\"\xc3(\"]",
+    "[\"\xed\xa0\x80\"]",
+    "[\"\xed\xbf\xbf\"]",
+    "[\"\xf4\x90\x80\x80\"]",
+    "[\"\xf8\x88\x80\x80\x80\"]",
+    "[\"\xf0\x82\x82\xac\"]",
+    "[\xc3\xa4]",
+    "\xef\xbb\xbf[]",
+    "\xff\xfe[\0]\0",
+    "[\xef\xbc\x91]",
+    "[1]\f",
+    "\v[]",
+    "[\xc2\xa0]",
+    "/**/[]",
+    "[1]//",
+    "[1/**/]",
+    "<a/>",
+    "abc",
+    "1",
+    "-1.5",
+    "\"a\"",
+    "true",
+    "null",
+    "",
+    " ",
+    "\n",
+    "*",
+    "\\u005b\\u005d",
+};
+
+static void what_readers_disagree_on_is_refused(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++) {
+        struct err err = ERR_INIT;
+        auto_json json_t *j = read_text(taken[i], &err);
+        if (!j)
+            fail_msg("refused: %s: %s", taken[i], err.text);
+        auto_free char *again = json_write(j);
+        auto_json json_t *same = read_text(again, &err);
+        assert_true(json_equal(j, same));
+    }
+    for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+        struct err err = ERR_INIT;
+        auto_json json_t *j = read_text(refused[i], &err);
+        if (j || err.kind != ERR_USER)
+            fail_msg("taken: %s", refused[i]);
+    }
+}
+
 static void a_million_brackets_are_no_recursion(void **state) {
     (void)state;
     struct err err = ERR_INIT;
@@ -166,6 +363,8 @@ int main(void) {
         cmocka_unit_test(a_message_holds_no_control_characters),
         cmocka_unit_test(a_nul_byte_is_refused),
         cmocka_unit_test(size_and_depth_are_capped),
+        cmocka_unit_test(values_are_counted),
+        cmocka_unit_test(what_readers_disagree_on_is_refused),
         cmocka_unit_test(a_million_brackets_are_no_recursion),
         cmocka_unit_test(it_is_written_in_order_or_canonically),
         cmocka_unit_test(a_missing_or_null_member_leaves_the_default),

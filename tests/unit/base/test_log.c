@@ -214,6 +214,19 @@ static void threads_do_not_mix_their_lines(void **state) {
 
 #define test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+static void what_is_served_is_hidden_as_well(void **state) {
+    (void)state;
+    char body[] =
+        "{\"a\":\"t0p-s3cret-token\",\"b\":\"xt0p-s3cret-tokenx\",\"c\":\"t0p-s3cret-toke\"}";
+    log_secret("t0p-s3cret-token");
+    log_secret("c"); // too short: found by chance
+    log_hide(body);
+    assert_string_equal(body, "{\"a\":\"***\",\"b\":\"x***x\",\"c\":\"t0p-s3cret-toke\"}");
+    char nothing[] = "";
+    log_hide(nothing);
+    assert_string_equal(nothing, "");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(a_line_has_time_level_and_object),
@@ -226,6 +239,7 @@ int main(void) {
         test(a_full_stderr_never_blocks_and_is_told_of),
         test(a_listener_hears_what_enters_the_ring),
         test(threads_do_not_mix_their_lines),
+        cmocka_unit_test(what_is_served_is_hidden_as_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

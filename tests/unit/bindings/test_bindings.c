@@ -31,9 +31,12 @@ static struct docker_container *container(const char *labels, const char *ports)
 static int facts_of(const struct binding *b, struct docker_container *self, char **env,
                     struct binding_facts *ret) {
     struct binding_wish wish = {.env = env, .port = 8080};
-    struct binding_scene scene = {
-        .wish = &wish, .self = self, .self_ip = self ? self->ip : "127.0.0.1"};
+    struct binding_scene scene = {.wish = &wish,
+                                  .self = self,
+                                  .contained = self != NULL,
+                                  .self_ip = self ? self->ip : "127.0.0.1"};
     ret->ports = json_object();
+    ret->local = json_object();
     struct err err = ERR_INIT;
     return b->facts(&scene, ret, &err);
 }
@@ -140,8 +143,10 @@ static void on_found(struct binding_facts *facts, const struct err *err, void *a
 
 static void search(const struct binding_wish *wish) {
     loop = loop_create();
-    assert_non_null(bindings_find(loop, NULL, wish, on_found, NULL));
+    struct http *http = http_create(loop, 4, 0);
+    assert_non_null(bindings_find(loop, http, NULL, wish, on_found, NULL));
     loop_run(loop);
+    http_free(http);
     loop_free(loop);
 }
 
@@ -149,7 +154,7 @@ static void no_engine_is_needed_outside_a_container(void **state) {
     (void)state;
     if (binding_in_container())
         fail_msg("an engine's mounts are seen: the test must run outside a container");
-    char *env[] = {NULL};
+    char root[] = "OCHOPOD_HOST_ROOT=/nowhere", *env[] = {root, NULL};
     struct binding_wish wish = {.env = env, .port = 9000, .local = true};
     search(&wish);
     assert_int_equal(found_err.kind, ERR_NONE);
@@ -175,7 +180,8 @@ static void an_unknown_binding_is_told_which_there_are(void **state) {
 
 static void a_host_that_is_a_name_is_resolved(void **state) {
     (void)state;
-    char host[] = "HOST=localhost", *env[] = {host, NULL};
+    char root[] = "OCHOPOD_HOST_ROOT=/nowhere", host[] = "HOST=localhost",
+         *env[] = {root, host, NULL};
     struct binding_wish wish = {.env = env, .port = 9000};
     search(&wish);
     assert_int_equal(found_err.kind, ERR_NONE);

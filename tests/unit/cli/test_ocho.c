@@ -14,7 +14,21 @@ static void wrong_arguments_are_2_and_say_what(void **state) {
         {"", "usage: ocho"},
         {"frob", "no such verb: frob"},
         {"help frob", "no such verb: frob"},
-        {"ls a b", "one too many: b"},
+        {"wait a b", "one too many: b"},
+        {"ls caf\xe9", "not UTF-8: caf\xe9"},
+        {"port", "missing: PORT"},
+        {"port http", "http"},
+        {"port 0", "0"},
+        {"off", "missing: PATTERN"},
+        {"off zk", "--force"},
+        {"on zk", "--force"},
+        {"reset zk", "--force"},
+        {"signal zk", "--force"},
+        {"exec zk", "missing: PATTERN TOOL"},
+        {"exec zk backup", "--force"},
+        {"exec zk backup -t", "a value is missing after -t"},
+        {"off zk -i", "a value is missing after -i"},
+        {"off zk -i 1 x --frob", "no such option: --frob"},
         {"wait", "missing: PATTERN"},
         {"ls --frob", "no such option: --frob"},
         {"ls -q", "no such option: -q"},
@@ -45,8 +59,9 @@ static void wrong_arguments_are_2_and_say_what(void **state) {
 
 static void each_verb_has_help(void **state) {
     (void)state;
-    static const char *const verbs[] = {"ls",       "grep",   "info",   "log",    "wait",
-                                        "validate", "render", "health", "version"};
+    static const char *const verbs[] = {
+        "ls",    "grep", "info", "log", "wait", "validate", "render", "health",  "version",
+        "check", "port", "poll", "off", "on",   "reset",    "signal", "cluster", "exec"};
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         auto_free char *usage = xasprintf("usage: ocho %s", verbs[i]);
         auto_free char *line = xasprintf("%s --help", verbs[i]);

@@ -1,6 +1,7 @@
 #include "sidecar/cluster/cluster.h"
 #include "base/check.h"
 #include "base/own.h"
+#include "sidecar/cluster/digest.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -187,6 +188,7 @@ static void the_view_is_sorted_by_seq_and_knows_itself(void **state) {
     json_object_set_new(
         c->dependencies, "web-*",
         json_pack("{s:{s:s, s:i, s:s}}", "w", "ip", "10.1.0.1", "seq", 0, "cluster", "web-1"));
+    json_object_set_new(json_object_get(c->pods, "a"), "zone", json_string("eu-west-1a"));
     struct err err = ERR_INIT;
     auto_json json_t *v = cluster_view(c, "c", &err);
     assert_non_null(v);
@@ -198,6 +200,8 @@ static void the_view_is_sorted_by_seq_and_knows_itself(void **state) {
     assert_string_equal(json_text(json_array_get(pods, 0), "id"), "a");
     assert_true(json_is_true(json_object_get(json_array_get(pods, 0), "first")));
     assert_true(json_is_true(json_object_get(json_array_get(pods, 2), "last")));
+    assert_string_equal(json_text(json_array_get(pods, 0), "zone"), "eu-west-1a");
+    assert_string_equal(json_text(json_array_get(pods, 1), "zone"), "");
     assert_ptr_equal(json_object_get(v, "self"), json_array_get(pods, 2));
     assert_true(json_is_true(json_object_get(json_object_get(v, "self"), "joined")));
     assert_int_equal(json_integer_value(json_object_get(
@@ -236,6 +240,36 @@ static void the_hash_ignores_order_and_what_no_template_sees(void **state) {
     cluster_free(b);
 }
 
+// Leaders of two versions must agree, or each change of the leader is a round.
+static void the_hash_is_that_of_canonical_json(void **state) {
+    (void)state;
+    struct cluster *c = cluster_create();
+    json_object_set_new(c->pods, "b",
+                        json_pack("{s:s, s:s, s:{s:i,s:i}, s:i, s:i, s:s, s:n, s:s}", "ip",
+                                  "10.0.0.1", "node", "a \"quoted\" \\ n\xc3\xb6\x01/de", "ports",
+                                  "9", 1, "10", 2, "seq", 3, "renewals", 2, "zk", "left out",
+                                  "task", "public", ""));
+    json_object_set_new(c->pods, "a",
+                        json_pack("{s:s, s:f, s:s}", "fwk", "x", "seq", 1.5, "zone", "z"));
+    json_object_set_new(c->pods, "c", json_object());
+    json_object_set_new(c->dependencies, "w\"x",
+                        json_pack("{s:{s:i, s:i}}", "d", "seq", 1, "renewals", 4));
+    json_object_set_new(c->dependencies, "kafka", json_object());
+    auto_json json_t *all = json_pack("{s:{s:{}, s:{s:{s:i}}}, s:{s:{s:f, s:s}, s:{}, s:{s:s, s:s, "
+                                      "s:{s:i,s:i}, s:i, s:i, s:n, s:s}}}",
+                                      "dependencies", "kafka", "w\"x", "d", "seq", 1, "pods", "a",
+                                      "seq", 1.5, "zone", "z", "c", "b", "ip", "10.0.0.1", "node",
+                                      "a \"quoted\" \\ n\xc3\xb6\x01/de", "ports", "9", 1, "10", 2,
+                                      "seq", 3, "renewals", 2, "task", "public", "");
+    assert_non_null(all);
+    auto_free char *canonical = json_canonical(all);
+    char want[65], got[65];
+    digest_hex(canonical, strlen(canonical), want);
+    cluster_hash(c, got);
+    assert_string_equal(got, want);
+    cluster_free(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ordinals_are_the_smallest_free_and_kept),
@@ -246,6 +280,7 @@ int main(void) {
         cmocka_unit_test(an_original_leaders_body_is_enough),
         cmocka_unit_test(bad_bodies_are_refused),
         cmocka_unit_test(the_view_is_sorted_by_seq_and_knows_itself),
+        cmocka_unit_test(the_hash_is_that_of_canonical_json),
         cmocka_unit_test(the_hash_ignores_order_and_what_no_template_sees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 
 #define UNUSED __attribute__((unused))
-enum { DEADLINE_MS = 20000 };
+enum { DEADLINE_MS = 60000 };
 
 static struct {
     struct loop *loop;
@@ -31,12 +31,15 @@ static struct {
     struct spec_tool tools[1];
     struct pod *pod;
     struct control *control;
+    struct portal *portal;
+    struct auth *auth;
     int port;
     // what the hooks answer
     int64_t generation;
     bool sick, cluster_fails;
-    const char *state;
+    const char *state, *ip;
     json_t *cluster;
+    json_t *metrics, *ports; // NULL: none
     int resets, reads, infos;
 } it;
 
@@ -45,10 +48,16 @@ static struct {
 static json_t *give_info(void *arg) {
     (void)arg;
     it.infos++;
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:[], s:s, s:s, s:s, s:{}}", "id", "uuid-own",
-                     "namespace", "marathon", "cluster", "zk", "application", "app", "port", "8080",
-                     "dependencies", "process", pod_process(it.pod), "state", it.state, "ip",
-                     "127.0.0.1", "metrics");
+    json_t *info = json_pack("{s:s, s:s, s:s, s:s, s:s, s:[], s:s, s:s, s:s, s:s, s:O?, s:O?}",
+                             "id", "uuid-own", "namespace", "marathon", "cluster", "zk",
+                             "application", "app", "port", "8080", "dependencies", "process",
+                             pod_process(it.pod), "state", it.state, "ip", it.ip, "public",
+                             "198.51.100.1", "metrics", it.metrics, "ports", it.ports);
+    if (!it.metrics)
+        json_object_set_new(info, "metrics", json_object());
+    if (!it.ports)
+        json_object_del(info, "ports");
+    return info;
 }
 
 static void take_reset(void *arg) {
@@ -96,6 +105,10 @@ static const struct control_hooks hooks = {.info = give_info,
 
 // ---- the port ----
 
+// A test program that has a portal sets it before setup.
+UNUSED static struct portal *(*make_portal)(struct loop *loop);
+UNUSED static struct auth *(*make_auth)(struct loop *loop);
+
 static int setup(void **state) {
     (void)state;
     memset(&it, 0, sizeof(it));
@@ -108,8 +121,12 @@ static int setup(void **state) {
     it.pod = pod_create(it.loop, NULL);
     it.generation = -1;
     it.state = "follower";
+    it.ip = "127.0.0.1";
     struct err err = ERR_INIT;
-    if (control_open(it.loop, it.http, &it.spec, it.pod, &hooks, NULL, &it.control, &err)) {
+    struct control_hooks given = hooks;
+    given.portal = it.portal = make_portal ? make_portal(it.loop) : NULL;
+    given.auth = it.auth = make_auth ? make_auth(it.loop) : NULL;
+    if (control_open(it.loop, it.http, &it.spec, 0, it.pod, &given, NULL, &it.control, &err)) {
         fprintf(stderr, "%s\n", err.text);
         return -1;
     }
@@ -131,11 +148,15 @@ static void breathe(void) {
 static int teardown(void **state) {
     (void)state;
     control_close(it.control);
+    portal_free(it.portal);
+    auth_close(it.auth);
     for (int i = 0; i < 3; i++)
         breathe(); // hooks that answer late
     http_free(it.http);
     pod_free(it.pod);
     json_decref(it.cluster);
+    json_decref(it.metrics);
+    json_decref(it.ports);
     breathe();
     loop_free(it.loop);
     return 0;
@@ -157,14 +178,21 @@ struct client {
     bool eof;
 };
 
-static void connect_client(struct client *c) {
+// host: of 127.0.0.0/8, the last byte of the address it comes from.
+static void connect_from(struct client *c, unsigned host) {
     struct sockaddr_in at = {.sin_family = AF_INET,
                              .sin_port = htons((uint16_t)it.port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000 + host)};
     *c = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     assert_true(c->fd >= 0);
+    assert_int_equal(bind(c->fd, (struct sockaddr *)&own, sizeof(own)), 0);
     assert_int_equal(connect(c->fd, (struct sockaddr *)&at, sizeof(at)), 0);
     assert_int_equal(fcntl(c->fd, F_SETFL, O_NONBLOCK), 0);
+}
+
+static void connect_client(struct client *c) {
+    connect_from(c, 1);
 }
 
 static void drop_client(struct client *c) {

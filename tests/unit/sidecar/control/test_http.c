@@ -1,5 +1,6 @@
-// What comes over the wire: splits, limits, malformed requests, connections.
+// What comes over the wire: splits, limits, connections. What is malformed: test_smuggling.c.
 #include "tests/unit/sidecar/control/harness.h"
+#include <sys/resource.h>
 
 static const char valid[] = "POST /control/check/30 HTTP/1.1\r\n"
                             "Host: x\r\n"
@@ -76,92 +77,6 @@ static void what_is_pipelined_behind_a_waiting_request_waits(void **state) {
     assert_string_equal(take_reply(&c).body, "{\"first\":\"yes\"}");
     assert_string_equal(take_reply(&c).body, "{}");
     drop_client(&c);
-}
-
-#define LINE "POST /control/off HTTP/1.1\r\nHost: x\r\n"
-// Each followed by a request that nobody may mistake for the first one's body, or take at all.
-static const struct {
-    const char *what, *bytes;
-    int status; // 0: closed without an answer, -1: any refusal
-} malformed[] = {
-    {"chunked", LINE "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411},
-    {"chunked with a length",
-     LINE "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-    {"chunked first", LINE "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400},
-    {"odd coding", LINE "Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n", 400},
-    {"identity", LINE "Transfer-Encoding: identity\r\n\r\n", 411},
-    {"two lengths", LINE "Content-Length: 0\r\nContent-Length: 5\r\n\r\n", 400},
-    {"equal lengths", LINE "Content-Length: 0\r\nContent-Length: 0\r\n\r\n", 400},
-    {"length list", LINE "Content-Length: 0, 0\r\n\r\n", -1},
-    {"signed length", LINE "Content-Length: +0\r\n\r\n", -1},
-    {"negative length", LINE "Content-Length: -1\r\n\r\n", -1},
-    {"hex length", LINE "Content-Length: 0x0\r\n\r\n", -1},
-    {"huge length", LINE "Content-Length: 99999999999999999999999\r\n\r\n", -1},
-    {"empty length", LINE "Content-Length:\r\n\r\n", -1},
-    {"space before colon", LINE "Content-Length : 0\r\n\r\n", -1},
-    {"leading zero", LINE "Content-Length: 05\r\n\r\n", 400},
-    {"bare LF", "POST /control/off HTTP/1.1\nHost: x\nContent-Length: 0\n\n", 400},
-    {"folded length", LINE "Content-Length: 0\r\n 5\r\n\r\n", 400},
-    {"folded", LINE "X-A: b\r\n c\r\nContent-Length: 0\r\n\r\n", 400},
-    {"folded by a tab", LINE "X-A: b\r\n\tc\r\nContent-Length: 0\r\n\r\n", 400},
-    {"no name", LINE ": v\r\nContent-Length: 0\r\n\r\n", 400},
-    {"wide blank", LINE "Content-Length:                                       0\r\n\r\n", 400},
-    {"folded coding", LINE "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", 400},
-    {"control character", LINE "X-A: b\x01\r\nContent-Length: 0\r\n\r\n", 400},
-    {"bare CR in a value", LINE "X-A: b\rc\r\nContent-Length: 0\r\n\r\n", -1},
-    {"no colon", LINE "garbage\r\nContent-Length: 0\r\n\r\n", -1},
-    {"no host", "POST /control/off HTTP/1.1\r\nContent-Length: 0\r\n\r\n", -1},
-    {"HTTP/2.0", "POST /control/off HTTP/2.0\r\nHost: x\r\nContent-Length: 0\r\n\r\n", -1},
-    {"HTTP/9", "POST /control/off HTTP/9\r\nHost: x\r\nContent-Length: 0\r\n\r\n", -1},
-    {"HTTP/0.9", "POST /control/off\r\n\r\n", -1},
-    {"TLS hello", "\x16\x03\x01\x02", 400},
-    {"GET with a chunked body",
-     "GET /info HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-     "0\r\n\r\n",
-     411},
-};
-
-static void malformed_requests_end_their_connection(void **state) {
-    (void)state;
-    for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
-        struct client c;
-        connect_client(&c);
-        send_text(&c, malformed[i].bytes);
-        send_text(&c, "POST /reset HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
-        pump((receive(&c), c.eof || c.got.len > 4000));
-        int status = c.got.len > 12 ? atoi(c.got.s + 9) : 0;
-        bool as_told = malformed[i].status < 0 ? status == 0 || (status >= 400 && status <= 505)
-                                               : status == malformed[i].status;
-        if (!as_told || it.resets || fake_pod_seen(it.pod))
-            fail_msg("%s: status %d, %d resets, %zu asks: %s", malformed[i].what, status, it.resets,
-                     fake_pod_seen(it.pod), text_str(&c.got));
-        drop_client(&c);
-    }
-    assert_int_equal(ask("GET /livez").status, 200);
-}
-
-static void a_nul_anywhere_in_a_header_is_refused(void **state) {
-    (void)state;
-    static const char bytes[] = LINE "X-Ochopod-Target: ab\r\nContent-Length: 0\r\n\r\n";
-    for (size_t at = 0; at < sizeof(bytes) - 1; at++) {
-        if (bytes[at] == '\r')
-            continue; // in the place of a CR it ends a line as one does, and hides nothing
-        char broken[sizeof(bytes)];
-        memcpy(broken, bytes, sizeof(bytes));
-        broken[at] = '\0';
-        struct client c;
-        connect_client(&c);
-        send_bytes(&c, broken, sizeof(broken) - 1);
-        // What never ends its header is left to the clock.
-        for (int i = 0; i < 50 && !c.eof && !reply_len(&c); i++) {
-            breathe();
-            receive(&c);
-        }
-        int status = reply_len(&c) ? take_reply(&c).status : 400;
-        if (status < 400 || fake_pod_seen(it.pod))
-            fail_msg("NUL at %zu: %d", at, status);
-        drop_client(&c);
-    }
 }
 
 static char *filler(char c, size_t n) {
@@ -278,6 +193,128 @@ static void a_slow_client_is_closed_and_delays_nobody(void **state) {
     drop_client(&fast);
 }
 
+// 20 KiB a second is enough, for more than the five seconds that any body has; a byte is not.
+static void a_body_that_trickles_is_cut_off(void **state) {
+    (void)state;
+    enum { PIECES = 8, PIECE = 20 * 1024 };
+    struct client steady, trickling;
+    auto_free char *piece = filler('b', PIECE);
+    auto_free char *head = xasprintf("POST /control/on HTTP/1.1\r\nHost: x\r\n"
+                                     "Content-Length: %d\r\n\r\n",
+                                     PIECES * PIECE);
+    connect_client(&steady);
+    connect_client(&trickling);
+    send_text(&steady, head);
+    send_text(&trickling, head);
+    int64_t start = loop_now(it.loop);
+    for (int sent = 0, bytes = 0; sent < PIECES || !trickling.eof;) {
+        if (sent < PIECES && loop_now(it.loop) - start >= sent * 1000) {
+            send_bytes(&steady, piece, PIECE);
+            sent++;
+        }
+        if (!trickling.eof && loop_now(it.loop) - start >= bytes * 100) {
+            send_bytes(&trickling, "b", 1);
+            bytes++;
+        }
+        breathe();
+        receive(&trickling);
+        assert_true(loop_now(it.loop) - start < DEADLINE_MS);
+    }
+    pump(fake_pod_asks(it.pod) == 1);
+    assert_int_equal(fake_pod_seen(it.pod), 1);
+    fake_pod_answer(it.pod, NULL, NULL);
+    assert_int_equal(take_reply(&steady).status, 200);
+    drop_client(&steady);
+    drop_client(&trickling);
+}
+
+// More than there are places for, half of them silent and half in the middle of a header; meanwhile
+// a leader's requests are answered, and those of somebody who comes for the first time.
+static void a_crowd_keeps_nobody_else_out(void **state) {
+    (void)state;
+    enum { N = 1400 };
+    static struct client crowd[N];
+    struct rlimit files, before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    files = before;
+    files.rlim_cur = files.rlim_max < 8192 ? files.rlim_max : 8192;
+    assert_true(files.rlim_cur >= 2 * N + 256);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    teardown(NULL); // the places are counted when it opens
+    setup(NULL);
+    for (int i = 0; i < N; i++) {
+        connect_from(&crowd[i], 2);
+        if (i % 2)
+            send_text(&crowd[i], "POST /control/on HTTP/1.1\r\nHost:");
+        if (i % 8 == 0)
+            breathe();
+    }
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(ask("GET /livez").status, 200);
+        struct client c;
+        hang(&c, "/control/check");
+        fake_pod_answer(it.pod, NULL, NULL);
+        assert_int_equal(take_reply(&c).status, 200);
+        drop_client(&c);
+    }
+    for (int i = 0; i < N; i++)
+        drop_client(&crowd[i]);
+    pump(strstr(ask("GET /metrics").body, "ochopod_http_connections 1\n"));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+// Where few descriptors are to be had, most are not the control port's.
+static void a_crowd_leaves_descriptors_for_others(void **state) {
+    (void)state;
+    enum { FILES = 96, N = 40 };
+    static struct client crowd[N];
+    struct rlimit before, few = {0};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = FILES;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    teardown(NULL);
+    setup(NULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0); // for the clients
+    for (int i = 0; i < N; i++) {
+        connect_from(&crowd[i], 2);
+        breathe();
+    }
+    for (int i = 0; i < 10; i++)
+        breathe();
+    int open = 0;
+    for (int i = 0; i < N; i++) {
+        receive(&crowd[i]);
+        open += !crowd[i].eof;
+        drop_client(&crowd[i]);
+    }
+    assert_in_range(open, 1, FILES / 3);
+    assert_int_equal(ask("GET /livez").status, 200);
+}
+
+// microhttpd stops accepting then, until a connection ends.
+static void it_accepts_again_when_there_are_descriptors_again(void **state) {
+    (void)state;
+    struct client early, late;
+    connect_client(&early);
+    send_text(&early, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(take_reply(&early).status, 200);
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    connect_client(&late); // its place in the backlog needs none of ours
+    int next = dup(late.fd);
+    assert_true(next >= 0);
+    close(next);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){(rlim_t)next, before.rlim_max}), 0);
+    for (int i = 0; i < 10; i++)
+        breathe();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    drop_client(&early);
+    send_text(&late, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(take_reply(&late).status, 200);
+    drop_client(&late);
+}
+
 static void http_1_0_is_answered_and_closed(void **state) {
     (void)state;
     struct client c;
@@ -312,14 +349,16 @@ int main(void) {
         test(byte_by_byte_reads_the_same),
         test(pipelined_requests_are_answered_in_order),
         test(what_is_pipelined_behind_a_waiting_request_waits),
-        test(malformed_requests_end_their_connection),
-        test(a_nul_anywhere_in_a_header_is_refused),
         test(large_headers_are_refused),
         test(a_declared_large_body_is_refused_before_it_is_sent),
         test(a_large_body_is_refused_and_the_connection_goes_on),
         test(a_body_of_two_mebibytes_arrives),
         test(a_form_encoded_body_is_not_lost),
         test(a_slow_client_is_closed_and_delays_nobody),
+        test(a_body_that_trickles_is_cut_off),
+        test(a_crowd_keeps_nobody_else_out),
+        test(a_crowd_leaves_descriptors_for_others),
+        test(it_accepts_again_when_there_are_descriptors_again),
         test(http_1_0_is_answered_and_closed),
         test(four_hundred_connections_are_served),
     };

@@ -52,6 +52,19 @@ static void wait_is_408_when_its_time_is_over(void **state) {
     drop_client(&c);
 }
 
+// "Is it so now?"
+static void wait_without_time_looks_once(void **state) {
+    (void)state;
+    fake_pod_is(it.pod, "running", true);
+    it.cluster = json_pack("{s:{s:{}, s:{}}}", "snapshot", "a", "b");
+    assert_int_equal(ask("GET /wait?for=running&timeout=0").status, 200);
+    assert_int_equal(ask("GET /wait?for=dead&timeout=0").status, 408);
+    assert_int_equal(ask("GET /wait?for=running&pods=2&timeout=0").status, 200);
+    assert_int_equal(ask("GET /wait?for=running&pods=3&timeout=0").status, 408);
+    it.cluster_fails = true;
+    assert_int_equal(ask("GET /wait?pods=2&timeout=0").status, 408);
+}
+
 static void wait_reads_the_snapshot_for_pods(void **state) {
     (void)state;
     struct client c;
@@ -143,6 +156,91 @@ static void cluster_lists_every_pod_and_its_error(void **state) {
     drop_client(&c[1]);
     close(refuses);
     close(hangs);
+}
+
+static int canary(int family, int *port) {
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
+                              .sin6_port = htons((uint16_t)*port),
+                              .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in v4 = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)*port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int on = 1, fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_true(fd >= 0);
+    if (family == AF_INET6) {
+        assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)), 0);
+        assert_int_equal(bind(fd, (struct sockaddr *)&v6, sizeof(v6)), 0);
+    } else {
+        socklen_t len = sizeof(v4);
+        assert_int_equal(bind(fd, (struct sockaddr *)&v4, len), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&v4, &len), 0);
+        *port = ntohs(v4.sin_port);
+    }
+    assert_int_equal(listen(fd, 64), 0);
+    return fd;
+}
+
+static int visitors(int fd) {
+    int n = 0;
+    for (int one; (one = accept(fd, NULL, NULL)) >= 0; n++)
+        close(one);
+    assert_true(errno == EAGAIN);
+    return n;
+}
+
+// Somebody who may write into /pods sends nobody to this machine's own services.
+static void cluster_asks_no_address_that_is_nobodys(void **state) {
+    (void)state;
+    static const char *const ips[] = {"127.0.0.1",
+                                      "127.1.2.3",
+                                      "::1",
+                                      "0.0.0.0",
+                                      "::",
+                                      "::ffff:127.0.0.1",
+                                      "::127.0.0.1",
+                                      "localhost",
+                                      "127.1",
+                                      "2130706433",
+                                      "0x7f.1",
+                                      "[::1]",
+                                      "127.0.0.1#",
+                                      "0",
+                                      "",
+                                      "64:ff9b::127.0.0.1",
+                                      "x@127.0.0.1",
+                                      "127.0.0.1/info?"};
+    int port = 0, v4 = canary(AF_INET, &port), v6 = canary(AF_INET6, &port);
+    json_t *pods = json_object();
+    for (size_t i = 0; i < sizeof(ips) / sizeof(*ips); i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "h%zu", i);
+        json_t *record = record_at((int)i + 1, port);
+        json_object_set_new(record, "ip", json_string(ips[i]));
+        json_object_set_new(pods, id, record);
+    }
+    it.ip = "10.0.0.1";
+    it.cluster = json_pack("{s:{}, s:o}", "snapshot", "pods", pods);
+    struct reply r = ask("GET /cluster");
+    auto_json json_t *got = json_read(r.body, strlen(r.body), 65536, "it", NULL);
+    const char *id;
+    json_t *pod;
+    assert_int_equal(json_object_size(json_object_get(got, "pods")), sizeof(ips) / sizeof(*ips));
+    json_object_foreach(json_object_get(got, "pods"), id, pod) {
+        if (json_object_get(pod, "info") || !*json_text(pod, "error"))
+            fail_msg("%s in %s", id, r.body);
+    }
+    assert_int_equal(visitors(v4), 0);
+    assert_int_equal(visitors(v6), 0);
+    // And it would have been seen, had anybody come.
+    it.ip = "127.0.0.1";
+    it.reads = 0;
+    struct client c;
+    begin(&c, "/cluster");
+    int came = 0;
+    pump((came += visitors(v4)) > 0);
+    drop_client(&c);
+    close(v4);
+    close(v6);
 }
 
 static void cluster_without_zookeeper_says_so(void **state) {
@@ -260,9 +358,11 @@ int main(void) {
         test(wait_answers_when_it_is_so),
         test(wait_looks_by_the_clock_too),
         test(wait_is_408_when_its_time_is_over),
+        test(wait_without_time_looks_once),
         test(wait_reads_the_snapshot_for_pods),
         test(who_leaves_a_wait_is_forgotten),
         test(cluster_lists_every_pod_and_its_error),
+        test(cluster_asks_no_address_that_is_nobodys),
         test(cluster_without_zookeeper_says_so),
         test(closing_during_a_look_at_the_cluster_is_clean),
         test(leaving_during_a_look_at_the_cluster_is_clean),

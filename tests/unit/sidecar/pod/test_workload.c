@@ -184,6 +184,34 @@ static void names_that_an_agent_would_take_are_avoided(void **state) {
     assert_string_equal(r->place->name, "ochopod-marathon.zk-11111111");
 }
 
+static void what_a_task_made_says_so(void **state) {
+    struct rig *r = *state;
+    auto_json json_t *none = place_labels(r->place, "workload");
+    assert_null(json_object_get(none, LABEL_TASK));
+    r->self.name = (char *)"mesos-1234";
+    auto_json json_t *old = place_labels(r->place, "workload");
+    assert_string_equal(json_text(old, LABEL_TASK), "mesos-1234");
+    auto_json json_t *labels = json_pack("{s:s}", "MESOS_TASK_ID", "zk.instance-1._app.1");
+    r->self.labels = labels;
+    auto_json json_t *task = place_labels(r->place, "holder");
+    assert_string_equal(json_text(task, LABEL_TASK), "zk.instance-1._app.1");
+}
+
+static void allotted_ports_count_in_our_network_alone(void **state) {
+    struct rig *r = *state;
+    auto_json json_t *local = json_pack("{s:i}", "2181", 31001);
+    r->facts.local = local;
+    place_free(r->place);
+    r->place = place_make(&r->spec, &r->facts, POD, "marathon.zk");
+    assert_int_equal(place_port(r->place, 2181), 31001);
+    assert_int_equal(place_port(r->place, 2888), 2888);
+    place_free(r->place);
+    r->spec.workload.network = (char *)"backend";
+    r->place = place_make(&r->spec, &r->facts, POD, "marathon.zk");
+    assert_int_equal(place_port(r->place, 2181), 2181);
+    r->facts.local = NULL;
+}
+
 static void owners_are_gone_only_when_that_is_sure(void **state) {
     struct rig *r = *state;
     char other[65];
@@ -210,6 +238,8 @@ int main(void) {
         T(a_validator_has_neither_network_nor_volumes),
         T(a_validator_of_an_adopted_container_has_its_image),
         T(names_that_an_agent_would_take_are_avoided),
+        T(what_a_task_made_says_so),
+        T(allotted_ports_count_in_our_network_alone),
         T(owners_are_gone_only_when_that_is_sure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

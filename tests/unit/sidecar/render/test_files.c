@@ -107,8 +107,11 @@ static int teardown(void **state) {
 
 // ---- asking ----
 
+#define POD  "11111111-2222-4333-8444-555555555555"
+#define MINE ".ochopod-11111111_2222_4333_8444_555555555555-"
+
 static json_t *argument(const struct world *w) {
-    return json_pack("{s[s]ss}", "roots", w->volume, "state_dir", w->state);
+    return json_pack("{s[s]ssss}", "roots", w->volume, "state_dir", w->state, "pod", POD);
 }
 
 static void add_file(const struct world *w, json_t *files, const char *name, const char *content,
@@ -118,11 +121,15 @@ static void add_file(const struct world *w, json_t *files, const char *name, con
                                            "mode", mode, "uid", 12, "gid", 34));
 }
 
-static json_t *stage_all(const struct world *w, json_t *files, struct err *err) {
+static json_t *stage_of(const struct world *w, const char *pod, json_t *files, struct err *err) {
     auto_json json_t *arg = argument(w);
     json_object_set_new(arg, "files", files);
-    json_object_set_new(arg, "round", json_string("7/../x"));
+    json_object_set_new(arg, "pod", json_string(pod));
     return files_stage(arg, err);
+}
+
+static json_t *stage_all(const struct world *w, json_t *files, struct err *err) {
+    return stage_of(w, POD, files, err);
 }
 
 static json_t *stage(const struct world *w, const char *name, const char *content,
@@ -136,6 +143,12 @@ static json_t *swap(const struct world *w, const json_t *staged, struct err *err
     auto_json json_t *arg = argument(w);
     json_object_set(arg, "staged", json_object_get(staged, "staged"));
     return files_swap(arg, err);
+}
+
+static json_t *look_ready(const struct world *w, const json_t *staged, struct err *err) {
+    auto_json json_t *arg = argument(w);
+    json_object_set(arg, "staged", json_object_get(staged, "staged"));
+    return files_ready(arg, err);
 }
 
 static json_t *recover(const struct world *w) {
@@ -209,9 +222,73 @@ static void content_decides_what_has_changed(void **state) {
 
 static void what_a_crash_left_is_swept(void **state) {
     struct world *w = *state;
-    put(w->volume, ".ochopod-3-0-aaaa", "old");
+    put(w->volume, MINE "0-aaaa", "old");
     must_put(w, "f", "x");
     assert_int_equal(entries(w->volume), 1);
+}
+
+static json_t *stage_as(const struct world *w, const char *pod) {
+    struct err err = ERR_INIT;
+    json_t *files = json_array();
+    add_file(w, files, "f", pod, 0644);
+    json_t *staged = stage_of(w, pod, files, &err);
+    if (!staged)
+        fail_msg("%s", err.text);
+    return staged;
+}
+
+// Whatever a pod is called, its name stays one name, and is not the beginning of another's.
+static void what_other_pods_staged_is_left_to_them(void **state) {
+    struct world *w = *state;
+    static const char *const pods[] = {POD,      "11111111", "11111111-2222-4333-8444-555555555556",
+                                       "7/../x", "7",        ""};
+    enum { PODS = sizeof pods / sizeof *pods };
+    json_t *staged[PODS];
+    for (size_t i = 0; i < PODS; i++)
+        staged[i] = stage_as(w, pods[i]);
+    assert_int_equal(entries(w->volume), PODS);
+    for (size_t i = 0; i < PODS; i++) { // a check that is made again sweeps its own
+        json_decref(staged[i]);
+        staged[i] = stage_as(w, pods[i]);
+    }
+    assert_int_equal(entries(w->volume), PODS);
+    const char *own = json_text(json_array_get(json_object_get(staged[0], "staged"), 0), "staged");
+    assert_non_null(strstr(own, "/volume/" MINE "0-"));
+    for (size_t i = 0; i < PODS; i++) {
+        struct err err = ERR_INIT;
+        auto_json json_t *swapped = swap(w, staged[i], &err);
+        if (!swapped)
+            fail_msg("%s: %s", pods[i], err.text);
+        holds(w->volume, "f", pods[i]);
+        json_decref(staged[i]);
+    }
+    assert_int_equal(entries(w->volume), 1);
+}
+
+static void make_old(const char *folder, const char *name, time_t seconds) {
+    auto_free char *path = in(folder, name);
+    struct timespec when = {.tv_sec = time(NULL) - seconds};
+    assert_int_equal(utimensat(AT_FDCWD, path, (struct timespec[]){when, when}, 0), 0);
+}
+
+// Of pods that are no more, and of a version whose names said no pod.
+static void what_nobody_comes_back_for_is_swept_after_a_day(void **state) {
+    struct world *w = *state;
+    enum { HOUR = 3600 };
+    put(w->volume, ".ochopod-3-0-aaaa", "old");
+    put(w->volume, ".ochopod-99999999_2222_4333_8444_555555555555-0-aaaa", "old");
+    put(w->volume, "mine", "the user's own");
+    make_old(w->volume, "mine", 48 * HOUR);
+    make_old(w->volume, ".ochopod-3-0-aaaa", 22 * HOUR);
+    must_put(w, "f", "x");
+    assert_int_equal(entries(w->volume), 4);
+    make_old(w->volume, ".ochopod-3-0-aaaa", 26 * HOUR);
+    must_put(w, "f", "y");
+    holds(w->volume, ".ochopod-3-0-aaaa", NULL);
+    assert_int_equal(entries(w->volume), 3);
+    make_old(w->volume, ".ochopod-99999999_2222_4333_8444_555555555555-0-aaaa", 26 * HOUR);
+    must_put(w, "f", "z");
+    assert_int_equal(entries(w->volume), 2);
 }
 
 static void links_are_not_followed(void **state) {
@@ -303,7 +380,13 @@ static void swap_touches_nothing_when_something_is_gone(void **state) {
     add_file(w, files, "d/g", "2", 0644);
     auto_json json_t *staged = stage_all(w, files, &err);
     const json_t *second = json_array_get(json_object_get(staged, "staged"), 1);
+    auto_json json_t *ready = look_ready(w, staged, &err);
+    assert_int_equal(json_integer_value(json_object_get(ready, "ready")), 2);
     assert_int_equal(unlink(json_text(second, "staged")), 0);
+    assert_null(look_ready(w, staged, &err));
+    assert_int_equal(err.kind, ERR_REFUSED);
+    assert_non_null(strstr(err.text, "/d/g: what was staged is gone; it must be checked again"));
+    assert_int_equal(entries(w->volume), 2);
     assert_null(swap(w, staged, &err));
     assert_int_equal(err.kind, ERR_REFUSED);
     holds(w->volume, "f", NULL);
@@ -317,6 +400,8 @@ static void swap_sees_what_was_put_in_its_way(void **state) {
     auto_free char *dir = in(w->volume, "d"), *away = in(w->volume, "e");
     assert_int_equal(rename(dir, away), 0);
     assert_int_equal(symlink(w->outside, dir), 0);
+    assert_null(look_ready(w, staged, &err));
+    assert_non_null(strstr(err.text, "symlink"));
     assert_null(swap(w, staged, &err));
     assert_non_null(strstr(err.text, "symlink"));
     assert_int_equal(unlink(dir), 0);
@@ -368,7 +453,6 @@ static void a_crash_between_two_renames_is_rolled_forward(void **state) {
     assert_int_equal(rename(json_text(json_array_get(pairs, 0), "staged"), f), 0);
     auto_json json_t *answer = recover(w);
     assert_int_equal(json_integer_value(json_object_get(answer, "recovered")), 1);
-    assert_int_equal(json_integer_value(json_object_get(answer, "skipped")), 0);
     holds(w->volume, "f", "new");
     holds(w->volume, "g", "new");
     assert_int_equal(entries(w->state), 0);
@@ -509,6 +593,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(owner_mode_and_folders_are_as_asked, setup, teardown),
         cmocka_unit_test_setup_teardown(content_decides_what_has_changed, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_crash_left_is_swept, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_other_pods_staged_is_left_to_them, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_nobody_comes_back_for_is_swept_after_a_day, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(links_are_not_followed, setup, teardown),
         cmocka_unit_test_setup_teardown(only_plain_files_are_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(mounts_within_a_volume_are_refused, setup, teardown),

@@ -14,6 +14,7 @@
 // The whole way through a real runner: what the worker asks, a child does.
 
 enum { GENEROUS_MS = 60000 };
+#define POD "11111111-2222-4333-8444-555555555555"
 
 struct world {
     struct runner *runner;
@@ -30,7 +31,12 @@ struct world {
 static int setup(void **state) {
     struct world *w = xnew(struct world);
     strcpy(w->folder, "/tmp/ocho-render-XXXXXX");
-    if (!mkdtemp(w->folder) || runner_start(render_functions, &w->runner, NULL))
+    static const char *const writes[] = {"/tmp", NULL};
+    static const struct runner_setup how = {.name = "render-test",
+                                            .functions = render_functions,
+                                            .sandbox = SANDBOX_RUNNER,
+                                            .writes = writes};
+    if (!mkdtemp(w->folder) || runner_start(&how, &w->runner, NULL))
         return -1;
     w->loop = loop_create();
     runner_attach(w->runner, w->loop);
@@ -116,6 +122,8 @@ static struct spec *example(const struct world *w) {
     char *text = xasprintf(spec_text, w->volume, w->volume); // NOLINT
     struct spec *spec = spec_of(text);
     free(text);
+    free(spec->state_dir);
+    spec->state_dir = xstrdup(w->state);
     return spec;
 }
 
@@ -180,28 +188,40 @@ static void files_are_staged_then_swapped(void **state) {
     json_t *v = view();
     wait_done(w, render_start(w->runner, spec, v, on_answer, w));
     json_t *rendering = json_incref(w->answer);
-    wait_done(w, render_stage(w->runner, rendering, w->roots, "7", on_answer, w));
+    wait_done(w, render_stage(w->runner, rendering, w->roots, POD, on_answer, w));
     json_t *staged = json_incref(w->answer);
     assert_int_equal(json_array_size(json_object_get(staged, "staged")), 2);
     assert_int_equal(json_array_size(json_object_get(staged, "changed")), 2);
     assert_string_equal(json_string_value(json_array_get(json_object_get(staged, "outside"), 0)),
                         "/elsewhere/x");
     holds(w, "etc/app.cfg", NULL);
+    const json_t *pairs = json_object_get(staged, "staged");
+    wait_done(w, render_ready(w->runner, pairs, w->roots, on_answer, w));
+    assert_int_equal(json_integer_value(json_object_get(w->answer, "ready")), 2);
+    holds(w, "etc/app.cfg", NULL);
 
-    wait_done(w, render_swap(w->runner, json_object_get(staged, "staged"), w->roots, w->state,
-                             on_answer, w));
+    wait_done(w, render_swap(w->runner, pairs, w->roots, w->state, on_answer, w));
     assert_int_equal(json_integer_value(json_object_get(w->answer, "swapped")), 2);
     holds(w, "etc/app.cfg", "tick=500\n");
     holds(w, "id", "1");
     assert_int_equal(entries(w->volume), 2);
     assert_int_equal(entries(w->state), 0);
 
-    wait_done(w, render_stage(w->runner, rendering, w->roots, "8", on_answer, w));
+    wait_done(w, render_stage(w->runner, rendering, w->roots, POD, on_answer, w));
     assert_int_equal(json_array_size(json_object_get(w->answer, "changed")), 0);
     json_t *again = json_incref(w->answer);
     wait_done(w, render_discard(w->runner, again, w->roots, on_answer, w));
     assert_int_equal(entries(w->volume), 2);
-    wait_done(w, render_recover(w->runner, w->roots, w->state, on_answer, w));
+
+    // Staged again, and then whoever would have renamed or removed it is no more.
+    wait_done(w, render_stage(w->runner, rendering, w->roots, POD, on_answer, w));
+    auto_free char *etc = xasprintf("%s/etc", w->volume);
+    assert_int_equal(entries(w->volume), 3);
+    assert_int_equal(entries(etc), 2);
+    wait_done(w, render_recover(w->runner, spec, w->roots, POD, on_answer, w));
+    assert_int_equal(entries(w->volume), 2);
+    assert_int_equal(entries(etc), 1);
+    holds(w, "etc/app.cfg", "tick=500\n");
     json_decref(again);
     json_decref(rendering);
     json_decref(staged);

@@ -18,7 +18,7 @@ static const char scope_text[] =
     "false, \"first\": false, \"last\": true, \"ip\": \"10.0.0.3\", \"ports\": {\"8080\": 8080}}],"
     "\"self\": {\"seq\": 3, \"ordinal\": 1, \"founder\": true, \"ip\": \"10.0.0.1\", \"ports\": "
     "{\"2181\": 32181, \"http\": 80}},"
-    "\"index\": 0, \"seq\": 3, \"ordinal\": 1, \"size\": 3, "
+    "\"index\": 0, \"seq\": 3, \"ordinal\": 1, \"size\": 3, \"local_ports\": {\"2181\": 31001}, "
     "\"dependencies\": {\"kafka\": [{\"ip\": \"10.1.0.1\", \"ports\": {\"9092\": 31092}}, {\"ip\": "
     "\"fd00::2\", \"ports\": {}}], \"none\": []}, "
     "\"env\": {\"HOME\": \"/root\"}, \"settings\": {\"tick\": 500, \"ratio\": 2.0, \"gone\": "
@@ -88,6 +88,8 @@ static void the_scope_is_that_of_the_contract(void **state) {
     is("{{ grep('kafka', 9092) }}", "10.1.0.1:31092,[fd00::2]:9092");
     is("{{ port(2181) }} {{ port('2181') }} {{ port(3888) }} {{ port('http') }}",
        "32181 32181 3888 80");
+    is("{{ local_port(2181) }} {{ local_port('2888') }} {{ local_port(2888.0) }}",
+       "31001 2888 2888");
     is("{{ env.HOME }} {{ settings.tick }}", "/root 500");
     is("{{ get(settings, 'tick', 2000) }} {{ get(settings, 'tock', 2000) }}", "500 2000");
     is("{{ get(settings, 'gone', 'x') }}", "x");
@@ -156,6 +158,8 @@ static void what_is_missing_is_named(void **state) {
     refused("{{ settings.gone }}", "t.tmpl:1: settings.gone: no such name");
     refused("{{ settings['a b'] }}", "t.tmpl:1: settings[\"a b\"]: no such name");
     refused("{{ self.ports.https }}", "t.tmpl:1: self.ports.https: no such name");
+    refused("{{ local_port('http') }}", "t.tmpl:1: local_port: http: no port");
+    refused("{{ local_port(0) }}", "t.tmpl:1: local_port: 0: no port");
     refused("{{ port(70000) }}", "t.tmpl:1: self.ports[\"70000\"]: no such name");
     refused("{{ grep('zoo', 1) }}", "t.tmpl:1: dependencies.zoo: no such name");
     refused("{{ grep('none', 1) }}", "t.tmpl:1: grep: none has no pods");

@@ -242,7 +242,7 @@ static void a_missing_command_is_127(void **state) {
 // Sixty of one kind are looked for by a number that only they carry.
 static int alive_with(const char *mark) {
     char command[128];
-    snprintf(command, sizeof command, "ps -eo args | grep -c '[s]leep %s'", mark);
+    snprintf(command, sizeof command, "ps -eo args | grep -cw '[s]leep %s'", mark);
     auto_free char *line = NULL;
     size_t room = 0;
     FILE *p = popen(command, "re");
@@ -251,6 +251,14 @@ static int alive_with(const char *mark) {
     return n;
 }
 
+// Waits until as many sleepers carry the mark, or the deadline is over.
+static int await_alive(const char *mark, int wanted) {
+    for (int i = 0; i < DEADLINE_MS / 20 && alive_with(mark) != wanted; i++)
+        usleep(20000);
+    return alive_with(mark);
+}
+
+// On a busy machine a job that is over is given up before it could end all it started.
 static void a_hook_past_its_time_ends_with_all_it_started(void **state) {
     (void)state;
     char script[160];
@@ -261,7 +269,7 @@ static void a_hook_past_its_time_ends_with_all_it_started(void **state) {
     const char *argv[] = {"sh", "-c", script, NULL};
     run_with(argv, NULL, 500);
     assert_int_equal(seen.err.kind, ERR_TIMEOUT);
-    assert_int_equal(alive_with(mark), 0);
+    assert_int_equal(await_alive(mark, 0), 0);
 }
 
 static void what_a_finished_hook_left_behind_ends_too(void **state) {
@@ -275,6 +283,42 @@ static void what_a_finished_hook_left_behind_ends_too(void **state) {
     assert_int_equal(seen.exit_code, 0);
     assert_string_equal(seen.out, "done\n");
     assert_int_equal(alive_with(mark), 0);
+}
+
+static int children_of(pid_t pid) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
+    FILE *f = fopen(path, "re");
+    int child, n = 0;
+    while (f && fscanf(f, "%d", &child) == 1)
+        n++;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+// Each of its processes starts two more of itself and leaves a daemon behind, some six generations
+// deep; most have no parent any more when the time is over. Zombies would still be children.
+static void a_hook_that_multiplies_leaves_nobody_and_no_zombie(void **state) {
+    (void)state;
+    char script[320], mark[16];
+    snprintf(mark, sizeof mark, "5%d", getpid());
+    snprintf(
+        script, sizeof script,
+        "b() { (setsid sleep %s &) ; [ $1 -gt 0 ] || return 0; (b $(($1-1)) &) ; b $(($1-1)) & }; "
+        "b 5; sleep %s",
+        mark, mark);
+    const char *argv[] = {"sh", "-c", script, NULL};
+    run_with(argv, NULL, 1500);
+    assert_int_equal(seen.err.kind, ERR_TIMEOUT);
+    assert_int_equal(await_alive(mark, 0), 0);
+    int left = -1;
+    for (int i = 0; i < DEADLINE_MS / 5 && (left = children_of(runner_pid(runner))); i++)
+        usleep(5000);
+    assert_int_equal(left, 0);
+    assert_int_equal(children_of(getpid()), 1); // the runner
+    run_with((const char *[]){"sh", "-c", "echo well", NULL}, NULL, 20000);
+    assert_string_equal(seen.out, "well\n");
 }
 
 static void turn_over(void *arg) {
@@ -313,18 +357,15 @@ static void a_cancelled_hook_ends_and_says_nothing(void **state) {
     assert_int_equal(seen.calls, 0);
 }
 
-// Waits until as many sleepers carry the mark, or the deadline is over.
-static int await_alive(const char *mark, int wanted) {
-    for (int i = 0; i < DEADLINE_MS / 20 && alive_with(mark) != wanted; i++)
-        usleep(20000);
-    return alive_with(mark);
-}
+static const struct runner_setup setup_of_all = {
+    .name = "runner-test", .functions = functions, .sandbox = SANDBOX_RUNNER};
 
 // A worker of its own, with a hook that has daemonised.
 static void worker_with_hook(const char *const *argv, const char *const *hook_env) {
     struct runner_hook hook = {.argv = argv, .env = hook_env, .timeout_ms = 600000};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (runner_start(functions, &runner, NULL))
+    setsid();
+    if (runner_start(&setup_of_all, &runner, NULL))
         _exit(1);
     loop = loop_create();
     runner_attach(runner, loop);
@@ -333,8 +374,7 @@ static void worker_with_hook(const char *const *argv, const char *const *hook_en
     _exit(1);
 }
 
-static void a_killed_worker_takes_its_hooks_with_it(void **state) {
-    (void)state;
+static void ends_with_its_hooks(bool whole_group) {
     char mark[16], variable[32];
     snprintf(mark, sizeof mark, "6%d", getpid());
     snprintf(variable, sizeof variable, "MARK=%s", mark);
@@ -345,18 +385,29 @@ static void a_killed_worker_takes_its_hooks_with_it(void **state) {
     if (pid == 0)
         worker_with_hook(argv, hook_env);
     assert_int_equal(await_alive(mark, 3), 3);
-    kill(pid, SIGKILL);
+    kill(whole_group ? -pid : pid, SIGKILL);
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(await_alive(mark, 0), 0);
 }
 
-// Ctrl-C in a terminal is the worker's to answer, which still needs its runner then.
-static void the_runner_is_in_no_terminal_group(void **state) {
+static void a_killed_worker_takes_its_hooks_with_it(void **state) {
+    (void)state;
+    ends_with_its_hooks(false);
+}
+
+// As init does.
+static void a_killed_set_takes_its_hooks_with_it(void **state) {
+    (void)state;
+    ends_with_its_hooks(true);
+}
+
+// By which init ends the runner; a terminal's Ctrl-C reaches neither (see unit-sidecar-test_init).
+static void the_runner_is_in_the_workers_group(void **state) {
     (void)state;
     auto_json json_t *answer = ask("echo", 10000);
     assert_non_null(answer); // it has come that far
-    assert_int_equal(getpgid(runner_pid(runner)), runner_pid(runner));
+    assert_int_equal(getpgid(runner_pid(runner)), getpgrp());
 }
 
 static void note_gone(void *arg) {
@@ -378,7 +429,7 @@ static void its_end_is_noticed(void **state) {
 static int setup(void **state) {
     (void)state;
     struct err err = ERR_INIT;
-    if (runner_start(functions, &runner, &err))
+    if (runner_start(&setup_of_all, &runner, &err))
         return -1;
     loop = loop_create();
     runner_attach(runner, loop);
@@ -408,9 +459,11 @@ int main(void) {
         cmocka_unit_test(output_is_cut_at_its_cap),
         cmocka_unit_test(a_missing_command_is_127),
         cmocka_unit_test(a_killed_worker_takes_its_hooks_with_it),
-        cmocka_unit_test(the_runner_is_in_no_terminal_group),
+        cmocka_unit_test(a_killed_set_takes_its_hooks_with_it),
+        cmocka_unit_test(the_runner_is_in_the_workers_group),
         cmocka_unit_test(a_hook_past_its_time_ends_with_all_it_started),
         cmocka_unit_test(what_a_finished_hook_left_behind_ends_too),
+        cmocka_unit_test(a_hook_that_multiplies_leaves_nobody_and_no_zombie),
         cmocka_unit_test(a_cancelled_hook_ends_and_says_nothing),
     };
     const struct CMUnitTest last[] = {cmocka_unit_test(its_end_is_noticed)};

@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "base/own.h"
 #include "sidecar/spec/spec.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -123,18 +124,34 @@ static void unknown_keys_are_mistakes_with_a_hint(void **state) {
          "configure configured sanity_check tear_down signaled finalize\n");
 }
 
-static void what_comes_later_is_refused(void **state) {
+static void what_signs_fits_together(void **state) {
     (void)state;
-    says(W "token_file: /t\n",
-         "pod.yaml:2:1: token_file: not yet: signed requests will come later; leave it out\n");
-    says(W "portal: {}\n",
-         "pod.yaml:2:1: portal: not yet: the portal will come later; leave it out\n");
-    says(W "zk: none\n", "pod.yaml:2:1: zk: not yet: a cluster of one without ZooKeeper will come "
-                         "later; name the servers\n");
-    static const char *const env[] = {"ochopod_token=hush", NULL};
-    says_with(W, env, NULL,
-              "OCHOPOD_TOKEN: not yet: signed requests will come later; leave it "
-              "out\n");
+    fine(W "token_file: /run/secrets/token\n");
+    says(W "token_file: token\n", "pod.yaml:2:1: token_file: \"token\" is not an absolute path\n");
+    says(W "legacy_sha1: true\n",
+         "pod.yaml:2:14: legacy_sha1: is for the portal; set portal: true, "
+         "or leave it out\n");
+    says(
+        W "legacy_sha1: true\nportal: true\n",
+        "pod.yaml:2:14: legacy_sha1: stands beside token_file; without one ochopod_token signs the "
+        "portal anyway\n");
+    says(W "legacy_sha1: true\nportal: true\ntoken_file: /t\n",
+         "pod.yaml:2:14: legacy_sha1: needs the variable ochopod_token, which it checks\n");
+    says(W "tls: {certificate_file: /a, key_file: /b}\n",
+         "pod.yaml:2:1: tls: ca_file is missing: who signed the certificates of our peers, PEM\n");
+}
+
+static void a_cluster_of_one_has_nobody_to_depend_on(void **state) {
+    (void)state;
+    fine(W "zk: none\n");
+    fine(W "zk: none\nneeds: {pods: 2}\n"); // refused by each check, with a status
+    says(W "zk: none\ndepends_on: [kafka]\n",
+         "pod.yaml:3:14: depends_on[0]: is another cluster; with `zk: none` there is but this "
+         "one\n");
+    static const char *const env[] = {"ochopod_zk=none", NULL};
+    says_with(W "depends_on: [kafka]\n", env, NULL,
+              "pod.yaml:2:14: depends_on[0]: is another cluster; with `zk: none` there is but this "
+              "one\n");
 }
 
 static void values_are_held_against_type_and_range(void **state) {
@@ -410,13 +427,51 @@ static void a_spec_that_is_not_there_is_told(void **state) {
     text_done(&report);
 }
 
+static void ports_are_ochothons(void **state) {
+    (void)state;
+    fine("ports: [2181, \"2888 *\", \"3888 9000\", \"53 udp\", \"53\", \"54 * UDP\", \"55 56 "
+         "tcp\"]\n" W);
+    fine("port: 9\nports: [8080]\n" W);
+    fine("ports: [\"8080 31000\", \"8080 udp\"]\n" W);
+    static const char *const wrong[] = {
+        "0",   "65536",  "-1",  "a",    "\"1 2 3\"", "\"* 1\"", "\"udp\"", "\"1 0\"", "\"1 65536\"",
+        "[1]", "{a: 1}", "1.5", "\"\"", "true",      "~",       "0x10",    "\"1*\"",  "\"1 sctp\""};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        auto_free char *text = xasprintf("ports: [%s]\n" W, wrong[i]);
+        struct text report = {0};
+        struct err err = ERR_INIT;
+        assert_int_equal(parse(text, NULL, NULL, &report, &err), -1);
+        if (strncmp(text_str(&report), "pod.yaml:1:9: ports[0]: \"", 25) != 0 ||
+            !strstr(text_str(&report), "is not a port like 2181"))
+            fail_msg("%s: %s", wrong[i], text_str(&report));
+        text_done(&report);
+    }
+    says("ports: 2181\n" W,
+         "pod.yaml:1:1: ports: must be a list of ports, like [2181, 2888], not a number\n");
+    says("ports: [1, 1]\n" W, "pod.yaml:1:12: ports[1]: 1 stands here twice\n");
+    says("ports: [1 *, 2 1]\n" W, "pod.yaml:1:14: ports[1]: 1 of the host is taken by another\n");
+    says("ports: [8080]\n" W,
+         "pod.yaml:1:9: ports[0]: is the control port, which is mapped anyway; "
+         "leave it out, or change one of the two (key port)\n");
+}
+
+static void verbatim_is_a_map(void **state) {
+    (void)state;
+    fine("verbatim: {cpus: 0.5, container: {docker: {parameters: [{key: a, value: b}]}}}\n" W);
+    says("verbatim: [1]\n" W,
+         "pod.yaml:1:1: verbatim: must be a map, a part of a Marathon app, not a list\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ports_are_ochothons),
+        cmocka_unit_test(verbatim_is_a_map),
         cmocka_unit_test(what_is_no_yaml_is_told_with_its_place),
         cmocka_unit_test(bombs_are_refused),
         cmocka_unit_test(every_mistake_is_told_in_the_order_of_the_text),
         cmocka_unit_test(unknown_keys_are_mistakes_with_a_hint),
-        cmocka_unit_test(what_comes_later_is_refused),
+        cmocka_unit_test(what_signs_fits_together),
+        cmocka_unit_test(a_cluster_of_one_has_nobody_to_depend_on),
         cmocka_unit_test(values_are_held_against_type_and_range),
         cmocka_unit_test(zk_addresses_name_servers_and_ports),
         cmocka_unit_test(launch_and_adopt_exclude_each_other),

@@ -4,8 +4,10 @@
 #include "base/text.h"
 #include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <cmocka.h>
 
@@ -151,13 +153,60 @@ static void a_directory_that_cannot_be_made_says_so(void **unused) {
     assert_non_null(strstr(err.text, "/proc/nowhere/state"));
 }
 
+static void a_control_port_of_another_number_is_noted_and_forgotten(void **unused) {
+    (void)unused;
+    assert_int_equal(state_control(dir, 8080), 8080);
+    state_note_control(dir, 8080, 31005);
+    assert_int_equal(state_control(dir, 8080), 31005);
+    assert_int_equal(state_control(dir, 9090), 9090); // another spec since
+    state_note_control(dir, 8080, 8080);
+    assert_int_equal(state_control(dir, 8080), 8080);
+    assert_int_equal(state_control("/nowhere", 8080), 8080);
+}
+
+// What is written breaks off after any number of bytes, as on a disk that is full: what was there
+// stays, and the next write that finds room replaces it.
+static void a_write_that_breaks_off_anywhere_leaves_what_was_there(void **unused) {
+    (void)unused;
+    struct state *state = reopened(NULL);
+    struct err err = ERR_INIT;
+    state->epoch = 100;
+    assert_int_equal(state_save(state, &err), 0);
+    struct rlimit before, little;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    int failed = 0;
+    for (rlim_t n = 0; n < 4096; n++) {
+        state->epoch = 200;
+        little = (struct rlimit){.rlim_cur = n, .rlim_max = before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+        int rc = state_save(state, &err);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        if (rc == 0)
+            break;
+        failed++;
+        assert_int_equal(err.kind, ERR_REFUSED);
+        state = reopened(state);
+        assert_int_equal(state->epoch, 100);
+        assert_false(state->fresh);
+    }
+    assert_true(failed > 200);
+    state = reopened(state);
+    assert_int_equal(state->epoch, 200);
+    state_close(state);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_new_directory_gets_a_pod_id_that_stays, make, drop),
+        cmocka_unit_test_setup_teardown(a_control_port_of_another_number_is_noted_and_forgotten,
+                                        make, drop),
         cmocka_unit_test_setup_teardown(everything_saved_comes_back, make, drop),
         cmocka_unit_test_setup_teardown(a_second_sidecar_is_refused, make, drop),
         cmocka_unit_test_setup_teardown(a_file_cut_at_any_length_makes_a_new_pod, make, drop),
         cmocka_unit_test_setup_teardown(values_of_the_wrong_type_are_refused_whole, make, drop),
+        cmocka_unit_test_setup_teardown(a_write_that_breaks_off_anywhere_leaves_what_was_there,
+                                        make, drop),
         cmocka_unit_test(a_directory_that_cannot_be_made_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
-#include "sidecar/runner/wire.h"
+#include "base/wire.h"
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static const int64_t null_len = -1;
 
@@ -64,4 +65,44 @@ void wire_get_err(struct wire *w, struct err *ret) {
     ret->code = (int)wire_int(w);
     const char *text = wire_str(w);
     snprintf(ret->text, sizeof ret->text, "%s", text ? text : "");
+}
+
+// ---- descriptors: unix(7), SCM_RIGHTS ----
+
+union fd_room {
+    struct cmsghdr head;
+    char room[CMSG_SPACE(sizeof(int))];
+};
+
+int wire_send_fd(int socket, int fd) {
+    char byte = 0;
+    struct iovec iov = {&byte, 1};
+    union fd_room space = {0};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = space.room,
+                         .msg_controllen = sizeof space.room};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    return sendmsg(socket, &msg, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+ssize_t wire_receive_fd(int socket, int flags, int *ret_fd) {
+    char byte;
+    struct iovec iov = {&byte, 1};
+    union fd_room space = {0};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = space.room,
+                         .msg_controllen = sizeof space.room};
+    *ret_fd = -1;
+    ssize_t n = recvmsg(socket, &msg, flags | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(ret_fd, CMSG_DATA(c), sizeof *ret_fd);
+    return n;
 }

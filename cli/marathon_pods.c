@@ -1,0 +1,57 @@
+#include "base/check.h"
+#include "base/own.h"
+#include "cli/marathon.h"
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+// A record holds an address; an agent may be known by its name.
+static char *address_of(const char *host) {
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found = NULL;
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr v6;
+    if (inet_pton(AF_INET6, host, &v6) == 1)
+        return xstrdup(host);
+    if (getaddrinfo(host, NULL, &hints, &found) != 0)
+        return NULL;
+    const struct sockaddr_in *in = (const struct sockaddr_in *)found->ai_addr;
+    const char *said = inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
+    freeaddrinfo(found);
+    return said ? xstrdup(said) : NULL;
+}
+
+// Which of a task's ports is the one that this port of the container has.
+static size_t index_of(const json_t *app, int port) {
+    size_t i;
+    json_t *it;
+    json_array_foreach(json_object_get(json_object_get(app, "container"), "portMappings"), i,
+                       it) if (json_integer_value(json_object_get(it, "containerPort")) ==
+                               port) return i;
+    return 0;
+}
+
+static json_t *pod_of(const json_t *task, const json_t *app, int control, size_t index) {
+    auto_free char *ip = address_of(json_text(task, "host"));
+    json_t *port = json_array_get(json_object_get(task, "ports"), index);
+    char label[16];
+    snprintf(label, sizeof(label), "%d", control);
+    if (!ip || !json_is_integer(port))
+        return json_pack("{s:i, s:s}", "seq", -1, "error", "Marathon does not say where it is");
+    const char *id = json_text(app, "id");
+    // A record must have a number; the pod's own comes with its /info.
+    return json_pack("{s:i, s:{s:i, s:s, s:s, s:{s:O}, s:s}}", "seq", -1, "record", "seq", 0, "ip",
+                     ip, "port", label, "ports", label, port, "application", id + (*id == '/'));
+}
+
+json_t *marathon_pods(const json_t *app, const char *cluster, int control) {
+    json_t *pods = json_object(), *task;
+    size_t i, index = index_of(app, control);
+    json_array_foreach(json_object_get(app, "tasks"), i, task) {
+        if (strcmp(json_text(task, "state"), "TASK_RUNNING") != 0 || !*json_text(task, "id"))
+            continue;
+        json_t *pod = pod_of(task, app, control, index);
+        CHECK(pod && json_object_set_new(pods, json_text(task, "id"), pod) == 0);
+    }
+    return json_pack("{s:{s:n, s:o}}", cluster, "generation", "pods", pods);
+}

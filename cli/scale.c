@@ -1,0 +1,185 @@
+#include "base/check.h"
+#include "base/own.h"
+#include "base/text.h"
+#include "cli/target.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PODS_MAX = 100000 };
+
+struct scale {
+    struct follow f;
+    struct target *targets;
+    struct goal *goals;
+    int64_t *deltas;
+    size_t n;
+};
+
+// ---- how many ----
+
+// "@5", "x1.75", "+1", "-1".
+static int parse_factor(const char *factor, char *ret_op, double *ret, struct err *err) {
+    char *end = NULL;
+    bool known = *factor && strchr("@x+-", *factor);
+    bool digit = known && strchr("0123456789.", factor[1]) && factor[1];
+    *ret = digit ? strtod(factor + 1, &end) : 0;
+    *ret_op = *factor;
+    if (!digit || *end || !isfinite(*ret) || *ret > PODS_MAX)
+        return err_set(err, ERR_USER,
+                       "\"%.40s\" is no factor: @5 (to five), x1.75 (times), +1 or -1 (more, less)",
+                       factor);
+    return 0;
+}
+
+// Never less than one: an app of none has no pod to say what it is.
+static int64_t wanted(int64_t now, char op, double n) {
+    double to = op == '@'   ? n
+                : op == 'x' ? (double)now * n
+                : op == '+' ? (double)now + n
+                            : (double)now - n;
+    return to < 1 ? 1 : to > PODS_MAX ? PODS_MAX : (int64_t)to;
+}
+
+// ---- up and down ----
+
+static int put_instances(struct scale *s, size_t i, int64_t to, struct err *err) {
+    auto_json json_t *body = json_pack("{s:I}", "instances", (json_int_t)to);
+    auto_free char *path = marathon_path(s->targets[i].app, "");
+    free(s->goals[i].deployment);
+    s->goals[i].deployment = NULL;
+    auto_json json_t *said = marathon_change(s->f.marathon, "PUT", path, body,
+                                             &s->goals[i].deployment, err);
+    return said ? 0 : -1;
+}
+
+// The newest go, or with --fifo the oldest.
+static int remove_pods(struct scale *s, size_t i, size_t n, struct err *err) {
+    const struct target *t = &s->targets[i];
+    auto_free int64_t *seqs = xcalloc(n, sizeof(*seqs));
+    auto_json json_t *ids = json_array();
+    for (size_t k = 0; k < n; k++) {
+        const struct pod_seen *pod = &t->pods.list[s->f.options->fifo ? k : t->pods.n - 1 - k];
+        seqs[k] = pod->seq;
+        CHECK(json_array_append_new(ids, json_string(target_task(pod))) == 0);
+    }
+    if (target_kill(&s->f, t, seqs, n, err))
+        return -1;
+    auto_json json_t *body = json_pack("{s:O}", "ids", ids);
+    auto_json json_t *said = marathon_change(s->f.marathon, "POST", "/v2/tasks/delete?scale=true",
+                                             body, &s->goals[i].deployment, err);
+    return said ? 0 : -1;
+}
+
+// Instances without a pod that could be asked to end are Marathon's to choose.
+static int scale_down(struct scale *s, size_t i, int64_t to, struct err *err) {
+    const struct target *t = &s->targets[i];
+    size_t surplus = (size_t)(t->instances - to);
+    size_t n = surplus < t->pods.n ? surplus : t->pods.n;
+    if (remove_pods(s, i, n, err))
+        return -1;
+    return n < surplus ? put_instances(s, i, to, err) : 0;
+}
+
+static void begin(struct scale *s, size_t i, const char *pattern, char op, double by) {
+    struct goal *goal = &s->goals[i];
+    struct target *t = &s->targets[i];
+    *goal = (struct goal){.what = pattern, .cluster = pattern, .newer = -1, .strict = true};
+    if (target_find(&s->f, pattern, s->f.options->group, t, &goal->err))
+        return;
+    int64_t to = wanted(t->instances, op, by);
+    goal->app = t->app;
+    goal->control = t->control;
+    goal->pods = to;
+    s->deltas[i] = to - t->instances;
+    int failed = to > t->instances   ? put_instances(s, i, to, &goal->err)
+                 : to < t->instances ? scale_down(s, i, to, &goal->err)
+                                     : 0;
+    if (failed)
+        err_wrap(&goal->err, "%s", pattern);
+}
+
+// ---- the verb ----
+
+static void print(const struct scale *s) {
+    auto_json json_t *all = json_object();
+    int64_t delta = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        delta += s->deltas[i];
+        CHECK(json_object_set_new(all, s->goals[i].what,
+                                  json_pack("{s:b, s:I}", "ok", !s->goals[i].err.kind, "delta",
+                                            (json_int_t)s->deltas[i])) == 0);
+    }
+    if (s->f.options->json)
+        cli_print(all, true);
+    else
+        printf("%d%% success (%+" PRId64 " pods)\n", follow_percent(s->goals, s->n), delta);
+}
+
+static int scale_all(struct scale *s, char *const *patterns, char op, double by) {
+    for (size_t i = 0; i < s->n; i++) {
+        begin(s, i, patterns[i], op, by);
+        if (s->goals[i].err.kind)
+            fprintf(stderr, "ocho: %s\n%s", s->goals[i].err.text, marathon_details(s->f.marathon));
+    }
+    auto_free bool *told = xcalloc(s->n, sizeof(*told));
+    for (size_t i = 0; i < s->n; i++)
+        told[i] = s->goals[i].settled = s->goals[i].err.kind;
+    follow_goals(&s->f, s->goals, s->n);
+    for (size_t i = 0; i < s->n; i++)
+        if (!told[i])
+            follow_fail(&s->f, &s->goals[i]);
+    print(s);
+    return follow_status(s->goals, s->n);
+}
+
+// `ocho scale zookeeper @5` as well as Ochothon's -f @5.
+static const char *factor_of(const struct cli_options *o, size_t *n) {
+    if (o->factor)
+        return o->factor;
+    const char *last = o->args[*n - 1];
+    bool is_factor = *n > 1 && strchr("@x+-", *last) && strchr("0123456789.", last[1]) && last[1] &&
+                     strspn(last + 1, "0123456789.") == strlen(last + 1);
+    *n -= is_factor;
+    return is_factor ? last : "+1";
+}
+
+static int run(const struct cli_options *options) {
+    struct scale s = {.n = text_list_len(options->args)};
+    struct err err = ERR_INIT;
+    char op;
+    double by;
+    if (parse_factor(factor_of(options, &s.n), &op, &by, &err))
+        return cli_fail(&err);
+    int status = follow_open(options, &s.f);
+    if (status)
+        return status;
+    marathon_force(s.f.marathon, options->force);
+    s.targets = xcalloc(s.n, sizeof(*s.targets));
+    s.goals = xcalloc(s.n, sizeof(*s.goals));
+    s.deltas = xcalloc(s.n, sizeof(*s.deltas));
+    status = scale_all(&s, options->args, op, by);
+    for (size_t i = 0; i < s.n; i++) {
+        target_done(&s.targets[i]);
+        goal_done(&s.goals[i]);
+    }
+    free(s.targets);
+    free(s.goals);
+    free(s.deltas);
+    follow_close(&s.f);
+    return status;
+}
+
+const struct verb scale_verb = {
+    .name = "scale",
+    .args = "PATTERN... [@N|xF|+N]",
+    .summary = "more or fewer pods of a Marathon app; waits until all of them run and are ready",
+    .details =
+        "The pods of a PATTERN must be one app's, unless -g names a pod of it. What is one too "
+        "many is killed\n(POST /control/kill), then its task is removed: the newest first. "
+        "Never below one.\nJSON: {\"PATTERN\": {\"ok\", \"delta\"}}\n",
+    .options = "jXGOt=dzu",
+    .args_min = 1,
+    .args_max = CLI_MANY,
+    .run = run};

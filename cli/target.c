@@ -1,0 +1,136 @@
+#include "cli/target.h"
+#include "base/check.h"
+#include "base/own.h"
+#include "base/text.h"
+#include "cli/act.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *of_record(const struct pod_seen *pod, const char *key) {
+    return json_text(json_object_get(pod->json, "record"), key);
+}
+
+bool target_is_marathon(const struct pod_seen *pod) {
+    return *of_record(pod, "application") && text_starts(of_record(pod, "fwk"), "marathon");
+}
+
+const char *target_task(const struct pod_seen *pod) {
+    return of_record(pod, "task");
+}
+
+static const char *app_of(const struct pod_seen *pod) {
+    const char *app = of_record(pod, "application");
+    return app + (*app == '/');
+}
+
+// ---- which app ----
+
+static const struct pod_seen *pod_of_group(const struct target *t, int64_t group) {
+    for (size_t i = 0; i < t->pods.n; i++)
+        if (t->pods.list[i].seq == group)
+            return &t->pods.list[i];
+    return NULL;
+}
+
+static int choose_app(struct target *t, int64_t group, struct err *err) {
+    const struct pod_seen *pod = group >= 0 ? pod_of_group(t, group) : t->pods.list;
+    if (!t->pods.n)
+        return err_set(err, ERR_ABSENT, "%.100s: no pod matches", t->pattern);
+    if (!pod)
+        return err_set(err, ERR_USER, "%.100s: no pod has the number %" PRId64, t->pattern, group);
+    if (!target_is_marathon(pod))
+        return err_set(err, ERR_REFUSED,
+                       "%.100s: %s is not run by Marathon (%.40s); ask its "
+                       "framework",
+                       t->pattern, pod->label,
+                       *of_record(pod, "fwk") ? of_record(pod, "fwk") : "it does not say by what");
+    for (size_t i = 0; group < 0 && i < t->pods.n; i++)
+        if (strcmp(app_of(&t->pods.list[i]), app_of(pod)) != 0)
+            return err_set(err, ERR_USER,
+                           "%.100s is more than one app, %.80s and %.80s; say -g and "
+                           "the number of a pod",
+                           t->pattern, app_of(pod), app_of(&t->pods.list[i]));
+    t->app = xstrdup(app_of(pod));
+    return 0;
+}
+
+// A pattern may mean several clusters, and each counts its pods from 0.
+static void keep_own(struct pods *pods, const char *app) {
+    size_t kept = 0;
+    for (size_t i = 0; i < pods->n; i++) {
+        if (goal_is_of(&pods->list[i], app))
+            pods->list[kept++] = pods->list[i];
+        else
+            free(pods->list[i].label);
+    }
+    pods->n = kept;
+}
+
+static struct cli_options without_indices(const struct follow *f) {
+    struct cli_options all = *f->options;
+    all.indices = NULL;
+    all.indices_len = 0;
+    return all;
+}
+
+int target_find(struct follow *f, const char *pattern, int64_t group, struct target *ret,
+                struct err *err) {
+    struct target t = {.pattern = pattern};
+    struct cli_options all = without_indices(f);
+    char *patterns[] = {(char *)pattern, NULL};
+    if (pods_read(f->source, &all, patterns, &t.pods, err))
+        return -1;
+    int failed = choose_app(&t, group, err);
+    if (!failed) {
+        keep_own(&t.pods, t.app);
+        t.control = atoi(of_record(&t.pods.list[0], "port"));
+        t.now = marathon_app(f->marathon, t.app, err);
+        failed = t.now ? 0 : err_wrap(err, "%s", pattern);
+    }
+    if (!failed)
+        failed = json_int(t.now, "instances", &t.instances, err);
+    if (failed)
+        target_done(&t);
+    else
+        *ret = t;
+    return failed;
+}
+
+void target_done(struct target *target) {
+    pods_done(&target->pods);
+    free(target->app);
+    json_decref(target->now);
+    *target = (struct target){0};
+}
+
+// ---- killing ----
+
+int target_kill(struct follow *f, const struct target *target, const int64_t *seqs, size_t n,
+                struct err *err) {
+    struct cli_options some = without_indices(f);
+    char *patterns[] = {(char *)target->pattern, NULL};
+    struct pods pods;
+    some.indices = (int64_t *)seqs;
+    some.indices_len = n;
+    if (pods_read(f->source, &some, patterns, &pods, err))
+        return -1;
+    int64_t left = f->deadline - loop_now(source_loop(f->source));
+    keep_own(&pods, target->app);
+    act_kill(&pods, left > 0 ? left : 1);
+    const struct pod_seen *lives = NULL;
+    size_t dead = 0;
+    for (size_t i = 0; i < pods.n; i++) {
+        if (!*pods_error(&pods.list[i]))
+            dead++;
+        else if (!lives)
+            lives = &pods.list[i];
+    }
+    auto_free char *others = dead ? xasprintf("; %zu dead stay (`ocho on` brings them back)", dead)
+                                  : xstrdup("");
+    int failed = lives ? err_set(err, ERR_REFUSED, "%s does not end: %.300s%s", lives->label,
+                                 pods_error(lives), others)
+                       : 0;
+    pods_done(&pods);
+    return failed;
+}

@@ -1,0 +1,24 @@
+// The pods of a pattern, and the one Marathon app that runs them: what scale and bump begin with.
+#pragma once
+#include "cli/follow.h"
+
+struct target {
+    const char *pattern; // borrowed
+    struct pods pods;    // those of the app, in the order of their numbers
+    char *app;           // its id, without the leading '/'
+    json_t *now;         // its definition
+    int control;         // the control port of its pods
+    int64_t instances;
+};
+
+// group: the number of a pod whose app is meant, -1: there must be one only. ERR_ABSENT: no pods;
+// ERR_REFUSED: not Marathon's; ERR_USER: several apps.
+int target_find(struct follow *f, const char *pattern, int64_t group, struct target *ret,
+                struct err *err) must_check;
+void target_done(struct target *target);
+// Kills these pods of it (n numbers) until all answer 410.
+int target_kill(struct follow *f, const struct target *target, const int64_t *seqs, size_t n,
+                struct err *err) must_check;
+// Whether a pod says that Marathon runs it.
+bool target_is_marathon(const struct pod_seen *pod);
+const char *target_task(const struct pod_seen *pod);

@@ -1,0 +1,64 @@
+#include "sidecar/app_portal.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "base/text.h"
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+extern char **environ;
+
+// Beside our own program, as in the image and in a build directory.
+static char *find_ocho(struct err *err) {
+    char self[PATH_MAX] = "";
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    char *slash = n > 0 ? strrchr(self, '/') : NULL;
+    auto_free char *path = slash ? xasprintf("%.*s/ocho", (int)(slash - self), self)
+                                 : xstrdup("/usr/bin/ocho");
+    if (access(path, X_OK) == 0)
+        return take_ptr(path);
+    err_errno(err, ERR_USER, errno, "portal: true, but the program it runs, %s, cannot be executed",
+              path);
+    return NULL;
+}
+
+// Our control port, as we reach it ourselves.
+static char *own_url(const struct spec *spec, int port) {
+    bool any = strcmp(spec->listen, "0.0.0.0") == 0 || strcmp(spec->listen, "::") == 0;
+    bool v6 = !any && strchr(spec->listen, ':');
+    return xasprintf("http%s://%s%s%s:%d", spec->tls.key_file ? "s" : "", v6 ? "[" : "",
+                     any ? "127.0.0.1" : spec->listen, v6 ? "]" : "", port);
+}
+
+int app_portal_create(struct loop *loop, struct runner *runner, const struct spec *spec, int port,
+                      const char *zk, struct portal **ret, struct err *err) {
+    *ret = NULL;
+    if (spec->token)
+        log_secret(spec->token);
+    if (!spec->portal) {
+        if (spec->token)
+            log_info("portal off: OCHOPOD_TOKEN signs nothing else, and is not used");
+        return 0;
+    }
+    auto_free char *ocho = find_ocho(err), *url = own_url(spec, port);
+    if (!ocho)
+        return -1;
+    bool sha1 = spec->token && (!spec->token_file || spec->legacy_sha1);
+    if (!sha1 && !spec->token_file)
+        log_warn("portal: no OCHOPOD_TOKEN: whoever reaches port %d can steer every cluster", port);
+    *ret = portal_create(loop, runner,
+                         &(struct portal_config){.ocho = ocho,
+                                                 .env = environ,
+                                                 .zk = zk,
+                                                 .url = url,
+                                                 .token = sha1 ? spec->token : NULL,
+                                                 .token_file = spec->token_file,
+                                                 .ca_file = spec->tls.ca_file,
+                                                 .state_dir = spec->state_dir});
+    log_info("portal on=/shell runs=%s signed=%s%s", ocho, spec->token_file ? "v2" : "",
+             sha1               ? spec->token_file ? ",sha1" : "sha1"
+             : spec->token_file ? ""
+                                : "no");
+    return 0;
+}

@@ -1,0 +1,10 @@
+// The portal of a pod whose spec asks for one: which `ocho`, which environment, what is said at
+// start.
+#pragma once
+#include "sidecar/portal/portal.h"
+#include "sidecar/spec/spec.h"
+
+// port: where our control port listens. zk: the effective address, with its credentials. *ret is
+// NULL where the spec wants no portal. ERR_USER: there is no `ocho` beside us.
+int app_portal_create(struct loop *loop, struct runner *runner, const struct spec *spec, int port,
+                      const char *zk, struct portal **ret, struct err *err) must_check;

@@ -1,0 +1,154 @@
+#include "sidecar/control/crowd.h"
+#include "base/check.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SHARES = 8,  // one of so many may be busy where places are wanted
+    PEERS = 512, // remembered without a connection
+};
+
+struct crowd_host {
+    struct link link; // crowd->hosts; peers that were heard last are at the end
+    struct in6_addr at;
+    size_t n, held; // members who are not leaving, all members
+    bool peer;
+};
+
+void crowd_init(struct crowd *crowd, size_t limit, size_t reserved) {
+    *crowd = (struct crowd){.limit = limit, .reserved = reserved, .share = limit / SHARES};
+    list_init(&crowd->members);
+    list_init(&crowd->hosts);
+}
+
+// ---- hosts ----
+
+// IPv4 as IPv6 spells it, so that one host is one however it came in.
+static struct in6_addr address_of(const struct sockaddr *from) {
+    struct in6_addr at = {0};
+    union {
+        const struct sockaddr *any;
+        const struct sockaddr_in *v4;
+        const struct sockaddr_in6 *v6;
+    } as = {.any = from};
+    if (from->sa_family == AF_INET6)
+        return as.v6->sin6_addr;
+    if (from->sa_family == AF_INET) {
+        at.s6_addr[10] = at.s6_addr[11] = 0xff;
+        memcpy(&at.s6_addr[12], &as.v4->sin_addr, sizeof(as.v4->sin_addr));
+    }
+    return at;
+}
+
+static struct crowd_host *host_of(struct crowd *crowd, const struct sockaddr *from) {
+    struct in6_addr at = address_of(from);
+    struct crowd_host *it;
+    list_each(it, &crowd->hosts, struct crowd_host, link) {
+        if (memcmp(&it->at, &at, sizeof(at)) == 0)
+            return it;
+    }
+    return NULL;
+}
+
+static void host_drop(struct crowd *crowd, struct crowd_host *host) {
+    crowd->peers -= host->peer;
+    list_remove(&host->link);
+    free(host);
+}
+
+static void forget_a_peer(struct crowd *crowd) {
+    struct crowd_host *it;
+    list_each(it, &crowd->hosts, struct crowd_host, link) {
+        if (it->peer && !it->held) {
+            host_drop(crowd, it);
+            return;
+        }
+    }
+}
+
+void crowd_done(struct crowd *crowd) {
+    CHECK(list_empty(&crowd->members));
+    struct crowd_host *it;
+    list_each(it, &crowd->hosts, struct crowd_host, link) {
+        host_drop(crowd, it);
+    }
+}
+
+void crowd_trust(struct crowd *crowd, struct crowd_member *member) {
+    struct crowd_host *host = member->host;
+    crowd->peers += !host->peer;
+    host->peer = true;
+    list_remove(&host->link);
+    list_append(&crowd->hosts, &host->link);
+    if (crowd->peers > PEERS)
+        forget_a_peer(crowd);
+}
+
+// ---- members ----
+
+static void uncount(struct crowd *crowd, struct crowd_member *member) {
+    if (member->leaving)
+        return;
+    member->leaving = true;
+    crowd->n--;
+    member->host->n--;
+}
+
+void crowd_join(struct crowd *crowd, struct crowd_member *member, const struct sockaddr *from) {
+    struct crowd_host *host = host_of(crowd, from);
+    if (!host) {
+        host = xnew(struct crowd_host);
+        host->at = address_of(from);
+        list_append(&crowd->hosts, &host->link);
+    }
+    *member = (struct crowd_member){.host = host};
+    host->n++;
+    host->held++;
+    crowd->n++;
+    list_append(&crowd->members, &member->link);
+}
+
+void crowd_leave(struct crowd *crowd, struct crowd_member *member) {
+    struct crowd_host *host = member->host;
+    uncount(crowd, member);
+    list_remove(&member->link);
+    if (--host->held == 0 && !host->peer)
+        host_drop(crowd, host);
+}
+
+void crowd_busy(struct crowd *crowd, struct crowd_member *member, bool busy) {
+    member->busy = busy;
+    list_remove(&member->link);
+    list_append(&crowd->members, &member->link);
+}
+
+// ---- room ----
+
+// Whose place a newcomer of `host` (NULL: a host with none yet) takes: never that of one who holds
+// no more than it will.
+static struct crowd_member *victim(const struct crowd *crowd, const struct crowd_host *host) {
+    struct crowd_member *best = NULL, *it;
+    size_t own = host ? host->n : 0;
+    list_each(it, &crowd->members, struct crowd_member, link) {
+        bool gives = (host && it->host == host) || it->host->n > own + 1;
+        if (it->leaving || !gives || (it->busy && it->host->n <= crowd->share))
+            continue;
+        if (!best || (best->busy && !it->busy) ||
+            (best->busy == it->busy && it->host->n > best->host->n))
+            best = it;
+    }
+    return best;
+}
+
+bool crowd_admits(struct crowd *crowd, const struct sockaddr *from,
+                  struct crowd_member **ret_leaves) {
+    const struct crowd_host *host = host_of(crowd, from);
+    size_t room = crowd->limit - (host && host->peer ? 0 : crowd->reserved);
+    *ret_leaves = NULL;
+    if (crowd->n < room)
+        return true;
+    *ret_leaves = victim(crowd, host);
+    if (*ret_leaves)
+        uncount(crowd, *ret_leaves);
+    return *ret_leaves != NULL;
+}

@@ -1,0 +1,155 @@
+#include "sidecar/uploads.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "base/text.h"
+#include "sidecar/clerk.h"
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { NAME_MAX_LEN = 100, UPLOADS_MAX = 1024 };
+static const char PREFIX[] = "exec-";
+
+static void close_dir(DIR **dir) {
+    if (*dir)
+        closedir(*dir);
+}
+#define auto_dir __attribute__((cleanup(close_dir)))
+
+static void empty(int at, const char *folder) {
+    int fd = openat(at, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    auto_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir && fd >= 0)
+        close(fd);
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        unlinkat(dirfd(dir), e->d_name, 0);
+    unlinkat(at, folder, AT_REMOVEDIR);
+}
+
+static void ask_remove(const char *folder) {
+    auto_text struct text request = {0}, answer = {0};
+    struct wire w;
+    struct err err = ERR_INIT;
+    wire_add_str(&request, folder);
+    if (clerk_ask(UPLOADS_REMOVE, &request, &answer, &w, &err))
+        log_warn("uploads %s stay: %s", folder, err.text);
+}
+
+void uploads_remove(char *folder) {
+    if (folder && clerk_in_use())
+        ask_remove(folder);
+    else if (folder)
+        empty(AT_FDCWD, folder);
+    free(folder);
+}
+
+void uploads_sweep(const char *below) {
+    auto_dir DIR *dir = opendir(below);
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (text_starts(e->d_name, PREFIX))
+            empty(dirfd(dir), e->d_name);
+}
+
+// The last component, without what a file name of ours never has.
+static char *clean_name(const char *said) {
+    const char *slash = strrchr(said, '/');
+    const char *back = strrchr(said, '\\');
+    const char *base = slash > back ? slash : back;
+    char *name = xstrndup(base ? base + 1 : said, NAME_MAX_LEN);
+    for (char *c = name; *c; c++)
+        if (!isalnum((unsigned char)*c) && !strchr("._-", *c))
+            *c = '_';
+    if (*name == '.' || *name == '-')
+        *name = '_';
+    return name;
+}
+
+static int write_upload(int dir, const struct upload *upload, struct err *err) {
+    auto_free char *name = clean_name(upload->name);
+    if (!*name)
+        return err_set(err, ERR_USER, "an uploaded file has no name");
+    auto_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == EEXIST)
+        return err_set(err, ERR_USER, "two uploaded files are both called %s", name);
+    for (size_t at = 0; fd >= 0 && at < upload->len;) {
+        ssize_t n = write(fd, (const char *)upload->data + at, upload->len - at);
+        if (n < 0 && errno != EINTR)
+            return err_errno(err, ERR_REFUSED, errno, "upload %s", name);
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return fd < 0 ? err_errno(err, ERR_REFUSED, errno, "upload %s", name) : 0;
+}
+
+static char *write_here(const char *below, const struct upload *uploads, size_t n,
+                        struct err *err) {
+    auto_free char *folder = xasprintf("%s/%sXXXXXX", below, PREFIX);
+    if (!mkdtemp(folder)) {
+        err_errno(err, ERR_REFUSED, errno, "no folder for uploads below %s", below);
+        return NULL;
+    }
+    auto_fd int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = dir < 0 ? err_errno(err, ERR_REFUSED, errno, "%s", folder) : 0;
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = write_upload(dir, &uploads[i], err);
+    if (rc == 0)
+        return take_ptr(folder);
+    empty(AT_FDCWD, folder);
+    return NULL;
+}
+
+static char *ask_write(const struct upload *uploads, size_t n, struct err *err) {
+    auto_text struct text request = {0}, answer = {0};
+    struct wire w;
+    struct err why = ERR_INIT;
+    wire_add_int(&request, (int64_t)n);
+    for (size_t i = 0; i < n; i++) {
+        wire_add_str(&request, uploads[i].name);
+        wire_add(&request, uploads[i].data, uploads[i].len);
+    }
+    if (clerk_ask(UPLOADS_WRITE, &request, &answer, &w, err))
+        return NULL;
+    wire_get_err(&w, &why);
+    const char *folder = wire_str(&w);
+    if (why.kind != ERR_NONE || !folder) {
+        err_copy(err, &why);
+        return NULL;
+    }
+    return xstrdup(folder);
+}
+
+char *uploads_write(const char *below, const struct upload *uploads, size_t n, struct err *err) {
+    return clerk_in_use() ? ask_write(uploads, n, err) : write_here(below, uploads, n, err);
+}
+
+// ---- for who has no files ----
+
+void uploads_write_duty(struct wire *request, struct text *answer, const void *arg) {
+    struct err err = ERR_INIT;
+    int64_t n = wire_int(request);
+    if (n < 0 || n > UPLOADS_MAX)
+        request->broken = 1;
+    size_t len = request->broken ? 0 : (size_t)n;
+    auto_free struct upload *uploads = xcalloc(len + 1, sizeof *uploads);
+    for (size_t i = 0; i < len; i++) {
+        const char *name = wire_str(request);
+        uploads[i].name = name ? name : "";
+        uploads[i].data = wire_bytes(request, &uploads[i].len);
+    }
+    auto_free char *folder = request->broken ? NULL : write_here(arg, uploads, len, &err);
+    wire_add_err(answer, &err);
+    wire_add_str(answer, folder);
+}
+
+void uploads_remove_duty(struct wire *request, struct text *answer, const void *arg) {
+    const char *folder = wire_str(request);
+    auto_free char *start = xasprintf("%s/%s", (const char *)arg, PREFIX);
+    if (folder && text_starts(folder, start) && !strchr(folder + strlen(start), '/'))
+        empty(AT_FDCWD, folder);
+    else
+        request->broken = 1;
+    wire_add_int(answer, 0);
+}

@@ -1,0 +1,480 @@
+"""What chaos stands on: two engines of our own as two hosts, a ZooKeeper ensemble of three processes in network
+namespaces of their own, and a cluster of pods on it. Everything started here ends in Bench.end()."""
+import ctypes
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests/e2e"))
+from bed import BUSYBOX, DOCKER, ENGINE, SIDECAR, agree, enter, mntr, wait_until  # noqa: E402
+
+from engine_api import Api, Refused  # noqa: E402
+
+NETWORK = "chaos"
+CLUSTER = "marathon.chaos"
+ROOT = f"/ochopod/clusters/{CLUSTER}"
+SESSION_S = 3
+WORKLOAD_PORT = 9000
+JARS = ["zookeeper.jar", "zookeeper-jute.jar", "slf4j-log4j12.jar", "log4j-1.2.jar", "metrics-core.jar",
+        "snappy-java.jar"]
+LOG4J = """log4j.rootLogger=INFO, C
+log4j.appender.C=org.apache.log4j.ConsoleAppender
+log4j.appender.C.layout=org.apache.log4j.PatternLayout
+log4j.appender.C.layout.ConversionPattern=%d{ISO8601} %-5p %c{1} - %m%n
+"""
+CANARY = "canary-6c1f8e"  # what no output may hold
+
+
+def die_with_parent():
+    """Nothing that was started here outlives a harness that is killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def boottime():
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def stat_of(pid):
+    """(parent, state) of a process, or None."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return int(words[1]), words[0]
+
+
+def alive(pid):
+    """A zombie is dead, though a signal to it succeeds."""
+    stat = stat_of(pid)
+    return stat is not None and stat[1] not in "ZX"
+
+
+def family(pid):
+    """pid and all that descends from it."""
+    children = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and (stat := stat_of(entry)):
+            children.setdefault(stat[0], []).append(int(entry))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return [p for p in found if alive(p)]
+
+
+def threads_of(pid):
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
+
+
+def run(*args, check=True, timeout=120, **more):
+    done = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=timeout, **more)
+    if check and done.returncode != 0:
+        raise OSError(f"{' '.join(map(str, args))}: exit status {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Host:
+    """One engine and the network namespace that it lives in."""
+
+    def __init__(self, directory, net):
+        self.dir = Path(directory)
+        self.net = net
+        self.name = self.dir.name
+        self.api = Api(str(self.dir / "docker.sock"))
+        self.netns = None
+        self.options = []
+
+    def start(self, *options):
+        run(ENGINE, "start", self.dir, *(["--", *options] if options else []), env={**os.environ, "ENGINE_NET": self.net},
+            timeout=200)
+        self.learn()
+
+    def learn(self):
+        words = run(ENGINE, "env", self.dir).split()[1:]
+        self.netns = dict(w.split("=", 1) for w in words)["ENGINE_NETNS"]
+
+    def verb(self, verb):
+        run(ENGINE, verb, self.dir, timeout=200)
+
+    def pid(self):
+        return int(run(ENGINE, "pid", self.dir))
+
+    def inside(self, *args, **more):
+        return run("nsenter", f"--net={self.netns}", *args, **more)
+
+    def open_up(self):
+        """Hosts of a plain network: what one's containers send reaches the other's, and the ensemble."""
+        self.inside("iptables", "-I", "DOCKER-USER", "-j", "ACCEPT")
+
+    def network(self):
+        try:
+            self.api.ask("POST", "/networks/create", {"Name": NETWORK, "CheckDuplicate": True, "Options": {
+                "com.docker.network.bridge.enable_ip_masquerade": "false"}})
+        except Refused as error:
+            if error.status != 409:
+                raise
+
+    def clear(self):
+        for one in self.api.get("/containers/json", all="1"):
+            self.api.remove(one["Id"])
+
+
+class Server:
+    """One ZooKeeper of the ensemble: a process in a namespace of its own, on a bridge of the first host."""
+
+    def __init__(self, bench, number):
+        self.number = number
+        self.name = f"zk{number}"
+        self.host = bench.hosts[0]
+        self.address = f"198.18.128.{number}"
+        self.dir = bench.dir / self.name
+        self.netns = f"{Path(self.host.netns).name}-{self.name}"
+        self.process = None
+
+    def wire(self):
+        """A cable to the bridge."""
+        host_ns = Path(self.host.netns).name
+        self.unwire()  # of a run that was killed
+        run("ip", "netns", "add", self.netns)
+        run("ip", "-n", self.netns, "link", "set", "lo", "up")
+        run("ip", "link", "add", "eth0", "netns", self.netns, "type", "veth", "peer", "name", self.name, "netns", host_ns)
+        run("ip", "-n", host_ns, "link", "set", self.name, "master", "chaos-zk", "up")
+        run("ip", "-n", self.netns, "addr", "add", f"{self.address}/24", "dev", "eth0")
+        run("ip", "-n", self.netns, "link", "set", "eth0", "up")
+        run("ip", "-n", self.netns, "route", "add", "default", "via", "198.18.128.254")
+
+    def prepare(self, addresses):
+        (self.dir / "data").mkdir(parents=True)
+        (self.dir / "data/myid").write_text(str(self.number))
+        (self.dir / "log4j.properties").write_text(LOG4J)
+        servers = "".join(f"server.{n}={a}:2888:3888\n" for n, a in enumerate(addresses, 1))
+        # Ticks of 200 ms: sessions may be short. A busy machine needs its limits in seconds nevertheless.
+        (self.dir / "zoo.cfg").write_text(
+            f"tickTime=200\ninitLimit=50\nsyncLimit=20\ndataDir={self.dir}/data\nclientPort=2181\n"
+            "maxSessionTimeout=60000\nmaxClientCnxns=0\n4lw.commands.whitelist=*\nadmin.enableServer=false\n"
+            f"autopurge.purgeInterval=0\nforceSync=no\n{servers}")
+
+    def start(self):
+        classes = ":".join([str(self.dir)] + [f"/usr/share/java/{jar}" for jar in JARS])
+        with open(self.dir / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                ["nsenter", f"--net=/run/netns/{self.netns}", "java", "-Xmx128m", "-XX:+UseSerialGC",
+                 "-XX:TieredStopAtLevel=1", "-Dzookeeper.snapCount=1000000", "-Dzookeeper.forceSync=no",
+                 # A server that has waited for a majority looks for one at least this often, not every minute.
+                 "-Dzookeeper.fastleader.maxNotificationInterval=2000", "-Dzookeeper.skipACL=no", "-cp", classes,
+                 "org.apache.zookeeper.server.quorum.QuorumPeerMain", str(self.dir / "zoo.cfg")],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def inside(self, *args, **more):
+        return run("nsenter", f"--net=/run/netns/{self.netns}", *args, **more)
+
+    def unwire(self):
+        if os.path.exists(f"/run/netns/{self.netns}"):
+            run("ip", "netns", "del", self.netns, check=False)
+
+
+# Says at each start what it found. It ends well when it is told to, as many workloads do: exit status 0 on TERM.
+WORKLOAD = r"""
+now=$(cut -d' ' -f1 /proc/uptime)
+set -- $(head -n 1 /conf/one.conf; tail -n 1 /conf/one.conf; head -n 1 /conf/two.conf; tail -n 1 /conf/two.conf)
+echo "$now $2 $4 $6 $8" >>/data/history
+trap 'exit 0' TERM
+mkdir -p /tmp/www; echo fine >/tmp/www/index.html
+httpd -f -p 9000 -h /tmp/www &
+wait $!
+"""
+
+# The first line's word is computed over the pods, the last line repeats it; between them is bulk, so that a file that
+# is written in pieces has pieces.
+TEMPLATE = r"""{%
+local body = ""
+for _, p in ipairs(pods) do body = body .. p.seq .. "@" .. p.ip .. " " end
+local sum = 7
+for i = 1, #body do sum = (sum * 31 + body:byte(i)) % 2147483647 end
+%}
+begin {{ sum }}
+pods {{ body }}
+{% for i = 1, 120 do %}
+{{ i }} {{ string.rep(tostring(sum), 5) }}
+{% end %}
+end {{ sum }}
+"""
+
+
+class Pod:
+    """One sidecar's container, its folders on the host, and what it said."""
+
+    def __init__(self, bench, number, host):
+        self.bench, self.number, self.host = bench, number, host
+        self.name = f"pod{number}"
+        self.dir = bench.dir / self.name
+        self.conf = self.dir / "conf"
+        self.logs = []   # of containers that were removed
+        self.ids = set() # pod ids that it had
+        self.present = False
+
+    def folders(self):
+        for part in ("conf", "data", "state"):
+            (self.dir / part).mkdir(parents=True, exist_ok=True)
+        run("mount", "-t", "tmpfs", "-o", "size=256k", "chaos", self.conf)
+
+    def spec(self):
+        return {
+            "cluster": "chaos", "zk": self.bench.zk_url(), "session": f"{SESSION_S}s", "damper": "1s", "grace": "15s",
+            "sequential": self.bench.sequential,
+            "workload": {"image": BUSYBOX, "command": ["sh", "-c", WORKLOAD.replace("{{", "{ {")], "volumes": ["/conf", "/data"],
+                         "stop": {"grace": "3s"}, "limits": {"memory": "48m"},
+                         "ready": {"http": f":{WORKLOAD_PORT}/", "timeout": "30s"},
+                         "check": {"http": f":{WORKLOAD_PORT}/", "every": "2s", "timeout": "10s"}},
+            "files": [{"target": f"/conf/{name}.conf", "content": TEMPLATE} for name in ("one", "two")]}
+
+    def create(self):
+        binds = [f"{self.dir}/conf:/conf", f"{self.dir}/data:/data", f"{self.dir}/state:/var/lib/ochopod",
+                 # By its folder: an engine makes its socket anew, and a mount of the file would stay with the old one. A
+                 # folder of its own: with the engine's data in it a container would hold all others' file systems, which
+                 # hold all others', and each new one would double the kernel's work.
+                 f"{self.host.dir}/sock:/engine:ro"]
+        self.host.api.create(self.name, {
+            "Image": SIDECAR, "Env": [f"OCHOPOD_SPEC={json.dumps(self.spec())}", f"DB_PASSWORD={CANARY}",
+                                           "DOCKER_HOST=unix:///engine/docker.sock"],
+            "Labels": {"chaos": "sidecar"}, "StopTimeout": 10,
+            "HostConfig": {"Binds": binds, "NetworkMode": NETWORK, "Memory": 96 << 20,
+                           "RestartPolicy": {"Name": "always"}}})
+
+    def start(self):
+        self.host.api.do(self.name, "start")
+        self.present = True
+
+    def remove(self):
+        """As if it had never been, but for its folders and what it said."""
+        self.logs.append(self.host.api.log(self.name))
+        self.host.api.remove(self.name)
+        self.present = False
+
+    @property
+    def container(self):
+        return self.host.api.inspect(self.name)
+
+    @property
+    def init(self):
+        pid = self.container["State"]["Pid"]
+        if not pid:
+            raise LookupError(f"{self.name} does not run")
+        return pid
+
+    @property
+    def address(self):
+        address = self.container["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
+        if not address:
+            raise LookupError(f"{self.name} has no address")
+        return address
+
+    def worker(self):
+        """The process that owns the loop: it alone has threads."""
+        rest = [p for p in family(self.init)[1:] if threads_of(p) > 1]
+        if not rest:
+            raise LookupError(f"{self.name} has no worker now")
+        return max(rest, key=threads_of)
+
+    def others(self):
+        worker = self.worker()
+        return [p for p in family(self.init)[1:] if p != worker]
+
+    def workload(self):
+        """Inspected, running; LookupError when there is none."""
+        for one in self.host.api.containers("io.ochopod.role=workload", f"io.ochopod.cluster={CLUSTER}"):
+            if one["State"] == "running" and one["Labels"]["io.ochopod.pod"] in self.ids:
+                return self.host.api.inspect(one["Id"])
+        raise LookupError(f"{self.name} has no workload that runs")
+
+    def ask(self, method, path, body=None, headers=None, timeout=5):
+        connection = http.client.HTTPConnection(self.address, 8080, timeout=timeout)
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+        except http.client.HTTPException as error:
+            raise OSError(repr(error)) from error
+        finally:
+            connection.close()
+        try:
+            return answer.status, json.loads(text)
+        except ValueError:
+            return answer.status, text
+
+    def info(self):
+        status, said = self.ask("GET", "/info")
+        if status != 200:
+            raise OSError(f"{self.name} /info: {status} {said}")
+        self.ids.add(said["id"])
+        return said
+
+    def inside(self, *args, **more):
+        return run("nsenter", f"--net=/proc/{self.init}/ns/net", *args, **more)
+
+    def log(self):
+        text = "".join(self.logs)
+        try:
+            return text + (self.host.api.log(self.name) if self.present else "")
+        except OSError as error:
+            return f"{text}(the engine does not say: {error})\n"
+
+    def history(self):
+        """[(boottime, words of the files)], as the workload wrote it."""
+        try:
+            lines = (self.dir / "data/history").read_text().splitlines()
+        except OSError:
+            return []
+        return [(float(w[0]), w[1:]) for w in map(str.split, lines) if w]
+
+
+class Bench:
+    def __init__(self, first, second, pods=5, sequential=False):
+        """first: a test engine that is running, with the images on it."""
+        self.hosts = [Host(first, "198.18"), Host(second, "198.19")]
+        self.dir = self.hosts[1].dir.parent / (self.hosts[1].dir.name + ".chaos")
+        self.count = pods
+        self.sequential = sequential
+        self.servers, self.pods, self.decoys = [], [], []
+        self.kazoo = None
+
+    # ---- coming up ----
+
+    def begin(self):
+        one, two = self.hosts
+        one.start()
+        run(ENGINE, "destroy", two.dir, timeout=200)  # of a run that was killed
+        for mount in self.dir.glob("pod*/conf"):
+            run("umount", "-l", mount, check=False)
+        two.start()
+        enter(one.netns)
+        run("bash", "-o", "pipefail", "-c", f"{DOCKER} -H unix://{one.api.path} save {SIDECAR} {BUSYBOX} | "
+                                            f"{DOCKER} -H unix://{two.api.path} load", timeout=300)
+        for host in self.hosts:
+            host.clear()
+            host.network()
+            host.open_up()
+        run(TOP / "tests/lib/link", "join", one.dir, two.dir)
+        shutil.rmtree(self.dir, ignore_errors=True)
+        self.dir.mkdir()
+        self.ensemble()
+        for number in range(1, self.count + 1):
+            self.add(number, self.hosts[number % 2 == 0])
+        self.decoy()
+
+    def ensemble(self):
+        host = self.hosts[0]
+        host.inside("ip", "link", "del", "chaos-zk", check=False)  # of a run that was killed
+        host.inside("ip", "link", "add", "chaos-zk", "type", "bridge")
+        host.inside("ip", "addr", "add", "198.18.128.254/24", "dev", "chaos-zk")
+        host.inside("ip", "link", "set", "chaos-zk", "up")
+        host.inside("sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
+        self.hosts[1].inside("sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
+        self.servers = [Server(self, n) for n in (1, 2, 3)]
+        for server in self.servers:
+            server.wire()
+            server.prepare([s.address for s in self.servers])
+            server.start()
+        wait_until("the ensemble serves", self.agree, 90)
+
+    def agree(self):
+        return agree([(s.address, 2181) for s in self.servers])
+
+    def zk_url(self):
+        return "zk://" + ",".join(f"{s.address}:2181" for s in self.servers)
+
+    def add(self, number, host):
+        pod = Pod(self, number, host)
+        pod.folders()
+        pod.create()
+        pod.start()
+        self.pods.append(pod)
+        return pod
+
+    def decoy(self):
+        """Strangers with names and labels like ours: nobody may touch them."""
+        for host in self.hosts:
+            for name, labels in (("ochopod-marathon.chaos-decoy-holder", {}),
+                                 ("pod1-workload-2", {"io.ochopod.cluster": CLUSTER}),
+                                 ("other", {"io.ochopod.role": "workload", "io.ochopod.cluster": "marathon.other",
+                                            "io.ochopod.pod": "f0f0f0f0-0000-4000-8000-000000000000"})):
+                made = host.api.create(name, {"Image": BUSYBOX, "Cmd": ["sleep", "1000000"], "Labels": labels,
+                                              "HostConfig": {"RestartPolicy": {"Name": "no"}}})
+                host.api.do(made, "start")
+                self.decoys.append((host, made, name))
+
+    # ---- looking ----
+
+    def living(self):
+        return [p for p in self.pods if p.present]
+
+    def settled(self):
+        """Everybody in one round, ready, one leader: what L1 to L4 say."""
+        infos = [p.info() for p in self.living()]
+        for pod, info in zip(self.living(), infos):
+            assert info["ready"] and info["process"] == "running", f"{pod.name}: {info['process']} {info['status']}"
+        leaders = [i for i in infos if i["state"].startswith("leader")]
+        assert len(leaders) == 1, f"{len(leaders)} leaders"
+        assert leaders[0]["state"] == "leader", leaders[0]["state"] + ": " + leaders[0]["status"]
+        assert len({(i["hash"], i["generation"]) for i in infos}) == 1, [(i["hash"][:8], i["generation"]) for i in infos]
+        return infos
+
+    def leader(self):
+        for pod in self.living():
+            try:
+                if pod.info()["state"].startswith("leader"):
+                    return pod
+            except (OSError, LookupError):
+                continue
+        raise LookupError("nobody leads now")
+
+    def zk(self):
+        """A client on connections that no fault cuts."""
+        from kazoo.client import KazooClient
+
+        if self.kazoo is None:
+            client = KazooClient(hosts=",".join(f"{s.address}:2181" for s in self.servers), timeout=20.0)
+            client.start(timeout=60)
+            self.kazoo = client
+        return self.kazoo
+
+    # ---- going down ----
+
+    def end(self):
+        if self.kazoo:
+            self.kazoo.stop()
+            self.kazoo.close()
+        for server in self.servers:
+            server.kill()
+        one, two = self.hosts
+        try:
+            one.verb("stop")
+            one.start()
+            one.clear()
+        finally:
+            run(ENGINE, "destroy", two.dir, timeout=200, check=False)
+            for pod in self.pods:
+                run("umount", "-l", pod.conf, check=False)
+            for server in self.servers:
+                server.unwire()
+            one.inside("ip", "link", "del", "chaos-zk", check=False)
+            one.inside("iptables", "-D", "DOCKER-USER", "-j", "ACCEPT", check=False)
+            one.inside("iptables", "-t", "raw", "-F", check=False)

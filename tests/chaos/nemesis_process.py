@@ -1,0 +1,292 @@
+"""Processes: killed, stopped, starved of memory and of descriptors."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from bench import SESSION_S, alive, family, mntr, run, stat_of
+from nemesis import freeze, nemesis, soon, thaw
+from record import group_of, processes_of
+
+# ---- the sidecar's ----
+
+
+@nemesis("worker killed")
+def worker_killed(bench, pod, rng, done):
+    os.kill(pod.worker(), signal.SIGKILL)
+    yield
+
+
+@nemesis("worker stopped, briefly")
+def worker_stopped(bench, pod, rng, done):
+    pid = pod.worker()
+    freeze([pid])
+    time.sleep(rng.uniform(0.2, 0.4) * SESSION_S)
+    thaw([pid])
+    yield
+
+
+@nemesis("worker stopped for longer than its session", lasts=2 * SESSION_S)
+def worker_frozen(bench, pod, rng, done):
+    pid = pod.worker()
+    freeze([pid])
+    yield
+    thaw([pid])
+
+
+@nemesis("leader stopped in its round", on="leader", lasts=2.5 * SESSION_S)
+def leader_frozen(bench, pod, rng, done):
+    """Another pod goes and comes; while the leader configures the rest it is stopped for longer than its session."""
+    other = rng.choice([p for p in bench.living() if p is not pod])
+    done.ends.add(other.name)
+    pid = pod.worker()
+    other.host.api.do(other.name, "kill?signal=KILL")
+    try:
+        other.host.api.do(other.name, "start")
+        soon("a round begins", lambda: "configuring" in pod.info()["state"])
+    except LookupError as error:
+        done.note = str(error)
+    freeze([pid])
+    yield
+    thaw([pid])
+
+
+@nemesis("a process beside the worker killed")
+def runner_killed(bench, pod, rng, done):
+    os.kill(rng.choice(pod.others()), signal.SIGKILL)
+    yield
+
+
+@nemesis("init killed, and the container with it", ends=True)
+def init_killed(bench, pod, rng, done):
+    os.kill(pod.init, signal.SIGKILL)
+    yield
+
+
+@nemesis("all of a sidecar stopped", lasts=1.5 * SESSION_S)
+def sidecar_frozen(bench, pod, rng, done):
+    pids = family(pod.init)
+    freeze(pids)
+    yield
+    thaw(pids)
+
+
+HOG = """
+import os, sys, time
+open('/proc/self/oom_score_adj', 'w').write('-1000')
+open(sys.argv[1] + '/cgroup.procs', 'w').write(str(os.getpid()))
+kept = []
+while len(kept) < 400:
+    kept.append(bytearray(b'x') * (1 << 20))
+    time.sleep(0.002)
+time.sleep(60)
+"""
+
+
+def killed_for_memory(group):
+    for name in ("memory.oom_control", "memory.events"):
+        try:
+            words = (group / name).read_text().split()
+        except OSError:
+            continue
+        if "oom_kill" in words:
+            return int(words[words.index("oom_kill") + 1])
+    raise LookupError(f"{group} counts no kills")
+
+
+def starve(container):
+    """A process that the kernel may not choose eats the group's memory, until the kernel has killed another one."""
+    group = group_of(container)
+    if not group:
+        raise LookupError(f"{container[:12]} has no control group")
+    before = killed_for_memory(group)
+    hog = subprocess.Popen([sys.executable, "-c", HOG, str(group)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        soon("the kernel kills", lambda: not group.is_dir() or killed_for_memory(group) > before, 30)
+    finally:
+        hog.kill()
+        hog.wait()
+
+
+@nemesis("sidecar out of memory")
+def sidecar_oom(bench, pod, rng, done):
+    init = pod.init
+    done.ends.add(pod.name)  # until it is known that init was spared
+    starve(pod.container["Id"])
+    time.sleep(0.2)
+    if alive(init):
+        done.ends.discard(pod.name)
+    yield
+
+
+def prlimit(pid, *words, **more):
+    """As the process's own user: root may only with a capability that it does not have everywhere."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        ids = dict(line.split(":", 1) for line in file)
+    user, group = ids["Uid"].split()[0], ids["Gid"].split()[0]
+    return run("setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "prlimit", f"--pid={pid}", *words, **more)
+
+
+@nemesis("worker out of descriptors", lasts=4)
+def no_descriptors(bench, pod, rng, done):
+    pid, address = pod.worker(), pod.address
+    soft, hard = prlimit(pid, "--nofile", "--output=SOFT,HARD", "--noheadings").split()
+    used = len(os.listdir(f"/proc/{pid}/fd"))
+    prlimit(pid, f"--nofile={used + 2}:{hard}")
+    idle = []
+    try:
+        for _ in range(20):
+            idle.append(socket.create_connection((address, 8080), timeout=1))
+    except OSError:
+        pass
+    yield
+    for one in idle:
+        one.close()
+    if alive(pid):
+        prlimit(pid, f"--nofile={soft}:{hard}", check=False)
+
+
+# ---- the workload's ----
+
+@nemesis("workload killed", ends=True)
+def workload_killed(bench, pod, rng, done):
+    os.kill(pod.workload()["State"]["Pid"], signal.SIGKILL)
+    yield
+
+
+@nemesis("workload stopped", ends=True, lasts=3)
+def workload_frozen(bench, pod, rng, done):
+    pids = processes_of(pod.workload()["Id"])
+    freeze(pids)
+    yield
+    thaw(pids)
+
+
+@nemesis("workload out of memory", ends=True)
+def workload_oom(bench, pod, rng, done):
+    starve(pod.workload()["Id"])
+    yield
+
+
+def shim_of(pid):
+    stat = stat_of(pid)
+    if not stat:
+        raise LookupError(f"process {pid} is gone")
+    # The holder's process namespace changes nothing: the parent is the shim all the same.
+    with open(f"/proc/{stat[0]}/cmdline", encoding="utf-8", errors="replace") as file:
+        if "containerd-shim" not in file.read():
+            raise LookupError(f"the parent of {pid} is no shim")
+    return stat[0]
+
+
+@nemesis("workload's shim killed", ends=True)
+def workload_shim_killed(bench, pod, rng, done):
+    os.kill(shim_of(pod.workload()["State"]["Pid"]), signal.SIGKILL)
+    yield
+
+
+@nemesis("sidecar's shim killed", ends=True)
+def sidecar_shim_killed(bench, pod, rng, done):
+    os.kill(shim_of(pod.init), signal.SIGKILL)
+    yield
+
+
+# ---- the engine's ----
+
+@nemesis("engine killed", on="host", rank=3, ends=True, after=25)
+def engine_killed(bench, host, rng, done):
+    host.verb("kill")
+    yield
+    host.start()
+
+
+@nemesis("engine killed, with live restore", on="host", rank=3)
+def engine_killed_live(bench, host, rng, done):
+    host.verb("kill")
+    yield
+    host.start("--live-restore")
+
+
+@nemesis("engine restarted", on="host", rank=3, ends=True, after=25)
+def engine_restarted(bench, host, rng, done):
+    host.verb("stop")
+    yield
+    host.start()
+
+
+@nemesis("engine stopped", on="host", rank=3, lasts=5)
+def engine_frozen(bench, host, rng, done):
+    pid = host.pid()
+    freeze([pid])
+    yield
+    thaw([pid])
+
+
+# ---- the ensemble's ----
+
+@nemesis("ZooKeeper server killed", on="server", lasts=1)
+def server_killed(bench, server, rng, done):
+    server.kill()
+    yield
+    server.start()
+
+
+@nemesis("ZooKeeper server stopped", on="server", lasts=SESSION_S)
+def server_frozen(bench, server, rng, done):
+    server.signal(signal.SIGSTOP)
+    yield
+    server.signal(signal.SIGCONT)
+
+
+@nemesis("ZooKeeper's leader killed", on="cluster", lasts=1)
+def zookeepers_leader_killed(bench, _, rng, done):
+    leaders = [s for s in bench.servers if mntr(s.address).get("zk_server_state") == "leader"]
+    if not leaders:
+        raise LookupError("no server leads now")
+    done.target = leaders[0].name
+    leaders[0].kill()
+    yield
+    leaders[0].start()
+
+
+@nemesis("ZooKeeper restarted, one server after the other", on="ensemble")
+def rolling(bench, _, rng, done):
+    for server in rng.sample(bench.servers, 3):
+        server.kill()
+        server.start()
+        soon("the ensemble serves", bench.agree, 60)
+    yield
+
+
+@nemesis("ZooKeeper without a majority", on="ensemble", lasts=2 * SESSION_S)
+def no_majority(bench, _, rng, done):
+    two = rng.sample(bench.servers, 2)
+    for server in two:
+        server.signal(signal.SIGSTOP)
+    yield
+    for server in two:
+        server.signal(signal.SIGCONT)
+
+
+@nemesis("ZooKeeper killed, all of it", on="ensemble", lasts=2)
+def all_killed(bench, _, rng, done):
+    for server in bench.servers:
+        server.kill()
+    yield
+    for server in bench.servers:
+        server.start()
+
+
+@nemesis("everybody stopped, woken in another order", on="ensemble", lasts=1.2 * SESSION_S)
+def everybody_frozen(bench, _, rng, done):
+    """What a host that is suspended does: sidecars and ensemble alike."""
+    groups = [[s.process.pid] for s in bench.servers] + [family(p.init) for p in bench.living()]
+    for pids in groups:
+        freeze(pids)
+    yield
+    rng.shuffle(groups)
+    for pids in groups:
+        thaw(pids)
+        time.sleep(rng.uniform(0, 0.3))

@@ -1,0 +1,164 @@
+"""The checker's own test, before each run: a history that is right passes, and each of the wrong ones is named by the
+invariant that it breaks. Histories are made up here, transaction logs are bytes as a server writes them."""
+import json
+import shutil
+import struct
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace as Some
+
+import check
+from bench import CANARY, ROOT
+from record import Done
+from txnlog import CHECK, CLOSE_SESSION, CREATE2, MULTI, SET
+
+LOCK = f"{ROOT}/coordinator/x__lock__%010d"
+
+
+def text(value):
+    data = value if isinstance(value, bytes) else value.encode()
+    return struct.pack(">i", len(data)) + data
+
+
+def create(path, data=b"", ephemeral=True):
+    return CREATE2, text(path) + text(data) + struct.pack(">i", 0) + struct.pack(">?i", ephemeral, 0)
+
+
+def multi(*parts):
+    return MULTI, struct.pack(">i", len(parts)) + b"".join(struct.pack(">i", kind) + text(body) for kind, body in parts)
+
+
+def setting(name):
+    return SET, text(f"{ROOT}/{name}") + text("now") + struct.pack(">i", 1)
+
+
+def having(lock):
+    return CHECK, text(lock) + struct.pack(">i", 0)
+
+
+def closing(*paths):
+    return CLOSE_SESSION, struct.pack(">i", len(paths)) + b"".join(map(text, paths))
+
+
+def write(directory, txns):
+    """txns: [(session, (kind, body))], zxids in their order."""
+    (directory / "version-2").mkdir(parents=True)
+    with open(directory / "version-2/log.1", "wb") as file:
+        file.write(b"ZKLG" + struct.pack(">iq", 2, 0))
+        for zxid, (session, (kind, body)) in enumerate(txns, 1):
+            raw = struct.pack(">qiqqi", session, 0, zxid, zxid, kind) + body
+            file.write(struct.pack(">qi", 0, len(raw)) + raw + b"B")
+        file.write(bytes(4096))
+
+
+def tree(txns):
+    top = Path(tempfile.mkdtemp(prefix="chaos-selftest."))
+    try:
+        servers = [Some(dir=top / str(n)) for n in (1, 2, 3)]
+        for server in servers:
+            write(server.dir / "data", txns)
+        return check.Tree(Some(servers=servers))
+    finally:
+        shutil.rmtree(top)
+
+
+def record(pod, suffix, seq=None):
+    data = {} if seq is None else {"seq": seq}
+    return create(f"{ROOT}/pods/{pod}.{suffix:010d}", json.dumps(data).encode())
+
+
+GOOD = [(7, create(LOCK % 0)), (8, create(LOCK % 1)), (7, record("a", 0)), (8, record("b", 1)), (8, record("b", 2, 1)),
+        (7, multi(having(LOCK % 0), setting("hash"), setting("leader"))), (7, closing(LOCK % 0)),
+        (8, multi(having(LOCK % 1), setting("hash")))]
+BAD = {
+    "S3": [GOOD + [(8, setting("hash"))],                                        # no check of a lock
+           GOOD + [(7, multi(having(LOCK % 0), setting("leader")))],             # its lock is gone
+           GOOD[:6] + [(8, multi(having(LOCK % 1), setting("snapshot")))]],      # not the lowest
+    "S12": [GOOD + [(8, record("b", 3, 3))], GOOD + [(9, record("c", 4, 0))]],
+}
+
+
+class Pod:
+    def __init__(self, history, said="", name="pod1"):
+        self.name, self.conf, self.said = name, Path("/conf"), said
+        self._history = history
+
+    def history(self):
+        return self._history
+
+
+def made_up(history, done=(), changes=(), twice=(), said="", other=""):
+    kernel = Some(twice=list(twice))
+    pods = [Pod(history, said)] + ([Pod([], other, "pod2")] if other else [])
+    return Some(bench=Some(pods=pods, decoys=[], sequential=True), done=list(done), began=0.0, wall=0.0,
+                recorders=Some(changes=list(changes), kernel=kernel, engines=[]))
+
+
+def fault(kind, ends, begin, end, target="pod1"):
+    one = Done(kind, target, ends)
+    one.begin, one.end, one.injected = begin, end, True
+    return one
+
+
+def change(t, word, whole=True):
+    return {"t": t, "path": "/conf/one.conf", "word": word, "whole": whole, "size": 9}
+
+
+def replaced(begin, end):
+    """What a sidecar says of it; seconds of the epoch."""
+    return (f"1970-01-01T00:00:{begin:02}.000Z info pod marathon.chaos#0 state=stopping from=running event=stop\n"
+            f"1970-01-01T00:00:{end:02}.000Z info pod marathon.chaos#0 workload=ready after_ms=1\n")
+
+
+def cut(files, end):
+    """A round stopped it, and then this."""
+    return (f"1970-01-01T00:00:04.000Z info pod marathon.chaos#0 configures files={files} container=same\n"
+            "1970-01-01T00:00:05.000Z info pod marathon.chaos#0 state=stopping from=running event=stop\n"
+            f"1970-01-01T00:00:06.000Z {end}\n")
+
+
+ENDED, READY = "info sidecar marathon.chaos pod=a port=8080", "info pod marathon.chaos#0 workload=ready after_ms=1"
+A, B = ["1"] * 4, ["2"] * 4
+ENDS = ("workload killed", ["pod1"], 4, 6)
+FINE = [made_up([(1, A), (9, B)]),
+        made_up([(1, A), (9, A)], done=[fault(*ENDS)]),
+        made_up([(1, A), (9, A)], changes=[change(5, "2"), change(6, "1")]),
+        made_up([(1, A)], said="init worker=ended status=137"),
+        made_up([(1, A)], said="init worker=ended status=1", done=[fault(check.HELPER_KILLED[0], [], 4, 6)])]
+FINE += [made_up([(1, A), (9, A)], said=cut("changed", ENDED)),
+         made_up([], said=replaced(1, 4), other=replaced(5, 9)),
+         made_up([], said=replaced(1, 6), other=replaced(5, 9), done=[fault(*ENDS)])]
+WRONG = {
+    "s5": [made_up([], said=replaced(1, 6), other=replaced(5, 9))],
+    "s6": [made_up([(1, A), (9, A)]),
+           made_up([(1, A), (9, A)], done=[fault("worker killed", [], 4, 6)]),
+           made_up([(7, A), (9, A)], done=[fault(*ENDS)]),
+           made_up([(1, A), (9, A)], said=cut("changed", READY)),
+           made_up([(1, A), (9, A)], said=cut("same", ENDED)),
+           made_up([(7, A), (9, A)], said=cut("changed", ENDED)),
+           made_up([(1, A), (9, A)], done=[fault("workload killed", ["pod2"], 4, 6)])],
+    "s14": [made_up([(1, A)], said="init worker=ended status=139"),
+            made_up([(1, A)], said="init worker=ended status=1")],
+    "s15": [made_up([(1, ["1", "1", "2", "2"])]), made_up([(1, [])]),
+            made_up([(1, A)], changes=[change(5, "1", whole=False)])],
+    "s17": [made_up([(1, A)], twice=[(5, "a", ["c1", "c2"])])],
+}
+
+
+def selftest():
+    """Answers what it does not catch, or catches though it is right; nothing is well."""
+    bad = []
+    right = tree(GOOD)
+    if right.unfenced or check.s12(Some(tree=right)) or right.rounds != 2 or len(right.leaders) != 2:
+        bad.append(f"right transactions: {right.unfenced} {right.seqs} {right.rounds} {right.leaders}")
+    for name, histories in BAD.items():
+        for number, txns in enumerate(histories):
+            found = tree(txns)
+            if not (found.unfenced if name == "S3" else check.s12(Some(tree=found))):
+                bad.append(f"{name} {number} is not caught")
+    for number, run in enumerate(FINE):
+        bad += [f"right history {number}: {line}" for name in WRONG for line in getattr(check, name)(run)]
+    for name, runs in WRONG.items():
+        bad += [f"{name} {number} is not caught" for number, run in enumerate(runs) if not getattr(check, name)(run)]
+    leak = Some(tree=Some(nodes=[("/x", CANARY.encode())]), bench=Some(pods=[]))
+    return bad if check.s18(leak) else bad + ["s18 is not caught"]

@@ -1,0 +1,324 @@
+"""A cluster of three with a token and TLS, on the real engine: who is let in, what is seen of the secrets, and how they
+are changed while it runs. Signatures are made by signing.py (Python's hmac), by ocho, and by openssl and curl as
+docs/AUTHENTICATION.md has them."""
+import contextlib
+import http.client
+import json
+import os
+import re
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from bed import TOP, wait_until
+from pods import NETWORK, Pod, Pods, worker_of
+from signing import key, reply_signature, signed
+
+CLUSTER = "marathon.safe"
+TOKEN, NEXT = "canary-token-0123456789abcdef", "canary-token-fedcba9876543210"
+
+
+class Safe(Pod):
+    """A pod that is asked over TLS, with signed requests; every signed answer is checked."""
+    token = TOKEN
+    secrets = None
+
+    def ask(self, method, path, body=None, headers=None, timeout=60, role=None):
+        context = ssl.create_default_context(cafile=f"{self.secrets}/ca.pem")
+        context.check_hostname = False  # the name is the cluster's; test_the_certificate looks at it
+        role = role or ("read" if method == "GET" else "operator")
+        secret = key(self.token, role, CLUSTER)
+        if method != "GET":
+            headers = {"X-Ochopod-Target": self.info["id"], **(headers or {})}
+        headers = signed(secret, method, path, (body or "").encode(), headers)
+        connection = http.client.HTTPSConnection(self.bed.address(self.name), 8080, timeout=timeout, context=context)
+        try:
+            connection.request(method, path, body=body, headers=headers)
+            answer = connection.getresponse()
+            said = answer.read()
+        except http.client.HTTPException as error:
+            raise OSError(repr(error)) from error
+        finally:
+            connection.close()
+        if answer.status == 200:
+            pod = json.loads(said)["id"] if path == "/info" else self.info["id"]
+            assert answer.headers["X-Signature"] == reply_signature(secret, 200, said, pod, headers["X-Ochopod-Nonce"])
+        try:
+            return answer.status, json.loads(said)
+        except ValueError:
+            return answer.status, said.decode()
+
+
+ENV = {f"CANARY_{i}_{kind}": f"canary-env-{i}-{kind.lower()}"
+       for i, kind in enumerate(["PASSWORD", "SECRET", "TOKEN", "API_KEY", "CREDENTIAL", "PRIVATE", "PASSWD", "APIKEY"] * 3)}
+WORKLOAD_ENV = {f"DB_PASSWORD_{i}": f"canary-workload-{i}" for i in range(12)}
+HEADERS = {"Authorization": "Bearer canary-header-bearer", "Cookie": "canary-header-cookie",
+           "X-Shell": "tool canary-header-shell", "X-Ochopod-Target": "canary-header-target",
+           "X-Ochopod-Epoch": "canary-header-epoch/1", "X-Signature": "v2=canary-header-signature",
+           "X-Other": "canary-header-other", "Proxy-Authorization": "canary-header-proxy"}
+# What it prints last is the reason why it failed. The token is told as `printed` once pods know it: one that a hook
+# prints before its pod has looked at the file cannot be recognised.
+HOOK = "cat /run/ochopod/tls.key; echo canary $CANARY_0_PASSWORD; cat /run/ochopod/printed; exit 7"
+ZK_PASSWORD = "canary-zk-password"
+
+
+@pytest.fixture(scope="module")
+def safe(module_bed, tmp_path_factory):
+    secrets = tmp_path_factory.mktemp("secrets")
+    os.chmod(secrets, 0o700)
+    Safe.secrets = secrets
+    certificates(secrets)
+    write(secrets / "token", TOKEN)
+    pods = Pods(module_bed)
+    pods.secrets = secrets
+    pods.all = []
+    for i in (1, 2, 3):
+        name = f"safe-{i}"
+        spec = {"cluster": "safe", "token_file": "/run/ochopod/token", "needs": {"pods": 3},
+                "tls": {"certificate_file": "/run/ochopod/tls.pem", "key_file": "/run/ochopod/tls.key",
+                        "ca_file": "/run/ochopod/ca.pem"},
+                "hooks": {"sanity_check": {"run": ["sh", "-c", HOOK], "every": "2s"}},
+                "tools": {"say": {"run": ["sh", "-c", "echo said"]}},
+                "workload": {"environment": WORKLOAD_ENV},
+                "files": [{"target": "/conf/size", "content": "{{ size }}\n"}]}
+        pods.run(name, spec, "-v", f"{secrets}:/run/ochopod:ro", started=False,
+                 env={**ENV, "ochopod_token": "canary-legacy-token", "MARATHON_PASSWORD": "canary-marathon-password",
+                      "MARATHON_TOKEN": "canary-marathon-token", "OCHOPOD_DEBUG": "true",
+                      "OCHOPOD_ZK": f"zk://canary-zk-user:{ZK_PASSWORD}@coordination:2181"})
+        pods.all.append(Safe(pods, name))
+    for pod in pods.all:
+        pod.until_configured(3, timeout=120)
+    yield pods
+    pods.clear()
+
+
+def certificates(directory, *more):
+    subprocess.run([TOP / "tests/lib/certificates", directory, CLUSTER, *more], check=True)
+
+
+def write(path, text):
+    """As an administrator would: the new file takes the old one's place at once."""
+    following = path.with_suffix(".next")
+    following.write_text(text + "\n", encoding="ascii")
+    os.chmod(following, 0o400)
+    os.rename(following, path)
+
+
+def curl(bed, *args, **more):
+    return bed.run("curl", "-sS", *args, **more)
+
+
+def url(pod, path):
+    return f"https://{pod.bed.address(pod.name)}:8080{path}"
+
+
+def plain(pod, path, *args):
+    """(status, body) of an unsigned request by curl."""
+    said = curl(pod.bed, "-k", "-w", "\n%{http_code}", *args, url(pod, path)).stdout
+    body, code = said.rsplit("\n", 1)
+    return int(code), body
+
+
+def ocho(pod, *words, token="token", check=True, **env):
+    build = os.environ.get("OCHOPOD_BUILD", TOP / "build")
+    return pod.bed.run(f"{build}/ocho", *words, check=check, env={
+        "OCHOPOD_TOKEN_FILE": f"{Safe.secrets}/{token}", "OCHOPOD_CA": f"{Safe.secrets}/ca.pem",
+        "OCHOPOD_TLS_NAME": CLUSTER, **env})
+
+
+def test_unsigned_is_not_let_in_and_only_liveness_is_open(safe):
+    pod = safe.all[0]
+    for path in ("/info", "/log", "/cluster", "/metrics", "/wait"):
+        assert plain(pod, path)[0] == 401, path
+    for path in ("/control/off", "/control/kill", "/reset", "/exec"):
+        assert plain(pod, path, "-X", "POST")[0] == 401, path
+    assert plain(pod, "/control/on", "-X", "POST", "-d", '{"pods": {}}')[0] == 401
+    assert plain(pod, "/livez")[0] == 200 and plain(pod, "/readyz")[0] == 200 and plain(pod, "/nonce")[0] == 200
+    assert pod.says(process="running")
+    with pytest.raises(AssertionError):  # plain HTTP gets nothing at all
+        curl(pod.bed, "--fail", f"http://{pod.bed.address(pod.name)}:8080/livez")
+
+
+def test_roles_hold(safe):
+    pod = safe.all[0]
+    assert pod.ask("POST", "/control/off", role="read")[0] == 403
+    assert pod.ask("POST", "/control/off", role="peer")[0] == 403
+    assert pod.ask("POST", "/control/off", headers={"X-Ochopod-Target": safe.all[1].info["id"]})[0] == 421
+    assert pod.ask("POST", "/control/on", body='{"pods": {}}')[0] == 403
+    assert pod.says(process="running")
+
+
+def test_the_certificate_is_the_clusters_and_tls_is_1_3(safe):
+    pod = safe.all[0]
+    at = f"{CLUSTER}:8080:{pod.bed.address(pod.name)}:8080"
+    livez = f"https://{CLUSTER}:8080/livez"
+    assert curl(pod.bed, "--cacert", Safe.secrets / "ca.pem", "--connect-to", at, livez).stdout == "{}"
+    assert curl(pod.bed, livez, "--connect-to", at, check=False).returncode == 60
+    assert curl(pod.bed, "-k", "--tls-max", "1.2", "--connect-to", at, livez, check=False).returncode != 0
+
+
+def test_ocho_sees_and_steers(safe):
+    pod, other = safe.all[:2]
+
+    def running():
+        seen = json.loads(ocho(pod, "info", "-j", "--url", url(pod, "")).stdout)
+        return len(seen) == 3 and {p["process"] for p in seen.values()} == {"running"}
+    wait_until("ocho sees three that run", running)
+    everywhere = ocho(pod, "ls", "--url", url(pod, "")).stdout
+    assert "3" in everywhere
+    seq = str(other.info["seq"])
+
+    def does(what, *words):  # ZooKeeper may be away for a moment on a busy machine
+        return wait_until(what, lambda: ocho(pod, *words, "-i", seq, "--url", url(pod, "")).stdout)
+    does("ocho turns it off", "off", "safe")
+    other.until(process="stopped")
+    does("ocho turns it on", "on", "safe")
+    other.until(process="running")
+    said = json.loads(ocho(pod, "exec", "safe", "-j", "-i", seq, "--url", url(pod, ""), "say").stdout)
+    assert [a["stdout"] for a in said.values()] == [["said"]]
+    assert "/cluster answered 401" in ocho(pod, "ls", "--url", url(pod, ""), check=False, OCHOPOD_TOKEN_FILE="").stderr
+    # In the container the spec says where token and CA are, and the health check comes over TLS.
+    wait_until("ocho in the container", lambda: "marathon.safe" in pod.bed.docker("exec", pod.name, "ocho", "grep", "safe"))
+    pod.bed.docker("exec", pod.name, "ocho", "health", "-t", "20")
+
+
+def documented(fence):
+    """The commands of the page, as they stand."""
+    text = (TOP / "docs/AUTHENTICATION.md").read_text(encoding="utf-8")
+    return re.search(rf"<!-- {fence} -->\n```sh\n(.*?)^```$", text, re.M | re.S)[1]
+
+
+@pytest.mark.parametrize("fence", ["ocho sign", "openssl"])
+def test_the_commands_of_the_page(safe, fence):
+    pod = safe.all[2]
+    build = os.environ.get("OCHOPOD_BUILD", TOP / "build")
+    for task, state in (("off", "stopped"), ("on", "running")):
+        said = pod.bed.run("bash", "-euo", "pipefail", "-c", documented(fence), env={
+            "PATH": f"{build}:/usr/bin:/bin", "OCHOPOD_TOKEN_FILE": f"{Safe.secrets}/token",
+            "OCHOPOD_CA": f"{Safe.secrets}/ca.pem", "POD": f"{pod.bed.address(pod.name)}:8080",
+            "CLUSTER": CLUSTER, "OCHOPOD_TLS_NAME": CLUSTER, "TASK": task})
+        assert said.stdout.strip().endswith("200"), said.stdout + said.stderr
+        pod.until(process=state)
+
+
+def started(safe):
+    return [pod.started for pod in safe.all]
+
+
+def test_the_token_is_changed_while_it_runs(safe):
+    before = started(safe)
+    path = Safe.secrets / "token"
+
+    def heard(token):
+        Safe.token = token
+        try:
+            return all(pod.get("/info")[0] == 200 for pod in safe.all)
+        finally:
+            Safe.token = TOKEN
+    write(path, f"{TOKEN}\n{NEXT}")
+    wait_until("both are heard", lambda: heard(NEXT) and heard(TOKEN))
+    write(path, f"{NEXT}\n{TOKEN}")
+    time.sleep(5)  # each pod looks every two seconds: all sign with the new one
+    write(path, NEXT)
+    wait_until("the old one is not heard", lambda: not heard(TOKEN) and heard(NEXT))
+    Safe.token = NEXT
+    assert started(safe) == before
+    # Rounds go on, signed with the new one.
+    generation = safe.all[0].info["generation"]
+    assert safe.all[0].post("/reset")[0] == 200
+    safe.all[0].until_configured(3)
+    assert safe.all[0].info["generation"] >= generation and started(safe) == before
+    wait_until("ocho comes with the new one",
+               lambda: len(json.loads(ocho(safe.all[0], "info", "-j", "--url", url(safe.all[0], "")).stdout)) == 3)
+
+
+def test_the_certificate_is_changed_while_it_runs(safe):
+    before = started(safe)
+    certificates(Safe.secrets, "renewed")
+
+    def renewed(pod):
+        at = f"renewed:8080:{pod.bed.address(pod.name)}:8080"
+        return curl(pod.bed, "--cacert", Safe.secrets / "ca.pem", "--connect-to", at, "https://renewed:8080/livez",
+                    check=False).returncode == 0
+    for pod in safe.all:
+        wait_until(f"{pod.name} shows the new one", lambda pod=pod: renewed(pod))
+    # And the leader still reaches all: a round, asked for by a pod that comes back.
+    assert safe.all[1].post("/reset")[0] == 200
+    for pod in safe.all:
+        pod.until_configured(3)
+    assert started(safe) == before
+
+
+def test_a_worker_that_crashes_comes_back_with_it(safe):
+    before = started(safe)
+    pod = safe.all[0]
+    os.kill(worker_of(safe.bed, pod.name), 9)
+    wait_until("it answers", lambda: pod.info["attached"], timeout=60)
+    pod.until_configured(3)
+    assert started(safe) == before
+
+
+def core_sizes(bed, name):
+    """{process and command line: limit} of what runs in it; a health check may have ended meanwhile."""
+    sizes = {}
+    for line in bed.docker("top", name, "-eo", "pid,args").split("\n")[1:]:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            limits = Path(f"/proc/{line.split()[0]}/limits").read_text(encoding="ascii")
+            sizes[line] = re.search(r"Max core file size +(\S+)", limits)[1]
+    return sizes
+
+
+def test_no_secret_is_seen_anywhere(safe):
+    """S18: 50 canaries; what the sidecar says, serves, registers, writes and is started with has none of them."""
+    bed, pod = safe.bed, safe.all[0]
+    for path in ("/info", "/control/on", "/exec", "/canary"):
+        args = [w for name, value in HEADERS.items() for w in ("-H", f"{name}: {value}")]
+        plain(pod, path, "-X", "POST", "-d", '{"password": "canary-body-password"}', *args)
+        pod.ask("POST", path, headers={"Authorization": "Bearer canary-header-bearer",
+                                       "Cookie": "canary-header-cookie"})
+    write(Safe.secrets / "printed", Safe.token)
+    for it in safe.all:
+        wait_until("the hook has printed the token", lambda it=it: "sanity_check: exit 7: ***" in it.log())
+    canaries = {*ENV.values(), *WORKLOAD_ENV.values(), TOKEN, NEXT, "canary-legacy-token", "canary-marathon-password",
+                "canary-marathon-token", ZK_PASSWORD, "canary-header-bearer", "canary-header-cookie",
+                "canary-header-shell", "canary-header-signature", "canary-header-other", "canary-header-proxy",
+                "canary-body-password",
+                *(line for line in (Safe.secrets / "tls.key").read_text(encoding="ascii").split("\n")
+                  if line and "-----" not in line)}
+    assert len(canaries) >= 50, len(canaries)
+    seen = {}
+    for it in safe.all:
+        seen[f"log of {it.name}"] = it.log()
+        for path in ("/info", "/log?format=text", "/cluster", "/metrics"):
+            seen[f"{path} of {it.name}"] = json.dumps(it.get(path)[1])
+        inspected = bed.inspect(it.name)
+        seen[f"argv of {it.name}"] = bed.docker("top", it.name, "-eo", "pid,args") + json.dumps(inspected["Args"])
+        seen[f"state of {it.name}"] = bed.docker("exec", it.name, "sh", "-c", "cat /var/lib/ochopod/*.json") \
+            if bed.run("/usr/bin/docker", "exec", it.name, "sh", "-c", "true", check=False).returncode == 0 else ""
+        sizes = core_sizes(bed, it.name)
+        assert len(sizes) >= 4 and set(sizes.values()) == {"0"}, f"{it.name} may write a core file: {sizes}"
+    from kazoo.client import KazooClient
+    from kazoo.exceptions import NoNodeError
+
+    zk = KazooClient(hosts=f"{bed.address('coordination')}:2181")
+    zk.start(timeout=60)
+    zk.add_auth("digest", f"canary-zk-user:{ZK_PASSWORD}")  # nodes are for who has it
+    try:
+        def walk(path):
+            try:
+                data, names = zk.get(path)[0], zk.get_children(path)
+            except NoNodeError:
+                return  # it went meanwhile
+            seen[f"znode {path}"] = data.decode()
+            for name in names:
+                walk(f"{path}/{name}")
+        walk("/ochopod")
+    finally:
+        zk.stop()
+        zk.close()
+    records = [text for name, text in seen.items() if "/pods/" in name]
+    assert len(records) == 3 and all('"signed":true' in r.replace(" ", "") for r in records), records
+    found = [(name, canary) for name, text in seen.items() for canary in canaries if canary in text]
+    assert not found, found

@@ -1,0 +1,216 @@
+"""`ocho deploy`, `scale`, `bump` and `kill` against the stand-in of Marathon: an unmodified ZooKeeper image becomes an
+ensemble of tasks on remapped ports, grows, moves to another tag and is gone. ocho runs in a container of the sidecar's
+image on the engine's own network, as a user's laptop would."""
+import http.client
+import http.server
+import json
+import ssl
+import subprocess
+import threading
+
+import pytest
+from bed import BUSYBOX, SIDECAR, TOP, wait_until
+from marathon import Marathon, Tasks
+from pods import Pod
+
+
+class Ocho:
+    def __init__(self, bed, marathon, zk):
+        self.bed = bed
+        self.zk = zk
+        self.marathon = [f"MARATHON_MASTER={marathon.netloc}"]
+        self.words = ["run", "--rm", "--network", "host", "-e", f"MARATHON_MASTER={marathon.netloc}",
+                      "-e", f"OCHOPOD_ZK={zk}", "-e", "TZ=UTC"]
+
+    def run(self, *args, folder=TOP / "compose/zookeeper"):
+        words = [*self.words, "-v", f"{folder}:/spec:ro", "--entrypoint", "ocho", SIDECAR, *args]
+        return self.bed.run("/usr/bin/docker", *words, check=False, timeout=600)
+
+    def do(self, *args, **more):
+        done = self.run(*args, **more)
+        assert done.returncode == 0, f"ocho {args}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return json.loads(done.stdout), done.stderr
+
+
+@pytest.fixture
+def world(bed):
+    zk = f"zk://{bed.coordination('bridge')}:2181"
+    gateway = bed.inspect("coordination")["NetworkSettings"]["Networks"]["bridge"]["Gateway"]
+    with Marathon(bed, "--listen", gateway, "--docker_remove_delay", "0.5", "--zk", f"{zk}/mesos") as marathon:
+        yield bed, marathon, Ocho(bed, marathon, zk)
+
+
+def only_app(marathon):
+    app, = marathon.do("GET", "/v2/apps")["apps"]
+    return app
+
+
+def left(bed):
+    return bed.ids("name=^/mesos-") + bed.ids("label=io.ochopod.role")
+
+
+def test_an_ensemble_is_deployed_scaled_bumped_and_killed(world):
+    bed, marathon, ocho = world
+    bed.docker("tag", "zookeeper:3.9", "zookeeper:3.9.1")
+    said, _ = ocho.do("deploy", "/spec/pod.yaml", "-p", "3", "--strict", "-t", "300", "-j")
+    assert said["/spec/pod.yaml"]["ok"] and len(said["/spec/pod.yaml"]["up"]) == 3
+    app = only_app(marathon)
+    assert app["id"].startswith("/ochopod.marathon.zookeeper-")
+    tasks = Tasks(marathon, app["id"])
+    tasks.wait(3)
+    assert all(port >= 31000 for _, port in tasks.hosts())
+    said, _ = ocho.do("scale", "zookeeper", "@5", "-t", "300", "-j")
+    assert said == {"zookeeper": {"ok": True, "delta": 2}}
+    tasks.wait(5)
+    said, told = ocho.do("bump", "zookeeper", "-v", "3.9.1", "--strict", "-t", "400", "-j")
+    assert said["zookeeper"]["ok"] and len(said["zookeeper"]["up"]) == 5 and min(said["zookeeper"]["up"]) > 4
+    assert "the workload's image zookeeper:3.9 -> zookeeper:3.9.1" in told
+    tasks.wait(5)
+    assert {tasks.workload(t)["Config"]["Image"] for t in tasks.all()} == {"zookeeper:3.9.1"}
+    said, _ = ocho.do("kill", "zookeeper", "--force", "-t", "120", "-j")
+    assert said["zookeeper"]["ok"] and len(said["zookeeper"]["down"]) == 5
+    assert marathon.do("GET", "/v2/apps")["apps"] == []
+    wait_until("nothing is left on the host", lambda: not left(bed), 120)
+
+
+def web(folder, **workload):
+    spec = {"cluster": "web", "damper": "200ms", "ports": [80],
+            "workload": {"image": BUSYBOX, "command": ["sh", "-c", "mkdir -p /w; exec httpd -f -p 80 -h /w"],
+                         "ready": {"tcp": 80}, "stop": {"grace": "20s"}, **workload}}
+    (folder / "web.yaml").write_text(json.dumps(spec), encoding="utf-8")
+    return folder
+
+
+def test_fewer_pods_are_the_oldest_and_others_stay(world, tmp_path):
+    _, marathon, ocho = world
+    ocho.do("deploy", "/spec/web.yaml", "-p", "3", "--strict", "-t", "120", "-j", folder=web(tmp_path))
+    said, _ = ocho.do("scale", "web", "@2", "--fifo", "-t", "120", "-j")
+    assert said == {"web": {"ok": True, "delta": -1}}
+    assert only_app(marathon)["instances"] == 2
+    listed, _ = ocho.do("grep", "web", "-j")
+    assert sorted(listed) == ["marathon.web #1", "marathon.web #2"]
+    said, _ = ocho.do("kill", "web", "-i", "1", "-t", "60", "-j")
+    assert said["web"]["down"] == [1] and only_app(marathon)["instances"] == 1
+
+
+def test_what_never_comes_up_is_removed_and_says_why(world, tmp_path):
+    bed, marathon, ocho = world
+    done = ocho.run("deploy", "/spec/web.yaml", "--strict", "-t", "15", "-j",
+                    folder=web(tmp_path, image="ochopod/nobody-has-it:1"))
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert json.loads(done.stdout) == {"/spec/web.yaml": {"ok": False, "up": []}}
+    assert "0 of 1 pods running" in done.stderr and "is removed" in done.stderr
+    done = ocho.run("deploy", "/spec/web.yaml", "-t", "10", "--image", "ochopod/no-sidecar:1", folder=tmp_path)
+    assert done.returncode == 4 and "last task: TASK_FAILED" in done.stderr, done.stderr
+    assert done.stdout == "0% success (+0 pods)\n"
+    assert marathon.do("GET", "/v2/apps")["apps"] == []
+    wait_until("nothing is left on the host", lambda: not left(bed), 60)
+
+
+# ---- from where Marathon and ZooKeeper are not at hand ----
+
+def sidecar(ocho, name, **spec):
+    """A pod on the bridge where ZooKeeper is."""
+    bed = ocho.bed
+    spec = {"cluster": name, "damper": "0s", "workload": {"image": BUSYBOX, "command": ["sleep", "1000000"],
+                                                          "stop": {"grace": "20s"}}, **spec}
+    words = [w for word in (f"OCHOPOD_SPEC={json.dumps(spec)}", f"OCHOPOD_ZK={ocho.zk}", *ocho.marathon) for w in ("-e", word)]
+    bed.docker("run", "-d", "--name", name, *words, "-v", f"{bed.socket}:/var/run/docker.sock", SIDECAR)
+    pod = Pod(ocho, name)
+    wait_until(f"{name} answers", lambda: pod.info)
+    pod.until_configured()
+    return f"http://{bed.address(name)}:8080"
+
+
+def test_curl_alone_deploys_through_the_portal(world, tmp_path):
+    """What a CI job without any of our tools types."""
+    bed, marathon, ocho = world
+    portal = sidecar(ocho, "portal", portal=True)
+    web(tmp_path)
+
+    def shell(line, *more):
+        done = bed.run("curl", "-sS", "--fail", "-X", "POST", "-H", f"X-Shell: {line}", *more, f"{portal}/shell")
+        said = json.loads(done.stdout)
+        assert said["ok"], said
+        return json.loads(said["out"])
+
+    said = shell("deploy web.yaml -p 2 --strict -t 120 -j", "-F", f"web.yaml=@{tmp_path}/web.yaml")
+    assert said["web.yaml"]["ok"] and len(said["web.yaml"]["up"]) == 2
+    assert {p["process"] for p in shell("grep web -j").values()} == {"running"}
+    assert shell("kill web --force -t 60 -j")["web"]["ok"]
+    assert marathon.do("GET", "/v2/apps")["apps"] == []
+
+
+def test_one_pod_is_the_way_to_all_of_them(world, tmp_path):
+    """--url: no ZooKeeper within reach of who deploys."""
+    bed, marathon, ocho = world
+    url = ["--url", sidecar(ocho, "first")]
+    ocho.words[ocho.words.index(f"OCHOPOD_ZK={ocho.zk}")] = "LANG=C"
+    folder = web(tmp_path)
+    said, _ = ocho.do("deploy", "/spec/web.yaml", "-p", "2", "--strict", "-t", "120", "-j", *url, folder=folder)
+    assert said["/spec/web.yaml"]["ok"] and len(said["/spec/web.yaml"]["up"]) == 2
+    # What a pod knows is its own cluster.
+    task = marathon.tasks(only_app(marathon)["id"])[0]
+    url = ["--url", f"http://{task['host']}:{task['ports'][0]}"]
+    assert ocho.do("scale", "web", "@3", "-t", "120", "-j", *url)[0] == {"web": {"ok": True, "delta": 1}}
+    assert ocho.do("kill", "web", "--force", "-t", "60", "-j", *url)[0]["web"]["ok"]
+
+
+class Tls:
+    """Terminates TLS before the stand-in, with a certificate of an authority of its own."""
+
+    def __init__(self, folder, target):
+        self.ca = folder / "ca.pem"
+        key = folder / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=marathon",
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(self.ca)],
+                       check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.ca, key)
+        host, port = target.rsplit(":", 1)
+
+        class Proxy(http.server.BaseHTTPRequestHandler):
+            def relay(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                up = http.client.HTTPConnection(host, int(port), timeout=60)
+                up.request(self.command, self.path, body or None, {"Content-Type": "application/json"} if body else {})
+                answer = up.getresponse()
+                said = answer.read()
+                self.send_response(answer.status)
+                self.send_header("Content-Type", answer.headers.get("Content-Type", "text/plain"))
+                self.send_header("Content-Length", str(len(said)))
+                self.end_headers()
+                self.wfile.write(said)
+
+            do_GET = do_POST = do_PUT = do_DELETE = relay
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.netloc = f"127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_a_master_over_https(world, tmp_path):
+    bed, marathon, ocho = world
+    folder = web(tmp_path)
+    with Tls(tmp_path, marathon.netloc) as tls:
+        ocho.words = [w.replace(f"MARATHON_MASTER={marathon.netloc}", f"MARATHON_MASTER=https://{tls.netloc}")
+                      for w in ocho.words]
+        stranger = ocho.run("deploy", "/spec/web.yaml", "-t", "60", folder=folder)
+        assert stranger.returncode == 3 and "certificate" in stranger.stderr, stranger.stderr
+        assert marathon.do("GET", "/v2/apps")["apps"] == []
+        ocho.words += ["-e", "MARATHON_CA=/spec/ca.pem"]
+        said, _ = ocho.do("deploy", "/spec/web.yaml", "-p", "1", "--strict", "-t", "120", "-j", folder=folder)
+        assert said["/spec/web.yaml"]["ok"]
+        assert ocho.do("kill", "web", "--force", "-t", "60", "-j", folder=folder)[0]["web"]["ok"]

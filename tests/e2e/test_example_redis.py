@@ -1,0 +1,112 @@
+"""compose/redis: its README as it stands, a master that dies, and all containers created anew."""
+import pytest
+from bed import Readme, wait_until
+from resp import redis
+from services import Service
+
+COMPOSE = ("docker-compose", "-f", "compose/redis/docker-compose.yml", "-p", "redis")
+
+
+class Redises:
+    def __init__(self, bed):
+        self.bed = bed
+        self.servers = Service(bed, "redis", "redis")
+        self.sentinels = Service(bed, "redis", "sentinel")
+
+    def masters(self):
+        return [a for a in self.servers.addresses() if redis(a, "role")[0] == "master"]
+
+    def watched(self):
+        """Which master each sentinel names."""
+        return [redis(a, "sentinel", "get-master-addr-by-name", "redis", port=26379)
+                for a in self.sentinels.addresses()]
+
+    def until_agreed(self, n, timeout=400, **but):
+        """One master among n, not that one; the others follow it, and every sentinel names it. Answers its address."""
+        def so():
+            addresses = self.servers.addresses()
+            assert len(addresses) == n, addresses
+            roles = {a: redis(a, "role") for a in addresses}
+            master, = [a for a, r in roles.items() if r[0] == "master"]
+            assert master != but.get("but"), f"{master} is the master still"
+            assert all(r[1:4] == [master, 6379, "connected"] for a, r in roles.items() if a != master), roles
+            assert self.watched() == [[master, "6379"]] * len(self.sentinels.sidecars()), self.watched()
+            return master
+        return wait_until(f"one master, {n - 1} replicas, the sentinels agree", so, timeout, every=0.5)
+
+    def sidecar_of(self, address):
+        return next(s for s in self.servers.sidecars() if self.bed.address(s) == address)
+
+    def put(self, master, n, replicas):
+        """n keys that so many replicas have too, before anybody dies."""
+        for i in range(n):
+            redis(master, "set", f"key:{i}", i)
+        wait_until("written to replicas", lambda: redis(master, "wait", replicas, 2000) >= replicas, 60)
+
+    def assert_holds(self, address, n):
+        held = [redis(address, "get", f"key:{i}") for i in range(n)]
+        assert held == [str(i) for i in range(n)], held
+
+
+@pytest.fixture
+def redises(bed):
+    bed.stand_in("ochopod/redis:7", "redis:7")
+    return Redises(bed)
+
+
+def started(bed, service):
+    return {w: bed.inspect(w)["State"]["StartedAt"] for w in map(service.workload, service.sidecars())}
+
+
+def test_redis(bed, redises):
+    readme = Readme(bed, "redis")
+    readme.step()
+    readme.step()
+    master = redises.until_agreed(3)
+    assert readme.step().split() == [master, "6379"]
+    redises.put(master, 50, 2)
+
+    # The master's container is gone: another one takes over, and the old one comes back as a replica.
+    old = redises.sidecar_of(master)
+    bed.docker("kill", old)
+    second = redises.until_agreed(2, but=master)
+    redises.assert_holds(second, 50)
+    redis(second, "set", "after", "failover")
+    bed.docker("start", old)
+    second = redises.until_agreed(3, but=master)  # the old one did not take its place back
+
+    # Two more replicas: the master is told nothing of its role, and nobody is restarted.
+    before = started(bed, redises.servers)
+    readme.step()
+    second = redises.until_agreed(5)
+    assert before.items() <= started(bed, redises.servers).items(), "somebody was restarted"
+    redises.assert_holds(second, 50)
+
+    # A crash of the master's process.
+    bed.docker("kill", redises.servers.workload(redises.sidecar_of(second)))
+    third = redises.until_agreed(5)
+    redises.assert_holds(third, 50)
+    assert redis(third, "get", "after") == "failover"
+
+    readme.step()
+    third = redises.until_agreed(3)
+    redises.assert_holds(third, 50)
+    wait_until("the sentinels forget who left", lambda: all(
+        len(redis(a, "sentinel", "replicas", "redis", port=26379)) == 2 for a in redises.sentinels.addresses()), 300)
+    readme.finish()
+    assert bed.ids() == []
+
+
+def test_all_created_anew(bed, redises):
+    bed.docker("network", "create", "ochopod")
+    bed.coordination("ochopod")
+    bed.run(*COMPOSE, "up", "-d", "--scale", "redis=3", "--scale", "sentinel=3")
+    master = redises.until_agreed(3)
+    redises.put(master, 50, 2)
+    # Not the first pod, so that whoever goes by the order of pods is found out.
+    bed.docker("kill", redises.sidecar_of(master))
+    second = redises.until_agreed(2, but=master)
+    bed.run(*COMPOSE, "up", "-d", "--force-recreate", "--scale", "redis=3", "--scale", "sentinel=3")
+    third = redises.until_agreed(3)
+    print(f"masters: {master}, {second}, {third}")
+    redises.assert_holds(third, 50)

@@ -1,0 +1,68 @@
+// Killing: what verbs that end pods do first.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "base/own.h"
+#include "cli/act.h"
+#include "tests/unit/cli/stub.h"
+
+static int kills(int n, const char *request) {
+    return strstr(request, "POST /control/kill ") ? n : -1;
+}
+
+// The engine is away, then it is done, then it is dead.
+static const char *dies(const char *request, int n) {
+    if (kills(n, request) == 0)
+        return "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}";
+    if (kills(n, request) == 1)
+        return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    return "HTTP/1.1 410 Gone\r\nContent-Length: 2\r\n\r\n{}";
+}
+
+static const char *lives(const char *request, int n) {
+    (void)request;
+    (void)n;
+    return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+}
+
+static json_t *pod_at(int seq, int port) {
+    return json_pack("{s:i, s:{s:i, s:s, s:s, s:{s:i}}}", "seq", seq, "record", "seq", seq, "ip",
+                     "127.0.0.1", "port", "8080", "ports", "8080", port);
+}
+
+static void kill_asks_until_the_pod_is_dead(void **state) {
+    (void)state;
+    char url[] = "http://127.0.0.1:1";
+    char *patterns[] = {(char *)"zk", NULL};
+    struct cli_options options = {.url = url, .args = patterns, .timeout_ms = -1, .force = true};
+    struct pods pods = {0};
+    struct err err = ERR_INIT;
+    assert_int_equal(source_open(&options, 1000, &pods.source, &err), 0);
+    struct pod_seen seen[] = {
+        {"m.zk", "a", (char *)"m.zk #1", 1, pod_at(1, stub_start(dies)), false},
+        {"m.zk", "b", (char *)"m.zk #2", 2, pod_at(2, stub_start(lives)), false},
+        {"m.zk", "c", (char *)"m.zk #3", 3, pod_at(3, 1), false},
+    };
+    pods.list = seen;
+    pods.n = 3;
+    act_kill(&pods, 1500);
+    auto_json json_t *outcome = act_outcome(&pods, patterns, "down", true);
+    json_t *zk = json_object_get(outcome, "zk");
+    auto_free char *down = json_write(json_object_get(zk, "down"));
+    assert_string_equal(down, "[1]");
+    assert_true(json_is_false(json_object_get(zk, "ok")));
+    json_t *failed = json_object_get(zk, "failed");
+    assert_int_equal(json_object_size(failed), 2);
+    assert_string_equal(json_text(failed, "m.zk #2"), "/control/kill answered 200");
+    for (size_t i = 0; i < 3; i++)
+        json_decref(seen[i].json);
+    source_close(pods.source);
+    stub_end_all();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(kill_asks_until_the_pod_is_dead)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,72 @@
+// A disk that fails: the calls that state and files are written and read with, each of which can be
+// made to fail once, the n-th one that is made. A program with "faults" in its name is linked so
+// that they come here first (tests/CMakeLists.txt). A part of each such program, so everything is
+// static but what the linker looks for.
+#pragma once
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct {
+    bool armed;
+    int at;           // which call fails, from 1; 0: none
+    int seen;         // calls since it was armed
+    int error;        // what it says
+    const char *call; // that failed; NULL: none has
+} fault;
+
+static void fault_arm(int at, int error) {
+    fault = (typeof(fault)){.armed = true, .at = at, .error = error};
+}
+
+// How many calls there were.
+static int fault_disarm(void) {
+    fault.armed = false;
+    return fault.seen;
+}
+
+static bool fails(const char *call) {
+    if (!fault.armed || ++fault.seen != fault.at)
+        return false;
+    fault.call = call;
+    errno = fault.error;
+    return true;
+}
+
+#define FAULTY(type, name, args, pass)                                                             \
+    type __real_##name args;                                                                       \
+    type __wrap_##name args;                                                                       \
+    type __wrap_##name args {                                                                      \
+        return fails(#name) ? (type)-1 : __real_##name pass;                                       \
+    }
+
+FAULTY(int, open, (const char *path, int flags, mode_t mode), (path, flags, mode))
+FAULTY(int, openat, (int dir, const char *path, int flags, mode_t mode), (dir, path, flags, mode))
+FAULTY(ssize_t, read, (int fd, void *buf, size_t len), (fd, buf, len))
+FAULTY(int, fsync, (int fd), (fd))
+FAULTY(int, rename, (const char *from, const char *to), (from, to))
+FAULTY(int, renameat, (int a, const char *from, int b, const char *to), (a, from, b, to))
+FAULTY(int, fstat, (int fd, struct stat *st), (fd, st))
+FAULTY(int, mkdir, (const char *path, mode_t mode), (path, mode))
+FAULTY(int, mkdirat, (int dir, const char *path, mode_t mode), (dir, path, mode))
+FAULTY(int, unlink, (const char *path), (path))
+FAULTY(int, unlinkat, (int dir, const char *path, int flags), (dir, path, flags))
+FAULTY(int, fchmod, (int fd, mode_t mode), (fd, mode))
+FAULTY(int, fchown, (int fd, uid_t uid, gid_t gid), (fd, uid, gid))
+FAULTY(int, flock, (int fd, int how), (fd, how))
+FAULTY(long, syscall, (long n, long a, long b, long c, long d, long e, long f),
+       (n, a, b, c, d, e, f)) // openat2
+
+ssize_t __real_write(int fd, const void *buf, size_t len);
+ssize_t __wrap_write(int fd, const void *buf, size_t len);
+// A disk that is full takes what still fits first.
+ssize_t __wrap_write(int fd, const void *buf, size_t len) {
+    if (!fails("write"))
+        return __real_write(fd, buf, len);
+    if (fault.error == ENOSPC && len > 1 && __real_write(fd, buf, len / 2) != (ssize_t)(len / 2))
+        return -1;
+    errno = fault.error;
+    return -1;
+}

@@ -1,0 +1,200 @@
+// Who gets a place when all are taken.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "base/check.h"
+#include "sidecar/control/crowd.h"
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LIMIT = 64, RESERVED = 8, MEMBERS = 256 };
+
+static struct crowd crowd;
+static struct crowd_member members[MEMBERS];
+static size_t used;
+
+static struct sockaddr_in v4(const char *text) {
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    assert_int_equal(inet_pton(AF_INET, text, &at.sin_addr), 1);
+    return at;
+}
+
+// Comes in from there; NULL: refused.
+static struct crowd_member *come(const char *text) {
+    struct sockaddr_in at = v4(text);
+    struct crowd_member *leaves;
+    if (!crowd_admits(&crowd, (struct sockaddr *)&at, &leaves))
+        return NULL;
+    if (leaves)
+        crowd_leave(&crowd, leaves);
+    assert_true(used < MEMBERS);
+    struct crowd_member *m = &members[used++];
+    crowd_join(&crowd, m, (struct sockaddr *)&at);
+    assert_true(crowd.n <= LIMIT);
+    return m;
+}
+
+static bool is_in(const struct crowd_member *member) {
+    const struct crowd_member *it;
+    list_each(it, &crowd.members, const struct crowd_member, link) {
+        if (it == member)
+            return true;
+    }
+    return false;
+}
+
+static int setup(void **state) {
+    (void)state;
+    used = 0;
+    crowd_init(&crowd, LIMIT, RESERVED);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    struct crowd_member *it;
+    list_each(it, &crowd.members, struct crowd_member, link) {
+        crowd_leave(&crowd, it);
+    }
+    assert_int_equal(crowd.n, 0);
+    crowd_done(&crowd);
+    return 0;
+}
+
+static void one_address_may_hold_what_nobody_else_wants(void **state) {
+    (void)state;
+    for (int i = 0; i < LIMIT - RESERVED; i++)
+        assert_non_null(come("10.0.0.1"));
+    assert_int_equal(crowd.n, LIMIT - RESERVED);
+    struct crowd_member *oldest = &members[0];
+    assert_non_null(come("10.0.0.1")); // its own oldest one leaves for it
+    assert_false(is_in(oldest));
+    assert_int_equal(crowd.n, LIMIT - RESERVED);
+}
+
+static void a_newcomer_takes_the_place_of_who_holds_most(void **state) {
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        assert_non_null(come("10.0.0.2"));
+    for (int i = 10; i < LIMIT - RESERVED; i++)
+        assert_non_null(come("10.0.0.1"));
+    struct crowd_member *loser = &members[10];
+    for (int i = 0; i < 10; i++) {
+        assert_non_null(come("10.0.0.3"));
+        assert_false(is_in(loser++));
+    }
+    for (int i = 0; i < 10; i++)
+        assert_true(is_in(&members[i]));
+}
+
+static void who_holds_as_much_gives_its_own(void **state) {
+    (void)state;
+    for (int i = 0; i < (LIMIT - RESERVED) / 2; i++) {
+        assert_non_null(come("10.0.0.1"));
+        assert_non_null(come("10.0.0.2"));
+    }
+    assert_non_null(come("10.0.0.2"));
+    assert_true(is_in(&members[0]));
+    assert_false(is_in(&members[1]));
+}
+
+static void a_request_being_served_stays(void **state) {
+    (void)state;
+    struct crowd_member *served = come("10.0.0.1");
+    crowd_busy(&crowd, served, true);
+    for (int i = 1; i < LIMIT - RESERVED; i++)
+        assert_non_null(come("10.0.0.1"));
+    for (int i = 0; i < 100; i++)
+        assert_non_null(come("10.0.0.1"));
+    assert_true(is_in(served));
+}
+
+static void beyond_a_share_even_those_go(void **state) {
+    (void)state;
+    for (int i = 0; i < LIMIT - RESERVED; i++)
+        crowd_busy(&crowd, come("10.0.0.1"), true);
+    assert_non_null(come("10.0.0.2"));
+    assert_false(is_in(&members[0]));
+}
+
+static void within_its_share_nobody_is_ended(void **state) {
+    (void)state;
+    for (int i = 0; i < LIMIT - RESERVED; i++) {
+        char at[32];
+        snprintf(at, sizeof(at), "10.0.1.%d", i % 16);
+        crowd_busy(&crowd, come(at), true);
+    }
+    assert_null(come("10.0.0.2"));
+    assert_int_equal(crowd.n, LIMIT - RESERVED);
+}
+
+static void the_last_places_are_for_peers(void **state) {
+    (void)state;
+    struct crowd_member *leader = come("10.0.0.9");
+    crowd_trust(&crowd, leader);
+    crowd_leave(&crowd, leader);
+    for (int i = 0; i < LIMIT - RESERVED; i++) {
+        char at[32];
+        snprintf(at, sizeof(at), "10.0.1.%d", i % 16);
+        crowd_busy(&crowd, come(at), true);
+    }
+    assert_null(come("10.0.0.2"));
+    for (int i = 0; i < RESERVED; i++)
+        assert_non_null(come("10.0.0.9"));
+    assert_int_equal(crowd.n, LIMIT);
+}
+
+static void the_two_spellings_of_an_address_are_one_host(void **state) {
+    (void)state;
+    struct sockaddr_in6 mapped = {.sin6_family = AF_INET6};
+    assert_int_equal(inet_pton(AF_INET6, "::ffff:10.0.0.1", &mapped.sin6_addr), 1);
+    struct crowd_member *first = come("10.0.0.1"), *second = &members[used++];
+    crowd_join(&crowd, second, (struct sockaddr *)&mapped);
+    assert_ptr_equal(first->host, second->host);
+}
+
+static void one_who_was_told_to_go_is_told_once(void **state) {
+    (void)state;
+    struct sockaddr_in at = v4("10.0.0.2");
+    struct crowd_member *first, *second;
+    for (int i = 0; i < LIMIT - RESERVED; i++)
+        assert_non_null(come("10.0.0.1"));
+    assert_true(crowd_admits(&crowd, (struct sockaddr *)&at, &first));
+    crowd_join(&crowd, &members[used++], (struct sockaddr *)&at);
+    assert_true(crowd_admits(&crowd, (struct sockaddr *)&at, &second));
+    crowd_join(&crowd, &members[used++], (struct sockaddr *)&at);
+    assert_ptr_not_equal(first, second);
+    assert_int_equal(crowd.n, LIMIT - RESERVED);
+}
+
+static void peers_are_forgotten_in_the_end(void **state) {
+    (void)state;
+    for (int i = 0; i < 5000; i++) {
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000000 + i)};
+        struct crowd_member m;
+        crowd_join(&crowd, &m, (struct sockaddr *)&at);
+        crowd_trust(&crowd, &m);
+        crowd_leave(&crowd, &m);
+        assert_true(crowd.peers <= 513);
+    }
+}
+
+int main(void) {
+#define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        test(one_address_may_hold_what_nobody_else_wants),
+        test(a_newcomer_takes_the_place_of_who_holds_most),
+        test(who_holds_as_much_gives_its_own),
+        test(a_request_being_served_stays),
+        test(beyond_a_share_even_those_go),
+        test(within_its_share_nobody_is_ended),
+        test(the_last_places_are_for_peers),
+        test(the_two_spellings_of_an_address_are_one_host),
+        test(one_who_was_told_to_go_is_told_once),
+        test(peers_are_forgotten_in_the_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
