@@ -150,7 +150,9 @@ static bool skip_empty(struct span *in) {
 }
 
 // The last line of a header with the empty one behind it. The server's library has written zeros
-// over both ends before anyone sees them, so which four of CR, LF and NUL they were is not known.
+// over both ends before anyone sees them, so which four of CR, LF and NUL they were is not known,
+// nor whether the empty line was a lone colon: of a name with nothing in it, it writes a zero over
+// that.
 static bool last_line_of(struct span *in, struct span *ret) {
     size_t n = 0;
     while (n < in->len && in->s[n] && in->s[n] != '\r' && in->s[n] != '\n')
@@ -158,7 +160,7 @@ static bool last_line_of(struct span *in, struct span *ret) {
     if (n == 0 || in->len - n < 4 || in->s[n + 3] != '\n')
         return false;
     for (size_t i = n; i < n + 3; i++)
-        if (in->s[i] && in->s[i] != '\r' && in->s[i] != '\n')
+        if (in->s[i] && in->s[i] != '\r' && in->s[i] != '\n' && (in->s[i] != ':' || i == n))
             return false;
     *ret = (struct span){in->s, n};
     *in = (struct span){in->s + n + 4, in->len - n - 4};
