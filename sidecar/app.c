@@ -37,15 +37,24 @@ void app_fatal(struct app *app, int status, const struct err *err) {
 
 // ---- stopping ----
 
-static void left(void *arg) {
-    struct app *app = arg;
-    log_info("sidecar %s stopped in good order", app->full_name);
-    end_with(app, EXIT_OK);
+static int exit_left(const struct app *app) {
+    return app->workload_left && !app->unstopped ? EXIT_OK : EXIT_OVERDUE;
 }
 
-static void workload_left(void *arg) {
+static void left(void *arg) {
+    struct app *app = arg;
+    if (app->unstopped)
+        log_warn("sidecar %s stopped, its workload did not: it runs until our container ends",
+                 app->full_name);
+    else
+        log_info("sidecar %s stopped in good order", app->full_name);
+    end_with(app, exit_left(app));
+}
+
+static void workload_left(const struct err *why, void *arg) {
     struct app *app = arg;
     app->workload_left = true;
+    app->unstopped = why->kind != ERR_NONE;
     coordinator_leave(app->coordinator, left, app);
 }
 
@@ -54,7 +63,7 @@ static void overdue(void *arg) {
     log_warn("sidecar %s: the time to stop is over; %s", app->full_name ? app->full_name : "",
              app->workload_left ? "our record goes when its session is over"
                                 : "what is left runs until our container ends");
-    end_with(app, app->workload_left ? EXIT_OK : EXIT_OVERDUE);
+    end_with(app, exit_left(app));
 }
 
 // What our own container is given between SIGTERM and SIGKILL, less a margin; a process outside a

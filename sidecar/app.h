@@ -7,7 +7,7 @@
 
 enum {
     EXIT_OK = 0,
-    EXIT_OVERDUE = 3, // the time to stop was over before the workload was down
+    EXIT_OVERDUE = 3, // told to stop, and the workload did not
     // These three are the sidecar's where no worker was there before; else init tries again.
     EXIT_SPEC = 2,     // spec, option, port in use: nothing a restart would change
     EXIT_FOREIGN = 77, // ZooKeeper's access lists: nodes are another's, or open to everybody

@@ -45,6 +45,7 @@ struct app {
     bool resumed;      // another worker of this sidecar was here before
     bool engine_heard; // it is up, or down
     bool stopping, leaving, workload_left;
+    bool unstopped; // left, but it did not stop
     int64_t stop_began;
     int status;
 };

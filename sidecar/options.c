@@ -31,12 +31,10 @@ static const char usage[] =
     "  --debug              log traffic, too\n"
     "  --help, --version\n"
     "\n"
-    "Exit status: 0 stopped in good order, 2 the spec, an option, the port or the state directory "
-    "is wrong, 78 the state\n"
-    "directory belongs to another living sidecar or is a copy of its. `ocho validate FILE` checks "
-    "a "
-    "spec; docs/SPEC.md\n"
-    "describes every key.\n";
+    "Exit status: 0 stopped in good order; 2 the spec, an option, the port or the state directory\n"
+    "is wrong; 3 told to stop, and the workload did not; 77 an access list in ZooKeeper is too\n"
+    "wide or another's; 78 the state directory belongs to another living sidecar or is a copy of\n"
+    "its. `ocho validate FILE` checks a spec; docs/SPEC.md describes every key.\n";
 
 struct flag {
     const char *name;

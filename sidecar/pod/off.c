@@ -167,8 +167,11 @@ static bool leaves_it(const struct pod *pod) {
 
 static void down_or_not(struct run *run, const struct err *err) {
     struct pod *pod = run->pod;
-    if (err->kind != ERR_NONE)
-        log_warn("pod %s left as it is: %s", pod->config.full_name, err->text);
+    // What was never made needs no stop.
+    if (err->kind != ERR_NONE && *pod->state->container) {
+        log_warn("pod %s workload does not stop: %s", pod->config.full_name, err->text);
+        pod->left_why = *err;
+    }
     pod->left_run.steps = NULL;
     run_start(&pod->left_run, pod, leave_script(), pod->left_done);
 }
@@ -243,10 +246,11 @@ static void leave_done(struct run *run, const struct err *err) {
     struct pod *pod = run->pod;
     (void)err;
     if (pod->left)
-        pod->left(pod->left_arg);
+        pod->left(&pod->left_why, pod->left_arg);
 }
 
-void pod_leave(struct pod *pod, int64_t grace_ms, void (*done)(void *arg), void *arg) {
+void pod_leave(struct pod *pod, int64_t grace_ms, void (*done)(const struct err *why, void *arg),
+               void *arg) {
     static const struct step down[] = {{"down", step_down}, {0}};
     static const struct err good = ERR_INIT;
     struct err why = ERR_INIT;

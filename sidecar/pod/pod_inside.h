@@ -330,8 +330,9 @@ struct pod {
     struct link tools;   // jobs of tools, beside the queue
     struct run left_run;
     void (*left_done)(struct run *run, const struct err *err);
-    void (*left)(void *arg);
+    void (*left)(const struct err *why, void *arg);
     void *left_arg;
+    struct err left_why;
 };
 
 // pod.c

@@ -101,7 +101,7 @@ static const struct key stop_keys[] = {
     {"grace", KEY_DURATION, AT(workload.stop.grace), "60s", 0, 24 * HOUR,
      .doc = "time the workload has to end by itself"},
     {"soft", KEY_FLAG, AT(workload.stop.soft), "false",
-     .doc = "true: never killed after the grace"},
+     .doc = "true: never killed after the grace, unless its sidecar ends, too"},
     {.name = NULL},
 };
 static const struct key_map stop_map = {"stop", stop_keys, shape_after_stop};

@@ -146,11 +146,6 @@ json_t *pod_info(const struct pod *pod) {
     return json_pack("{s:s, s:{s:i}}", "process", pod->process, "workload", "restarts", 7);
 }
 
-void pod_leave(struct pod *pod, int64_t grace_ms, void (*done)(void *arg), void *arg) {
-    (void)grace_ms;
-    loop_timer_start(pod->loop, NULL, 0, done, arg);
-}
-
 // ---- for the test ----
 
 size_t fake_pod_asks(const struct pod *pod) {

@@ -308,8 +308,8 @@ static void off_stops_it_by_the_specs_signal_and_on_starts_it(void **unused) {
     stage_free(s);
 }
 
-static void done_leaving(void *arg) {
-    *(bool *)arg = true;
+static void done_leaving(const struct err *why, void *arg) {
+    *(bool *)arg = why->kind == ERR_NONE;
 }
 
 static void it_is_left_running_when_the_sidecar_ends(void **unused) {

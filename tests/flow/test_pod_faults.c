@@ -159,6 +159,41 @@ static void what_is_said_to_be_stopped_and_runs_has_no_successor(void **unused) 
     stage_free(s);
 }
 
+static void keep_why(const struct err *why, void *arg) {
+    *(struct err *)arg = *why;
+}
+
+static struct err leave(struct stage *s) {
+    struct err why = ERR_INIT;
+    err_set(&why, ERR_BUG, "not done yet");
+    pod_leave(s->pod, 8000, keep_why, &why);
+    fake_loop_advance(s->loop, 20000);
+    return why;
+}
+
+static void who_leaves_says_what_did_not_stop(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    fake_engine_fail(s->engine, "stop side-workload", 1, 304, "");
+    struct err why = leave(s);
+    assert_int_equal(why.kind, ERR_REFUSED);
+    assert_non_null(strstr(why.text, "still runs after stop and kill"));
+    assert_int_equal(workloads_running(s), 0); // it ended with its holder
+    stage_free(s);
+}
+
+static void who_leaves_without_an_engine_has_stopped_only_what_it_never_made(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    fake_engine_down(s->engine, "gone");
+    assert_int_equal(leave(s).kind, ERR_RETRY);
+    stage_free(s);
+    s = stage_create("");
+    fake_engine_down(s->engine, "gone");
+    assert_int_equal(leave(s).kind, ERR_NONE);
+    stage_free(s);
+}
+
 // ---- other people's containers ----
 
 static void a_stranger_under_its_name_is_left_alone(void **unused) {
@@ -437,6 +472,8 @@ int main(void) {
         cmocka_unit_test(a_check_that_hangs_counts_and_holds_up_nobody),
         cmocka_unit_test(what_cannot_be_stopped_has_no_successor),
         cmocka_unit_test(what_is_said_to_be_stopped_and_runs_has_no_successor),
+        cmocka_unit_test(who_leaves_says_what_did_not_stop),
+        cmocka_unit_test(who_leaves_without_an_engine_has_stopped_only_what_it_never_made),
         cmocka_unit_test(a_stranger_under_its_name_is_left_alone),
         cmocka_unit_test(a_new_name_changes_nothing),
         cmocka_unit_test(a_frozen_engine_is_503_and_nothing_else),

@@ -121,8 +121,8 @@ static void one_that_an_engine_away_did_not_start_is_kept(void **unused) {
     expect_holders(s, 0, 0);
 }
 
-static void done_leaving(void *arg) {
-    *(bool *)arg = true;
+static void done_leaving(const struct err *why, void *arg) {
+    *(bool *)arg = why->kind == ERR_NONE;
 }
 
 static void leaving_waits_for_it_and_removes_it(void **unused) {

@@ -384,8 +384,8 @@ static void a_check_that_fails_too_often_restarts_it(void **unused) {
     stage_free(s);
 }
 
-static void done_leaving(void *arg) {
-    *(bool *)arg = true;
+static void done_leaving(const struct err *why, void *arg) {
+    *(bool *)arg = why->kind == ERR_NONE;
 }
 
 static void leaving_stops_and_removes_it_and_its_holder(void **unused) {

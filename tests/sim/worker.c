@@ -292,8 +292,9 @@ static void overdue(void *arg) {
     left(arg);
 }
 
-static void workload_left(void *arg) {
+static void workload_left(const struct err *why, void *arg) {
     struct worker *w = arg;
+    (void)why;
     coordinator_leave(w->coordinator, left, w);
 }
 

@@ -428,6 +428,17 @@ def test_a_workload_that_could_not_be_stopped_in_time_is_3(serve):
     assert "the time to stop is over; what is left runs" in served.said()
 
 
+def test_a_workload_whose_engine_is_out_of_reach_at_the_end_is_3(serve):
+    served = serve()
+    served.engine.terminate()
+    served.engine.wait(DEADLINE)
+    until("it is seen", lambda: "engine down" in served.said())
+    served.process.terminate()
+    assert served.process.wait(DEADLINE) == 3, served.said()
+    assert "workload does not stop: the Docker engine is out of reach" in served.said()
+    assert "in good order" not in served.said()
+
+
 def test_a_pod_whose_state_is_lost_while_it_runs_has_a_tether_of_its_new_name(serve):
     """Else each holder that it starts finds nobody, and the workload ends with that, every five seconds."""
     served = serve()
