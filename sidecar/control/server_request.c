@@ -329,7 +329,9 @@ static void read_framing(struct request *request, const char *version, struct fr
     MHD_get_connection_values_n(request->mhd, MHD_HEADER_KIND, on_header, &walk);
     // Behind the last value two line ends are left, over which microhttpd has written zeros.
     static const char ends[sizeof "\r\n\r\n" - 1];
-    f->bad |= f->accounted == f->bytes && memcmp(walk.end, ends, sizeof ends) != 0;
+    f->bad |= f->accounted == f->bytes &&
+              ((uintptr_t)walk.end + sizeof ends != (uintptr_t)request->method + f->bytes ||
+               memcmp(walk.end, ends, sizeof ends) != 0);
 }
 
 // Answers true when the request must not be believed any further; the connection ends with it.

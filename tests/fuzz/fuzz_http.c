@@ -16,7 +16,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { BODY_MAX = 4096, TURNS = 200, SERVED_MAX = 64 };
+enum { BODY_MAX = 4096, TURNS = 200, CLOSED_MS = 10000, SERVED_MAX = 64 };
 
 static struct loop *loop;
 static struct server *server;
@@ -259,7 +259,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int i = 0; i < TURNS && !drain(fd); i++)
         breathe();
     close(fd);
-    for (int i = 0; i < TURNS && server_connections(server); i++)
+    for (int64_t end = loop_now(loop) + CLOSED_MS;
+         server_connections(server) && loop_now(loop) < end;)
         breathe();
     CHECK(server_connections(server) == 0);
     compare(bytes, len);
