@@ -144,6 +144,8 @@ const char *place_task(const struct docker_container *c) {
 }
 
 bool place_is_over(const struct docker_container *c) {
+    if (strcmp(c->status, "removing") == 0) // it has ended, and is not started again
+        return true;
     return *place_task(c) && (strcmp(c->status, "exited") == 0 || strcmp(c->status, "dead") == 0);
 }
 

@@ -45,7 +45,7 @@ json_t *place_labels(const struct place *place, const char *role);
 char *place_volume(const struct place *place, const char *path);
 // The task that this container is to Mesos or Swarm; "" where none made it. Caller keeps c.
 const char *place_task(const struct docker_container *c);
-// A task that has ended: gone for good, although its container lies there until it is removed.
+// Gone for good, although its container lies there: it is being removed, or was a task that ended.
 bool place_is_over(const struct docker_container *c);
 // A container of this pod, or of a former pod of this sidecar: what may be changed.
 bool place_owns(const struct place *place, const struct docker_container *c);

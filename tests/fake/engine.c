@@ -479,6 +479,8 @@ static const char *status_name(const struct engine *e, const struct engine_conta
                                         [ENGINE_RUNNING] = "running",
                                         [ENGINE_PAUSED] = "paused",
                                         [ENGINE_EXITED] = "exited"};
+    if (c->removing && !engine_is_running(e, c))
+        return "removing";
     return names[c->status == ENGINE_EXITED && engine_is_running(e, c) ? ENGINE_RUNNING
                                                                        : c->status];
 }

@@ -24,6 +24,7 @@ struct engine_container {
     enum engine_status status;
     int exit_code;
     bool oom;
+    bool removing;     // exited, and somebody is removing it: as long as a test says so
     json_t *anonymous; // names of volumes that it did not name itself
     int64_t pid, created_ns, started_ns, finished_ns, seen_ns; // seen: when inspect notices the end
     char *health, *error;

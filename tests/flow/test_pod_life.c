@@ -607,6 +607,24 @@ static void an_exited_sidecar_that_may_be_started_again_keeps_what_it_made(void 
     stage_free(s);
 }
 
+// The one that takes its place may look while the engine is still at it, and looks again in
+// minutes.
+static void a_sidecar_that_is_being_removed_is_gone(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    struct engine *engine = fake_engine_memory(s->engine);
+    struct left left = leave(s, "compose_zk_1", NULL);
+    fake_engine_exit(s->engine, left.id, 137);
+    engine_find(engine, left.id)->removing = true;
+    fake_loop_advance(s->loop, 100); // until inspect has noticed its end
+    stage_worker_gone(s);
+    stage_worker(s);
+    fake_loop_advance(s->loop, 15000);
+    assert_null(engine_find(engine, "left"));
+    left_done(&left);
+    stage_free(s);
+}
+
 // Its state directory was lost: it is another pod, and what it made as the former one is nobody's.
 static void what_a_former_pod_of_this_sidecar_left_is_removed(void **unused) {
     (void)unused;
@@ -659,6 +677,7 @@ int main(void) {
         cmocka_unit_test(a_task_that_ended_is_gone_though_its_container_lies_there),
         cmocka_unit_test(a_removed_tasks_anonymous_volumes_go_at_once),
         cmocka_unit_test(an_exited_sidecar_that_may_be_started_again_keeps_what_it_made),
+        cmocka_unit_test(a_sidecar_that_is_being_removed_is_gone),
         cmocka_unit_test(what_a_former_pod_of_this_sidecar_left_is_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
