@@ -14,7 +14,7 @@
 #include <time.h>
 
 // Some seconds of pure Lua; the clock is looked at as well, for a machine that is busy.
-enum { HOOK_EVERY = 100000, HOOKS_MAX = 2000, SECONDS_MAX = 4, EXPRESSION_SHOWN = 60 };
+enum { HOOK_EVERY = 100000, HOOKS_MAX = 2000, SECONDS_MAX = 3, EXPRESSION_SHOWN = 60 };
 
 #define CHUNK "=T"
 
