@@ -15,6 +15,7 @@ enum {
     ASK_MS = 5000,
     OPEN_MS = 10000,
     AGAIN_MS = 100,
+    SHORT_MS = 1000,
     HEADERS_MAX = 3
 };
 
@@ -234,6 +235,7 @@ struct ask {
     struct loop_timer *again;
     bool must_sign;
     struct auth_call call;
+    struct err refused; // the last answer of one that is asked again
 };
 
 static void go_on(struct asking *all);
@@ -293,8 +295,12 @@ static void on_reply(const struct http_reply *reply, const struct err *failed, v
     ask->pod->heard |= heard;
     if (heard)
         take(ask, reply, &err);
-    if (err.kind == ERR_REFUSED && all->request->until &&
-        loop_now(all->loop) + AGAIN_MS < ask->deadline) {
+    bool goes_on = all->request->until && loop_now(all->loop) + AGAIN_MS < ask->deadline;
+    if (err.kind == ERR_REFUSED)
+        ask->refused = err;
+    else if (err.kind == ERR_TIMEOUT && ask->refused.kind && ask->deadline - ask->began < SHORT_MS)
+        err = ask->refused; // the last question had hardly any time: what was said before says more
+    if (err.kind == ERR_REFUSED && goes_on) {
         loop_timer_start(all->loop, &ask->again, AGAIN_MS, send_one, ask);
         return;
     }

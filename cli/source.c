@@ -382,6 +382,7 @@ static void ask_url(struct answer *answer) {
                                    .headers = answer->call.headers,
                                    .trust = trust,
                                    .tls_name = getenv("OCHOPOD_TLS_NAME"),
+                                   .connect_ms = READ_MS,
                                    .timeout_ms = READ_MS,
                                    .max_reply = CLUSTER_MAX,
                                    .fresh = true};

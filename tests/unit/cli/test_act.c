@@ -27,6 +27,11 @@ static const char *lives(const char *request, int n) {
     return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 }
 
+// Not before it has been asked for a second, so that little time is left for the answer.
+static const char *falls_silent(const char *request, int n) {
+    return n < 10 ? lives(request, n) : NULL;
+}
+
 static json_t *pod_at(int seq, int port) {
     return json_pack("{s:i, s:{s:i, s:s, s:s, s:{s:i}}}", "seq", seq, "record", "seq", seq, "ip",
                      "127.0.0.1", "port", "8080", "ports", "8080", port);
@@ -44,9 +49,10 @@ static void kill_asks_until_the_pod_is_dead(void **state) {
         {"m.zk", "a", (char *)"m.zk #1", 1, pod_at(1, stub_start(dies)), false},
         {"m.zk", "b", (char *)"m.zk #2", 2, pod_at(2, stub_start(lives)), false},
         {"m.zk", "c", (char *)"m.zk #3", 3, pod_at(3, 1), false},
+        {"m.zk", "d", (char *)"m.zk #4", 4, pod_at(4, stub_start(falls_silent)), false},
     };
     pods.list = seen;
-    pods.n = 3;
+    pods.n = 4;
     act_kill(&pods, 1500);
     auto_json json_t *outcome = act_outcome(&pods, patterns, "down", true);
     json_t *zk = json_object_get(outcome, "zk");
@@ -54,9 +60,10 @@ static void kill_asks_until_the_pod_is_dead(void **state) {
     assert_string_equal(down, "[1]");
     assert_true(json_is_false(json_object_get(zk, "ok")));
     json_t *failed = json_object_get(zk, "failed");
-    assert_int_equal(json_object_size(failed), 2);
+    assert_int_equal(json_object_size(failed), 3);
     assert_string_equal(json_text(failed, "m.zk #2"), "/control/kill answered 200");
-    for (size_t i = 0; i < 3; i++)
+    assert_string_equal(json_text(failed, "m.zk #4"), "/control/kill answered 200");
+    for (size_t i = 0; i < 4; i++)
         json_decref(seen[i].json);
     source_close(pods.source);
     stub_end_all();
