@@ -24,7 +24,7 @@ CLONE_NEWNET = 0x40000000
 ANSWER_S = 120  # an engine on a busy machine
 
 
-def wait_until(what, condition, timeout=60.0, every=0.1):
+def wait_until(what, condition, timeout=180.0, every=0.1):
     """Waits for a true answer and returns it. An exception is a `no` until the time is over, then it is the reason."""
     deadline = time.monotonic() + timeout
     while True:
@@ -261,7 +261,7 @@ class Writer:
         """Pods may have come, gone or moved: the addresses of now."""
         self.client.set_hosts(self._spell())
 
-    def goes_on(self, timeout=90):
+    def goes_on(self, timeout=240):
         """Returns when a write begun after this call has been acknowledged."""
         self.renew()
         before = len(self.acknowledged)

@@ -33,7 +33,7 @@ class Ensemble:
         hosts = self.hosts()
         return len(hosts) == n and agree(hosts)
 
-    def wait(self, n, timeout=120):
+    def wait(self, n, timeout=300):
         wait_until(f"{n} servers with one leader", lambda: self.agree(n), timeout, every=0.3)
 
     def leader(self):

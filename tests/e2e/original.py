@@ -309,7 +309,7 @@ class Original:
         self.lifecycle.start()
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         while not self.ending.is_set():
-            zk = KazooClient(hosts=self.zk_hosts, timeout=5.0, read_only=0, randomize_hosts=1)
+            zk = KazooClient(hosts=self.zk_hosts, timeout=10.0, read_only=0, randomize_hosts=1)
             self.lost.clear()
             self.force_reset = False
             zk.add_listener(lambda state: self.lost.set() if state != KazooState.CONNECTED else None)

@@ -58,18 +58,18 @@ class Pod:
         info = self.info
         return info if all(info.get(key) == value for key, value in wanted.items()) else None
 
-    def until(self, timeout=90, **wanted):
+    def until(self, timeout=180, **wanted):
         return wait_until(f"{self.name} says {wanted}", lambda: self.says(**wanted), timeout)
 
-    def until_status(self, part, timeout=90):
-        return wait_until(f"the status of {self.name} has {part!r}", lambda: part in self.info["status"], timeout)
+    def until_status(self, part, timeout=180):
+        return wait_until(f"the status of {self.name} has {part!r}", lambda: part in (said := self.info["status"]) and said, timeout)
 
-    def until_workload(self, part, timeout=90):
+    def until_workload(self, part, timeout=180):
         """The pod's own line, whoever leads."""
         return wait_until(f"the workload of {self.name} has {part!r}",
                           lambda: part in self.info["workload"]["status"], timeout)
 
-    def until_configured(self, pods=1, timeout=90):
+    def until_configured(self, pods=1, timeout=180):
         """A round over that many pods is complete, and this one is ready."""
         def so():
             code, said = self.get(f"/wait?for=ready&pods={pods}&timeout=5")
@@ -77,7 +77,7 @@ class Pod:
             return said
         return wait_until(f"{self.name} in a round of {pods}", so, timeout)
 
-    def until_logged(self, part, timeout=90):
+    def until_logged(self, part, timeout=180):
         """A line of the workload's log, which comes by way of the engine."""
         return wait_until(f"the log of {self.name} has {part!r}",
                           lambda: any(part in line for line in self.get("/log")[1]), timeout)
@@ -95,7 +95,7 @@ class Pod:
         w = self.workload
         return w["Id"], w["State"]["StartedAt"]
 
-    def sh(self, line, timeout=20):
+    def sh(self, line, timeout=60):
         """What a shell in the workload prints. An exec that meets the end of its container may never be answered by
         the engine: a poll asks again."""
         return self.bed.docker("exec", self.info["workload"]["container"], "sh", "-c", line, timeout=timeout)
@@ -107,10 +107,10 @@ class Pod:
 class Pods:
     """They meet in a ZooKeeper of their own, by its name: its address may be another one after an engine's restart."""
 
-    def __init__(self, bed):
+    def __init__(self, bed, **zookeeper):
         self.bed = bed
         bed.docker("network", "create", NETWORK)
-        bed.coordination(NETWORK)
+        bed.coordination(NETWORK, **zookeeper)
 
     def run(self, name, spec, *args, volumes=("/conf",), env=None, started=True):
         """A sidecar of that name; spec overrides what is usual here."""

@@ -1,4 +1,4 @@
-"""As much of Redis' protocol as a test needs: one request, one answer."""
+"""As much of Redis' protocol as a test needs: a request, then its answer."""
 import socket
 
 
@@ -22,9 +22,21 @@ def _answer(file):
     return rest
 
 
-def redis(address, *words, port=6379, timeout=5):
-    """What that server answers to these words."""
+def _request(words):
+    said = [str(word).encode() for word in words]
+    return b"*%d\r\n" % len(said) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in said)
+
+
+def conversation(address, *requests, port=6379, timeout=5):
+    """What that server answers to each of them, on one connection."""
     with socket.create_connection((address, port), timeout=timeout) as s, s.makefile("rb") as file:
-        s.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in
-                                                      (str(word).encode() for word in words)))
-        return _answer(file)
+        answers = []
+        for words in requests:
+            s.sendall(_request(words))
+            answers.append(_answer(file))
+        return answers
+
+
+def redis(address, *words, **how):
+    """What that server answers to these words."""
+    return conversation(address, words, **how)[0]

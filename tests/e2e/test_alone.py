@@ -39,7 +39,7 @@ def web(pods, name, **more):
 
 
 def test_a_command_runs_once_and_its_pod_is_dead(pods):
-    pod = pods.run("shell", {"workload": {"command": ["sh", "-c", "sleep 5 && echo hello && exit 0"]}})
+    pod = pods.run("shell", {"workload": {"command": ["sh", "-c", "sleep 20 && echo hello && exit 0"]}})
     pod.until(process="running")
     pod.until(process="dead")
     pod.until_logged("hello")

@@ -16,7 +16,7 @@ ROW = re.compile(r"^(marathon\.zookeeper#\d+) +(\w+) +\S+( \S+)* +(\d+\.\d+\.\d+
 
 
 def demo(bed, *args, check=True, **env):
-    return bed.run(DEMO, *args, check=check, env={"ZOOKEEPER_IMAGE": ZOOKEEPER, **env}, timeout=600)
+    return bed.run(DEMO, *args, check=check, env={"ZOOKEEPER_IMAGE": ZOOKEEPER, **env}, timeout=1800)
 
 
 def rows(text):
@@ -252,7 +252,7 @@ def test_without_an_engine_it_starts_one_of_its_own_and_takes_it_down(bed):
     """
     try:
         bed.docker("save", "-o", saved, ZOOKEEPER, SIDECAR, "debian:bookworm-slim")
-        said = bed.run("unshare", "--mount", "--net", "bash", "-eu", "-c", script, timeout=600).stdout
+        said = bed.run("unshare", "--mount", "--net", "bash", "-eu", "-c", script, timeout=1800).stdout
     finally:
         saved.unlink(missing_ok=True)
         bed.run(ENGINE, "destroy", own, check=False)

@@ -14,9 +14,9 @@ def password(name):
     return (PASSWORDS / name).read_text(encoding="ascii").strip()
 
 
-def connect(address, autocommit=True):
+def connect(address, autocommit=True, patience=60):
     connection = psycopg2.connect(host=address, port=5432, user="postgres", password=password("superuser"),
-                                  dbname="postgres", connect_timeout=5, options="-c statement_timeout=20s")
+                                  dbname="postgres", connect_timeout=patience, options="-c statement_timeout=60s")
     connection.autocommit = autocommit
     return connection
 
@@ -108,7 +108,7 @@ class Commits:
             primary = self.postgres.primary()
             if not primary:
                 raise LookupError("no primary")
-            self.connection = connect(primary[1])
+            self.connection = connect(primary[1], patience=5)
         with self.connection.cursor() as cursor:
             cursor.execute("INSERT INTO written VALUES (%s)", (number,))
         # "canceling the wait for synchronous replication": committed here, promised nowhere.

@@ -64,7 +64,7 @@ def test_rabbitmq(bed, rabbits):
         assert all(m in said for m in members), said
         readme.step()
         rabbits.until_members(5)
-        wait_until("a replica on each", lambda: len(rabbits.replicas(rabbits.sidecars()[0])["ledger"]) == 5, 60)
+        wait_until("a replica on each", lambda: len(rabbits.replicas(rabbits.sidecars()[0])["ledger"]) == 5, 300)
         publisher.goes_on()
         readme.step()
         # Two that left in good order are forgotten.

@@ -1,7 +1,7 @@
 """compose/redis: its README as it stands, a master that dies, and all containers created anew."""
 import pytest
 from bed import Readme, wait_until
-from resp import redis
+from resp import conversation, redis
 from services import Service
 
 COMPOSE = ("docker-compose", "-f", "compose/redis/docker-compose.yml", "-p", "redis")
@@ -39,9 +39,10 @@ class Redises:
 
     def put(self, master, n, replicas):
         """n keys that so many replicas have too, before anybody dies."""
-        for i in range(n):
-            redis(master, "set", f"key:{i}", i)
-        wait_until("written to replicas", lambda: redis(master, "wait", replicas, 2000) >= replicas, 60)
+        def written():  # WAIT speaks of what its own connection wrote
+            keys = [("set", f"key:{i}", i) for i in range(n)]
+            return conversation(master, *keys, ("wait", replicas, 2000), timeout=60)[-1] >= replicas
+        wait_until("written to replicas", written)
 
     def assert_holds(self, address, n):
         held = [redis(address, "get", f"key:{i}") for i in range(n)]

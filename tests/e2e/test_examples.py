@@ -25,7 +25,7 @@ def test_dependency(bed):
     client = Ensemble(bed, "client")
     pod = client.sidecars()[0]
     wait_until("the status names what is missing",
-               lambda: "zookeeper" in bed.docker("exec", pod, "ocho", "ls", "client").split("STATUS")[1], timeout=30)
+               lambda: "zookeeper" in bed.docker("exec", pod, "ocho", "ls", "client").split("STATUS")[1])
     assert client.workloads() == [], "the client was started without its dependency"
     readme.step()
     zookeeper = Ensemble(bed, "zookeeper")

@@ -9,6 +9,7 @@ from pods import NETWORK, Pods, worker_of
 
 SHIPS = "ochopod-test/ships:1"
 OVERDUE = 3  # the exit status of a sidecar whose time to stop was over: sidecar/app.h
+UP = {"exec": ["test", "-e", "/tmp/up"]}  # its traps are set
 SHIPS_FILE = f"""
 FROM {BUSYBOX}
 RUN mkdir /conf /data && echo shipped >/conf/shipped && echo seed >/data/seed
@@ -113,7 +114,7 @@ HOOK = "cat >/conf/$OCHOPOD_HOOK.in; env | sort >/conf/$OCHOPOD_HOOK.env; echo $
 
 def test_hooks_in_their_order_with_environment_and_input(pods):
     def hook(kind, more=""):
-        return {kind: ["sh", "-c", HOOK + more], "timeout": "5s"}
+        return {kind: ["sh", "-c", HOOK + more], "timeout": "60s"}
 
     pod = pods.run("hooked", {
         "workload": {"volumes": ["/conf"]},
@@ -126,7 +127,9 @@ def test_hooks_in_their_order_with_environment_and_input(pods):
     pod.until_configured()
     wait_until("configured ran", lambda: "configured" in pod.sh("cat /conf/order").split())
     order = pod.sh("cat /conf/order").split()
-    assert [o for o in order if o != "sanity_check"] == ["can_configure", "initialize", "configure", "configured"]
+    # A first round that is refused, while the engine looks for the image, has asked can_configure as well.
+    seen = [o for i, o in enumerate(order) if o != "sanity_check" and not (o == "can_configure" and o in order[:i])]
+    assert seen == ["can_configure", "initialize", "configure", "configured"]
     assert pod.workload["Config"]["Cmd"] == ["sleep", "999999"]
     assert "FROM=hook" in pod.workload["Config"]["Env"]
     wait_until("metrics", lambda: pod.info["metrics"] == {"load": 7})
@@ -142,7 +145,7 @@ def test_hooks_in_their_order_with_environment_and_input(pods):
 
     # Another round, a new start of the container: initialize is not run again.
     pods.bed.docker("restart", "hooked")
-    wait_until("configured again", lambda: pod.sh("cat /conf/order").split().count("configured") == 2)
+    wait_until("configured again", lambda: pod.sh("cat /conf/order").split().count("configured") >= 2)
     order = pod.sh("cat /conf/order").split()
     assert order.count("initialize") == 1
     assert "tear_down" in order and order.index("finalize") > order.index("tear_down")
@@ -160,7 +163,7 @@ def test_a_veto_refuses_the_round_with_its_reason(pods):
 
 
 def test_a_hooks_deadline_really_ends_what_runs_in_the_workload(pods):
-    pod = pods.run("deadline", {"hooks": {"signaled": {"exec": ["sh", "-c", "sleep 4242 & wait"], "timeout": "1s"}}})
+    pod = pods.run("deadline", {"hooks": {"signaled": {"exec": ["sh", "-c", "sleep 4242 & wait"], "timeout": "10s"}}})
     pod.until_configured()
     code, said = pod.post("/control/signal")
     assert code == 406 and "signaled" in said["error"], (code, said)
@@ -197,9 +200,9 @@ def test_tools(pods):
 # ---- the workload's life ----
 
 def test_the_stop_signal_and_then_the_grace(pods):
-    trap = "trap 'echo USR1 heard; touch /conf/heard' USR1; trap '' TERM; while :; do sleep 0.1; done"
-    pod = pods.run("grace", {"workload": {"command": ["sh", "-c", trap], "volumes": ["/conf"],
-                                          "stop": {"signal": "USR1", "grace": "1s"}}})
+    trap = "trap 'echo USR1 heard; touch /conf/heard' USR1; trap '' TERM; : >/tmp/up; while :; do sleep 0.1; done"
+    pod = pods.run("grace", {"workload": {"command": ["sh", "-c", trap], "volumes": ["/conf"], "ready": UP,
+                                          "stop": {"signal": "USR1", "grace": "10s"}}})
     pod.until_configured()
     assert pod.post("/control/off") == (200, {})
     assert pod.info["process"] == "stopped"
@@ -292,13 +295,13 @@ def test_kill_ends_the_pod(pods):
 
 def test_a_check_that_fails_restarts_the_workload(pods):
     pod = pods.run("unwell", {"workload": {"check": {"exec": ["test", "!", "-e", "/tmp/sick"], "every": "200ms",
-                                                     "timeout": "2s", "retries": 2}}})
+                                                     "timeout": "20s", "retries": 2}}})
     pod.until_configured()
-    before = pod.started
+    before, n = pod.started, pod.info["workload"]["restarts"]
     pod.sh("touch /tmp/sick")
-    wait_until("started again", lambda: pod.started[1] != before[1] and pod.info["workload"]["restarts"] == 1)
+    wait_until("started again", lambda: pod.started[1] != before[1] and pod.info["workload"]["restarts"] > n)
     # The layer of the container is kept: it is still sick, and is started again and again.
-    wait_until("again", lambda: pod.info["workload"]["restarts"] >= 2)
+    wait_until("again", lambda: pod.info["workload"]["restarts"] >= n + 2)
     wait_until("well", lambda: pod.sh("rm -f /tmp/sick") == "")
     pod.until(process="running", ready=True)
 
@@ -334,7 +337,7 @@ def test_what_is_not_ready_in_time_fails_the_round(pods):
 
 def test_sequential_each_ready_before_the_next(pods):
     spec = {"cluster": "roll", "sequential": True, "needs": {"pods": 3},
-            "workload": {"command": ["sh", "-c", "sleep 0.7; touch /tmp/go; exec sleep 100000"],
+            "workload": {"command": ["sh", "-c", "sleep 3; touch /tmp/go; exec sleep 100000"],
                          "ready": {"exec": ["test", "-e", "/tmp/go"], "every": "100ms"}}}
     three = [pods.run(f"roll-{i}", json.loads(json.dumps(spec)), started=False) for i in (1, 2, 3)]
     for pod in three:
@@ -360,7 +363,7 @@ def test_needs_refuses_and_says_so(pods):
 
 
 def test_a_dependency_appears_changes_and_vanishes(pods):
-    user = pods.run("user", {"depends_on": ["base"], "needs": {"base": 1},
+    user = pods.run("user", {"damper": "5s", "depends_on": ["base"], "needs": {"base": 1},
                              "files": [{"target": "/conf/peers", "content": '{{ grep("base", 7000) }}\n'}]})
     user.until_status("base")
     assert user.info["process"] == "stopped"
@@ -491,6 +494,7 @@ INFO = ("application cluster namespace node ip public port ports process state s
 def test_every_route_and_its_codes(pods):
     pod = pods.run("routes", {"tools": {"say": {"run": ["echo", "x"]}}, "workload": {"command": ["sh", "-c", "echo from inside; exec sleep 9999"]}})
     pod.until_configured()
+    pod.until_logged("from inside")
     for method in ("GET", "POST"):
         code, info = pod.ask(method, "/info")
         assert code == 200 and not [key for key in INFO if key not in info], info
@@ -501,7 +505,7 @@ def test_every_route_and_its_codes(pods):
     assert "from inside\n" in pod.get("/log?format=text")[1]
     code, cluster = pod.get("/cluster")
     assert code == 200 and cluster["pods"][info["id"]]["info"]["process"] == "running", cluster
-    code, said = pod.get("/wait?for=running&generation=1&pods=1&timeout=5")
+    code, said = pod.get("/wait?for=running&generation=1&pods=1&timeout=60")
     assert code == 200 and said["generation"] >= 1
     assert pod.get("/wait?for=dead&timeout=1")[0] == 408
     assert pod.get("/wait?generation=1000&timeout=0")[0] == 408
@@ -553,7 +557,8 @@ def test_a_long_grace_is_cut_to_what_the_sidecar_has_itself(pods):
     pod.until_configured()
     assert any("grace" in line and " warn " in line for line in pod.log().splitlines())
     id_ = pod.info["id"]
-    bed.docker("stop", "cut")
+    # The engine's own patience is longer: else a busy machine decides whether the status or a KILL comes first.
+    bed.docker("stop", "-t", "30", "cut")
     # By itself, and not killed: on a busy machine what it left lies about until the next sidecar removes it.
     assert bed.inspect("cut")["State"]["ExitCode"] in (0, OVERDUE), bed.log("cut")
     wait_until("nothing of it runs", lambda: not bed.ids(f"label=io.ochopod.pod={id_}", all_=False))
@@ -584,8 +589,8 @@ def test_a_validator_refuses_and_nothing_is_touched(pods, kind):
     pod.until_configured()
     before = pod.started
     pods.run("validated-2", {"cluster": "validated"})
-    pod.until_status("/conf/main.conf")
-    assert "too large" in pod.info["status"]
+    status = pod.until_status("too large")
+    assert "/conf/main.conf" in status
     # The round is tried again, and stages anew each time.
     wait_until("the old file alone", lambda: pod.sh("cat /conf/main.conf; ls -A /conf") == "small\nmain.conf")
     assert pod.started == before and pod.says(process="running", ready=True)
@@ -594,8 +599,7 @@ def test_a_validator_refuses_and_nothing_is_touched(pods, kind):
 
 def test_a_missing_name_in_a_template_is_said_with_its_place(pods):
     pod = pods.run("missing", {"files": [{"target": "/conf/a", "content": "one\n{{ settings.tick }}\n"}]})
-    pod.until_status("tick")
-    assert "files[0].content:2" in pod.info["status"], pod.info["status"]
+    assert "files[0].content:2" in pod.until_status("tick")
     assert pod.info["process"] == "stopped"
 
 
@@ -628,8 +632,8 @@ def test_what_is_off_is_stopped_again_when_somebody_starts_it(pods):
 
 
 def test_a_soft_stop_never_kills(pods):
-    stubborn = ["sh", "-c", "trap 'test -e /tmp/go && exit 0' TERM; while :; do sleep 0.1; done"]
-    pod = pods.run("soft", {"workload": {"command": stubborn, "stop": {"grace": "500ms", "soft": True}}})
+    stubborn = ["sh", "-c", "trap 'test -e /tmp/go && exit 0' TERM; : >/tmp/up; while :; do sleep 0.1; done"]
+    pod = pods.run("soft", {"workload": {"command": stubborn, "ready": UP, "stop": {"grace": "500ms", "soft": True}}})
     pod.until_configured()
     before = pod.started
     code, said = pod.post("/control/off")

@@ -27,7 +27,7 @@ def test_zookeeper_image_serves_as_its_own_user_and_ends_by_term(bed):
     wait_until("it serves", lambda: "Mode: standalone" in four_letters(address, "srvr"))
     assert bed.docker("exec", "zk", "cat", "/data/myid") == "7"
     assert bed.docker("exec", "zk", "stat", "-c", "%u", "/proc/1").strip() == "1000"
-    bed.docker("stop", "zk")
+    bed.docker("stop", "-t", "60", "zk")
     assert bed.inspect("zk")["State"]["ExitCode"] == 143
 
 

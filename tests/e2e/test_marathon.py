@@ -67,7 +67,7 @@ def test_an_ensemble_on_remapped_ports_by_ocho_alone(bed, meeting):
             writer.goes_on()
             lost = writer.missing()
         assert lost == {}, f"of {len(writer.acknowledged)} acknowledged writes these are missing: {lost}"
-        assert len(tasks.leaders()) == 1
+        wait_until("one sidecar leads", lambda: len(tasks.leaders()) == 1)
         ocho("kill", "zookeeper", "--force", "-t", "300")
         assert marathon.do("GET", "/v2/apps")["apps"] == []
         nothing_is_left(bed, before)

@@ -130,7 +130,7 @@ def test_on_the_hosts_network_each_binds_what_it_was_allotted(bed, spec_folder):
         said = wait_until(f"pod {i} is ready", lambda port=pods.published(i, 8080): ready_at(port))
         assert said["ports"] == {str(port): pods.published(i, port) for port in PORTS}, said
         assert said["binding"] == "generic", said
-        bed.docker("exec", pods.name(i), "ocho", "health")
+        bed.docker("exec", pods.name(i), "ocho", "health", "-t", "20")
     with Writer(pods.hosts) as writer:
         writer.goes_on()
         os.kill(pods.workload(1)["State"]["Pid"], signal.SIGKILL)

@@ -8,7 +8,7 @@ from bed import DOCKER, wait_until
 from pods import Pods
 
 SPEC = {
-    "cluster": "web", "session": "10s",
+    "cluster": "web", "session": "30s",
     "hooks": {"signaled": {"exec": ["sh", "-c", """echo '{"heard": true}'"""]},
               "sanity_check": {"exec": ["sh", "-c", """echo '{"load": 7}'"""], "every": "1s"}},
     "tools": {"backup": {"exec": ["sh", "-c", """echo "$@"; exit $1""", "backup"]},
@@ -19,7 +19,7 @@ SPEC = {
 class Web:
     def __init__(self, bed):
         self.bed = bed
-        pods = Pods(bed)
+        pods = Pods(bed, ZOO_CFG_EXTRA="maxSessionTimeout=60000")  # of its short ticks it would allow 10 s
         self.pods = [pods.run(name, json.loads(json.dumps(SPEC))) for name in ("web", "web-2", "web-3")]
         for pod in self.pods:
             pod.until_configured(3)
@@ -116,7 +116,7 @@ def upload(name, content):
 def test_through_any_one_pod_without_zookeeper(web):
     blind = ("-e", "OCHOPOD_ZK=zk://127.0.0.1:1")
     url = ("--url", f"http://{web.bed.address('web-3')}:8080")
-    assert set(web.said("grep", *url, env=blind)) == set(web.labels(0, 1, 2))
+    wait_until("all answer through it", lambda: set(web.said("grep", *url, env=blind)) == set(web.labels(0, 1, 2)))
     assert web.said("off", *url, "web", "-i", web.seqs[0], env=blind) == {"web": {"ok": True, "off": [web.label(0)]}}
     web.ocho("on", *url, "web", "--force", env=blind)
     web.ocho("wait", *url, "web", "--for", "ready", "--pods", 3, "-t", 60, env=blind)
@@ -141,11 +141,11 @@ def test_a_dead_pod_counts(web):
 def test_a_pod_that_hangs_counts_and_holds_nobody_up(web):
     web.bed.docker("pause", "web-3")
     try:
-        done = web.ocho("off", "web", "--force", "-t", 9, "-j", status=1)
+        done = web.ocho("off", "web", "--force", "-t", 20, "-j", status=1)
     finally:
         web.bed.docker("unpause", "web-3")
     said = json.loads(done.stdout)["web"]
-    assert said["off"] == web.labels(0, 1) and "no complete reply within 9000 ms" in said["failed"][web.label(2)]
+    assert said["off"] == web.labels(0, 1) and "no complete reply within " in said["failed"][web.label(2)]
     assert done.stderr.endswith("ocho: 2 of 3 off\n")
     web.heal()
 
@@ -173,4 +173,4 @@ def test_a_pod_that_is_gone_is_listed_until_its_session_ends(web):
     done = web.ocho("grep", "web", "-t", 5, "-j", status=1)
     assert "error" in json.loads(done.stdout)[web.label(2)]
     assert "2 of 3 answered" in done.stderr
-    wait_until("it is forgotten", lambda: len(web.said("grep", "web")) == 2, 60)
+    wait_until("it is forgotten", lambda: len(web.said("grep", "web")) == 2)

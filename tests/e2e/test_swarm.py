@@ -94,8 +94,7 @@ def test_the_same_spec_is_an_ensemble_on_an_overlay_network_and_grows_and_heals(
     lost = swarm.sidecars()[0]
     slot, pod = swarm.slot(lost), swarm.info(lost)["id"]
     os.kill(bed.inspect(lost)["State"]["Pid"], signal.SIGKILL)
-    wait_until("another task in its slot", lambda: [s for s in swarm.sidecars() if swarm.slot(s) == slot and s != lost],
-               60)
+    wait_until("another task in its slot", lambda: [s for s in swarm.sidecars() if swarm.slot(s) == slot and s != lost])
     swarm.wait(5)
     assert [swarm.info(s)["id"] for s in swarm.sidecars() if swarm.slot(s) == slot] == [pod]
 

@@ -103,7 +103,7 @@ static void clusters_are_read_from_zookeeper(void **state) {
     check("ls -j web", 0, "{\"marathon.web\":{\"total\":1,\"running\":1,\"status\":\"\"}}\n", "");
     check("grep -j zk -i 4", 0, "{\"marathon.zk #4\":{\"ip\":\"127.0.0.1\"", "");
     check("wait zk --pods 2", 0, "", "");
-    check("wait zk --pods 2 --generation 3 -t 1", 4, "", "timeout");
+    check("wait zk --pods 2 --generation 3 -t 8", 4, "", "timeout");
     node(ROOT "marathon.zk/leader", "{\"generation\": 3}");
     check("wait zk --pods 2 --generation 3 -t 20", 0, "", "");
 }

@@ -118,7 +118,7 @@ static void exec_is_given_up_after_its_time(void **state) {
     struct rig *rig = *state;
     char id[80];
     auto_got struct got g = {0}, with_input = {0}, ps = {0};
-    enum { LONG_ENOUGH_MS = 5000 }; // for the engine to begin, also where it is busy
+    enum { LONG_ENOUGH_MS = 15000 }; // for the engine to begin, also where it is busy
     running(rig, id);
     exec_in(rig, id,
             (struct docker_exec){.argv = ARGV("sleep", "1000"), .timeout_ms = LONG_ENOUGH_MS}, &g);

@@ -1,6 +1,7 @@
 """A server in ZooKeeper's place that sends what none would. At worst the worker ends, and init starts another one: nothing
 else ends, no memory is taken beyond the worker's limit, the workload is not touched; and when the server has come to its
 senses the pod is the same and in order again."""
+import http.client
 import json
 import os
 import re
@@ -95,7 +96,7 @@ class Place:
         """All is asked anew. A worker that has just ended does not hear it, and the next one asks anyway."""
         try:
             self.ask("/reset", "POST")
-        except OSError:
+        except (OSError, http.client.HTTPException):
             pass
 
     def ends(self):

@@ -58,7 +58,7 @@ class Place:
     def get(self, path, method="GET", body=None):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method, data=body)
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

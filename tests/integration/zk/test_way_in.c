@@ -270,6 +270,7 @@ static bool was_read(void *arg) {
 
 static void pods_register_one_leads_and_all_is_read(void **state) {
     struct bench *t = *state;
+    t->spec.session = LONG_SESSION;
     start_all(t);
     for (int i = 0; i < PODS; i++)
         assert_true(t->pods[i].seq >= 0 && t->pods[i].seq < PODS);

@@ -102,7 +102,8 @@ static void what_is_answered_together_takes_several_turns(void **state) {
     b.http = http_create(b.loop, CALLS, 0);
     b.listener = listen_anywhere(url, sizeof url);
     b.listening = loop_fd_start(b.loop, b.listener, LOOP_READ, on_connection, &b);
-    struct http_request request = {.url = url, .timeout_ms = DEADLINE_MS};
+    struct http_request request = {
+        .url = url, .connect_ms = DEADLINE_MS, .timeout_ms = DEADLINE_MS};
     for (int i = 0; i < CALLS; i++)
         http_start(b.http, &request, on_reply, &b);
     await(&b);

@@ -207,7 +207,7 @@ static pid_t hanging(void) {
 
 static void time_is_bounded(void **state) {
     (void)state;
-    auto_json json_t *answer = shell_with("hang", "X-Ochopod-Budget-Ms: 3000", "");
+    auto_json json_t *answer = shell_with("hang", "X-Ochopod-Budget-Ms: 10000", "");
     assert_true(json_is_false(json_object_get(answer, "ok")));
     assert_true(text_starts(json_text(answer, "out"), "begun\nfailure -> "));
     assert_non_null(strstr(json_text(answer, "out"), "did not end in time"));
