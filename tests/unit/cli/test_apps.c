@@ -120,7 +120,7 @@ static int end(void **state) {
 }
 
 // Where it ends when the time is over: long enough for what comes before that on a busy machine.
-#define SOON " -t 6s"
+#define SOON " -t 5s"
 
 // The last -t counts.
 static void deploy(const char *options, int status, const char *out, const char *err) {
@@ -256,7 +256,7 @@ static void away_or_unknown_is_told(void **state) {
 
 static void what_never_comes_up_is_removed(void **state) {
     (void)state;
-    deploy("-t 6s -j", 4, "\"ok\":false", "last task: TASK_FAILED on h1: no image\n");
+    deploy("-t 5s -j", 4, "\"ok\":false", "last task: TASK_FAILED on h1: no image\n");
     deploy("-j" SOON, 4, "\"ok\":false", "is removed");
     assert_int_equal(asked("POST /v2/apps HTTP"), 2);
     assert_int_equal(asked("DELETE /v2/apps/ochopod.marathon.zk-"), 2);
