@@ -3,6 +3,7 @@
 // machine's address: on its network, or by a published control port.
 #include "base/check.h"
 #include "base/own.h"
+#include "base/text.h"
 #include "bindings/agent.h"
 #include "bindings/table.h"
 
@@ -16,8 +17,9 @@ static bool published(const struct binding_scene *scene) {
 }
 
 static bool probe(const struct binding_scene *scene, const char **ret_why) {
-    if (scene->wish->local || !(binding_on_host(scene) || published(scene)) ||
-        !agent_on_ec2(scene->wish))
+    const char *off = binding_env(scene->wish, "AWS_EC2_METADATA_DISABLED");
+    if (scene->wish->local || text_same(off, "true") ||
+        !(binding_on_host(scene) || published(scene)) || !agent_on_ec2(scene->wish))
         return false;
     *ret_why = "the machine's own words";
     return true;

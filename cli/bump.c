@@ -72,10 +72,27 @@ static int move_workload(json_t *body, const json_t *now, const char *text, cons
     return 0;
 }
 
+// A spec that is there and not ours to write anew: then the app's own image is the sidecar's.
+static int is_inside(const struct bump *b, const json_t *now, const char **ret_spec, bool *ret,
+                     struct err *err) {
+    const json_t *env = json_object_get(now, "env");
+    const char *spec = json_text(env, "OCHOPOD_SPEC");
+    bool any = *spec || *json_text(env, "ochopod_spec");
+    *ret_spec = spec;
+    *ret = *spec == '{' && !b->f.options->sidecar;
+    if (*ret || !any || b->f.options->sidecar)
+        return 0;
+    return err_set(err, ERR_REFUSED,
+                   "its spec is no JSON in OCHOPOD_SPEC, where the workload's image could be "
+                   "changed: change the app itself, or say --sidecar for the sidecar's own image");
+}
+
 static json_t *changed(struct bump *b, const struct target *t, bool *ret_same, struct err *err) {
     const char *tag = b->f.options->release ? b->f.options->release : "latest";
-    const char *spec = json_text(json_object_get(t->now, "env"), "OCHOPOD_SPEC");
-    bool inside = *spec == '{' && !b->f.options->sidecar;
+    const char *spec;
+    bool inside;
+    if (is_inside(b, t->now, &spec, &inside, err))
+        return NULL;
     auto_json json_t *body = json_object();
     auto_free char *was = NULL;
     auto_free char *is = NULL;
@@ -99,12 +116,14 @@ static int kill_all(struct bump *b, const struct target *t, struct err *err) {
     return target_kill(&b->f, t, seqs, t->pods.n, err);
 }
 
-// An app whose definition stays as it is would keep its dead pods.
+// An app whose definition stays as it is would keep its dead pods. Another strategy is another
+// definition.
 static int put(struct bump *b, const struct target *t, struct goal *goal, const json_t *body,
                bool same) {
-    auto_free char *path = marathon_path(t->app, same ? "/restart" : "");
-    auto_json json_t *said = marathon_change(b->f.marathon, same ? "POST" : "PUT", path,
-                                             same ? NULL : body, &goal->deployment, &goal->err);
+    bool restart = same && !json_object_get(body, "upgradeStrategy");
+    auto_free char *path = marathon_path(t->app, restart ? "/restart" : "");
+    auto_json json_t *said = marathon_change(b->f.marathon, restart ? "POST" : "PUT", path,
+                                             restart ? NULL : body, &goal->deployment, &goal->err);
     return said ? 0 : err_wrap(&goal->err, "its pods are dead (`ocho on` brings them back)");
 }
 
@@ -115,6 +134,7 @@ static int begin(struct bump *b, size_t i, const char *pattern) {
     if (target_find(&b->f, pattern, -1, t, &goal->err))
         return -1;
     goal->app = t->app;
+    goal->cluster = t->pods.list[0].cluster; // in full: requests to it are signed for that
     goal->control = t->control;
     goal->pods = t->instances;
     goal->newer = t->pods.list[t->pods.n - 1].seq;

@@ -72,13 +72,17 @@ static void print(const json_t *rows) {
 
 static int run(const struct cli_options *options) {
     struct pods pods;
-    int status = pods_begin(options, options->args, &pods);
+    struct cli_options everybody = *options; // who leads may not be among those of -i
+    everybody.indices_len = 0;
+    int status = pods_begin(&everybody, options->args, &pods);
     if (status)
         return status;
     pods_ask_info(&pods, options->timeout_ms);
     auto_json json_t *rows = json_object();
     size_t well = 0;
     for (size_t i = 0; i < pods.n; i++) {
+        if (!pods_wanted(options, pods.list[i].seq))
+            continue;
         json_t *row = row_of(&pods, &pods.list[i]);
         well += json_is_true(json_object_get(row, "ok"));
         CHECK(json_object_set_new(rows, pods.list[i].label, row) == 0);
@@ -87,7 +91,8 @@ static int run(const struct cli_options *options) {
         cli_print(rows, true);
     else
         print(rows);
-    size_t all = pods.n + pods.missing;
+    size_t missing = pods.n ? pods_tell_missing(&pods, options) : 0;
+    size_t all = json_object_size(rows) + missing;
     if (well < all || !all)
         fprintf(stderr, "ocho: %zu of %zu are well\n", well, all);
     pods_end(&pods);

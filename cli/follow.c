@@ -112,7 +112,7 @@ static void add_reason(struct text *t, const struct pod_seen *pod) {
 }
 
 // How it looks becomes the goal's error, which stays if the time is over before it gets better.
-static bool judge(const struct follow *f, struct goal *goal, const struct pods *pods) {
+static bool judge(struct goal *goal, const struct pods *pods) {
     size_t seen = 0;
     auto_text struct text why = {0};
     free(goal->up);
@@ -125,7 +125,7 @@ static bool judge(const struct follow *f, struct goal *goal, const struct pods *
             continue;
         seen++;
         goal->dead += is_dead(pod);
-        goal->mute += *pods_error(pod) && (pod->heard || !source_is_pod(f->source));
+        goal->mute += *pods_error(pod) != '\0'; // a task that runs and is not heard may be well
         if (is_up(pod, goal->strict))
             goal->up[goal->up_len++] = pod->seq;
         else if (why.len < 200)
@@ -174,7 +174,7 @@ static bool is_open(const struct goal *goal) {
 }
 
 static void look(struct follow *f, struct goal *goal, const struct pods *pods, bool apps) {
-    if (judge(f, goal, pods) && is_deployed(f, goal)) {
+    if (judge(goal, pods) && is_deployed(f, goal)) {
         goal->settled = true;
         goal->err = (struct err)ERR_INIT;
         if (goal->dead)
@@ -262,6 +262,10 @@ void follow_goals(struct follow *f, struct goal *goals, size_t n) {
         look_at_all(f, goals, n);
         pause = pause * 5 / 4 < MOST_MS ? pause * 5 / 4 : MOST_MS;
     }
+    for (size_t i = 0; i < n; i++)
+        if (is_open(&goals[i]) && !goals[i].err.kind)
+            err_set(&goals[i].err, ERR_TIMEOUT,
+                    "%s: the time was over before its pods could be looked at", goals[i].what);
     end_line(f);
 }
 

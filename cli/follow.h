@@ -20,7 +20,7 @@ struct goal {
     int64_t *up; // owned: the numbers of the pods that are as asked for
     size_t up_len;
     size_t dead; // of these: done or ended for good
-    size_t mute; // registered in ZooKeeper or heard, and gave no answer to how it is
+    size_t mute; // are there, and gave no answer to how they are
     char *note;  // owned: what Marathon last said of the app's failures, or NULL
     struct err err;
 };

@@ -85,6 +85,18 @@ static bool are_all_ours(const json_t *tasks, const json_t *ids) {
     return true;
 }
 
+// What is about to be launched again has no task yet, and by -i it was not meant. -1: err.
+static int are_all_meant(const struct kill *k, const char *app, const json_t *ids,
+                         struct err *err) {
+    int64_t instances = 0;
+    if (!k->options->indices_len)
+        return 1;
+    auto_json json_t *now = marathon_app(k->marathon, app, err);
+    if (!now || json_int(now, "instances", &instances, err))
+        return -1;
+    return instances <= (int64_t)json_array_size(ids);
+}
+
 // The whole app where all of its tasks are ours to remove. Its DELETE overrides what is going on.
 static json_t *remove_tasks(struct kill *k, const char *app, char **ret_deployment,
                             struct err *err) {
@@ -94,7 +106,11 @@ static json_t *remove_tasks(struct kill *k, const char *app, char **ret_deployme
     auto_json json_t *running = marathon_get(k->marathon, tasks, err);
     if (!running)
         return NULL;
-    if (are_all_ours(json_object_get(running, "tasks"), ids))
+    const json_t *list = json_object_get(running, "tasks");
+    int all = json_is_array(list) && are_all_ours(list, ids) ? are_all_meant(k, app, ids, err) : 0;
+    if (all < 0)
+        return NULL;
+    if (all)
         return marathon_change(k->marathon, "DELETE", whole, NULL, ret_deployment, err);
     auto_json json_t *body = json_pack("{s:O}", "ids", ids);
     return marathon_change(k->marathon, "POST", "/v2/tasks/delete?scale=true", body, ret_deployment,
@@ -113,13 +129,29 @@ static int outlast(struct kill *k, const char *deployment, struct err *err) {
     return 0;
 }
 
+// Marathon's pods are no apps, and not ours to scale.
+static bool is_pod(struct kill *k, const char *app, struct err *err) {
+    struct err none = ERR_INIT;
+    auto_free char *path = xasprintf("/v2/pods/%s", app);
+    auto_json json_t *pod = marathon_get(k->marathon, path, &none);
+    if (!pod)
+        return false;
+    err_set(
+        err, ERR_REFUSED,
+        "killed, but %.200s is a pod of Marathon's, which keeps its instances: scale it down or "
+        "delete it there (/v2/pods)",
+        app);
+    return true;
+}
+
 static void remove_app(struct kill *k, const char *app) {
     struct err err = ERR_INIT;
     auto_free char *deployment = NULL;
     auto_json json_t *said = remove_tasks(k, app, &deployment, &err);
     bool failed = !said || outlast(k, deployment, &err);
-    // Somebody removed it before us.
-    if (!failed || err.kind == ERR_ABSENT)
+    if (failed && err.kind == ERR_ABSENT)
+        failed = is_pod(k, app, &err); // else somebody removed it before us
+    if (!failed)
         return;
     fprintf(stderr, "%s", marathon_details(k->marathon));
     for (size_t i = 0; i < k->pods.n; i++)

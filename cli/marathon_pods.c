@@ -21,14 +21,20 @@ static char *address_of(const char *host) {
     return said ? xstrdup(said) : NULL;
 }
 
-// Which of a task's ports is the one that this port of the container has.
+static bool holds(const json_t *list, const char *key, int port, size_t *ret) {
+    for (*ret = 0; *ret < json_array_size(list); ++*ret)
+        if (json_integer_value(json_object_get(json_array_get(list, *ret), key)) == port)
+            return true;
+    return false;
+}
+
+// Which of a task's ports is the one that this port of the container, or of its host, has.
 static size_t index_of(const json_t *app, int port) {
     size_t i;
-    json_t *it;
-    json_array_foreach(json_object_get(json_object_get(app, "container"), "portMappings"), i,
-                       it) if (json_integer_value(json_object_get(it, "containerPort")) ==
-                               port) return i;
-    return 0;
+    const json_t *mappings = json_object_get(json_object_get(app, "container"), "portMappings");
+    const json_t *definitions = json_object_get(app, "portDefinitions");
+    return holds(mappings, "containerPort", port, &i) || holds(definitions, "port", port, &i) ? i
+                                                                                              : 0;
 }
 
 static json_t *pod_of(const json_t *task, const json_t *app, int control, size_t index) {

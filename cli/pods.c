@@ -21,7 +21,7 @@ enum {
 
 // ---- who ----
 
-static bool wanted(const struct cli_options *options, int64_t seq) {
+bool pods_wanted(const struct cli_options *options, int64_t seq) {
     for (size_t i = 0; i < options->indices_len; i++)
         if (options->indices[i] == seq)
             return true;
@@ -68,7 +68,7 @@ static void list(struct pods *pods, const struct cli_options *options) {
         json_object_foreach(all, id, pod) {
             json_t *number = json_object_get(pod, "seq");
             int64_t seq = json_is_integer(number) ? json_integer_value(number) : -1;
-            if (!wanted(options, seq))
+            if (!pods_wanted(options, seq))
                 continue;
             pod = said_of(all, id, pod);
             put_error_aside(pod);
@@ -127,6 +127,16 @@ void pods_done(struct pods *pods) {
     *pods = (struct pods){0};
 }
 
+size_t pods_tell_missing(const struct pods *pods, const struct cli_options *options) {
+    size_t missing = 0;
+    for (size_t i = 0; i < options->indices_len; i++)
+        if (!has(pods, options->indices[i])) {
+            fprintf(stderr, "ocho: no pod has the number %" PRId64 "\n", options->indices[i]);
+            missing++;
+        }
+    return missing;
+}
+
 static void tell_missing(const struct pods *pods, const struct cli_options *options,
                          char *const *patterns) {
     const char *name;
@@ -139,9 +149,8 @@ static void tell_missing(const struct pods *pods, const struct cli_options *opti
         if (!matches)
             fprintf(stderr, "ocho: no cluster matches \"%s\"\n", *pattern);
     }
-    for (size_t i = 0; any && i < options->indices_len; i++)
-        if (!has(pods, options->indices[i]))
-            fprintf(stderr, "ocho: no pod has the number %" PRId64 "\n", options->indices[i]);
+    if (any)
+        pods_tell_missing(pods, options);
 }
 
 int pods_begin(const struct cli_options *options, char *const *patterns, struct pods *ret) {
@@ -285,6 +294,12 @@ static void take(struct ask *ask, const struct http_reply *reply, struct err *er
     refused(ask, reply, err);
 }
 
+// It goes on, or is refused for now. The rest is said for good: no such route, not signed, another
+// pod.
+static bool may_change(int status) {
+    return status == 200 || status == 406 || status == 408 || status == 409 || status >= 500;
+}
+
 static void on_reply(const struct http_reply *reply, const struct err *failed, void *arg) {
     struct ask *ask = arg;
     struct asking *all = ask->all;
@@ -292,7 +307,6 @@ static void on_reply(const struct http_reply *reply, const struct err *failed, v
     bool heard = !err.kind;
     log_debug("%s url=%s status=%d ms=%" PRId64, ask->pod->label, ask->url, reply->status,
               loop_now(all->loop) - ask->began);
-    ask->pod->heard |= heard;
     if (heard)
         take(ask, reply, &err);
     bool goes_on = all->request->until && loop_now(all->loop) + AGAIN_MS < ask->deadline;
@@ -300,7 +314,7 @@ static void on_reply(const struct http_reply *reply, const struct err *failed, v
         ask->refused = err;
     else if (err.kind == ERR_TIMEOUT && ask->refused.kind && ask->deadline - ask->began < SHORT_MS)
         err = ask->refused; // the last question had hardly any time: what was said before says more
-    if (err.kind == ERR_REFUSED && goes_on) {
+    if (err.kind == ERR_REFUSED && goes_on && may_change(reply->status)) {
         loop_timer_start(all->loop, &ask->again, AGAIN_MS, send_one, ask);
         return;
     }
@@ -317,8 +331,9 @@ static void send_one(void *arg) {
     size_t n = 0;
     for (const char *const *h = all->request->headers; h && *h && n < HEADERS_MAX; h++)
         headers[n++] = *h;
-    headers[n] = all->request->targeted || signer_signs(source_signer(all->pods->source)) ? target
-                                                                                          : NULL;
+    // Known by its task alone it has no id yet: it may be read without, and nothing else is done.
+    bool signs = signer_signs(source_signer(all->pods->source)) && ask->pod->seq >= 0;
+    headers[n] = all->request->targeted || signs ? target : NULL;
     pods_sign(all->pods, ask->pod, &ask->call, all->request->method ? all->request->method : "GET",
               ask->url, headers, all->request->body, all->request->body_len);
     ask->began = loop_now(all->loop);

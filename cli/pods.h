@@ -8,7 +8,6 @@ struct pod_seen {
     char *label;              // "namespace.cluster #seq"
     int64_t seq;
     json_t *json; // its object: "record", and once asked what it answered, or "error"
-    bool heard;   // it has answered something
 };
 
 struct pods {
@@ -24,6 +23,10 @@ struct pods {
 int pods_begin(const struct cli_options *options, char *const *patterns,
                struct pods *ret) must_check;
 void pods_end(struct pods *pods);
+// Is one of -i, or there is no -i.
+bool pods_wanted(const struct cli_options *options, int64_t seq);
+// Says which numbers of -i no pod has; answers how many.
+size_t pods_tell_missing(const struct pods *pods, const struct cli_options *options);
 // The same over a source that is open: whoever looks again and again. pods_done frees.
 int pods_read(struct source *source, const struct cli_options *options, char *const *patterns,
               struct pods *ret, struct err *err) must_check;

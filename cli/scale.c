@@ -90,6 +90,7 @@ static void begin(struct scale *s, size_t i, const char *pattern, char op, doubl
         return;
     int64_t to = wanted(t->instances, op, by);
     goal->app = t->app;
+    goal->cluster = t->pods.n ? t->pods.list[0].cluster : pattern; // in full, as it is signed for
     goal->control = t->control;
     goal->pods = to;
     s->deltas[i] = to - t->instances;

@@ -149,6 +149,8 @@ static void switched_off_nobody_is_asked(void **state) {
     (void)state;
     search_on_ec2(IMDS_V2, NULL, APP "AWS_EC2_METADATA_DISABLED=true");
     expect("marathon", "marathon", "198.18.0.7");
+    search_on_ec2(IMDS_V2, NULL, "HOST=198.18.0.7\nAWS_EC2_METADATA_DISABLED=true");
+    expect("generic", "generic", "198.18.0.7");
 }
 
 // ---- junk ----

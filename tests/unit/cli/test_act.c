@@ -46,10 +46,10 @@ static void kill_asks_until_the_pod_is_dead(void **state) {
     struct err err = ERR_INIT;
     assert_int_equal(source_open(&options, 1000, &pods.source, &err), 0);
     struct pod_seen seen[] = {
-        {"m.zk", "a", (char *)"m.zk #1", 1, pod_at(1, stub_start(dies)), false},
-        {"m.zk", "b", (char *)"m.zk #2", 2, pod_at(2, stub_start(lives)), false},
-        {"m.zk", "c", (char *)"m.zk #3", 3, pod_at(3, 1), false},
-        {"m.zk", "d", (char *)"m.zk #4", 4, pod_at(4, stub_start(falls_silent)), false},
+        {"m.zk", "a", (char *)"m.zk #1", 1, pod_at(1, stub_start(dies))},
+        {"m.zk", "b", (char *)"m.zk #2", 2, pod_at(2, stub_start(lives))},
+        {"m.zk", "c", (char *)"m.zk #3", 3, pod_at(3, 1)},
+        {"m.zk", "d", (char *)"m.zk #4", 4, pod_at(4, stub_start(falls_silent))},
     };
     pods.list = seen;
     pods.n = 4;

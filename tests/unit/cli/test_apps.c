@@ -18,6 +18,10 @@ static bool alive;        // the pod does not die
 static bool once;         // but for the first that is asked
 static bool lost;         // the answer to a POST of an app, which is there
 static bool blind;        // what is asked of an app that was posted is not answered
+static bool deaf;         // its tasks run, and there is no way to their ports
+static bool is_marathons; // pod, and no app
+static const char *spec;  // in its environment
+static const char *more;  // of its definition
 
 static json_t *record_of(int seq, const char *fwk, const char *application) {
     return json_pack("{s:i, s:s, s:s, s:{s:i}, s:s, s:s, s:s, s:s}", "seq", seq, "ip", "127.0.0.1",
@@ -48,17 +52,18 @@ static void answer_kills(void) {
 #define ordered_by_the_program __attribute__((no_sanitize_thread))
 
 // Both of its tasks are this process; with --url pods are found by them.
-static ordered_by_the_program void app_of_two(int fd) {
+static ordered_by_the_program void app_of_two(const char *line, int fd) {
+    const char *id = deaf ? line + strlen("GET /v2/apps") : "/app "; // else it is another one's
     auto_free char *app = xasprintf(
-        "{\"app\":{\"id\":\"/app\",\"instances\":2,\"env\":{\"A\":\"b\",\"OCHOPOD_SPEC\":\"" SPEC
-        "\"},\"container\":{\"type\":\"DOCKER\",\"docker\":{\"image\":\"ochopod/sidecar:1\"},"
+        "{\"app\":{\"id\":\"%.*s\",\"instances\":2,%s\"env\":{\"A\":\"b\",\"OCHOPOD_SPEC\":\"%s\"},"
+        "\"container\":{\"type\":\"DOCKER\",\"docker\":{\"image\":\"ochopod/sidecar:1\"},"
         "\"portMappings\":[{\"containerPort\":1},{\"containerPort\":8080}]},\"tasks\":["
         "{\"id\":\"a\",\"host\":\"127.0.0.1\",\"state\":\"TASK_RUNNING\",\"ports\":[1,%d]},"
         "{\"id\":\"b\",\"host\":\"localhost\",\"state\":\"TASK_RUNNING\",\"ports\":[1,%d]},"
         "{\"id\":\"c\",\"host\":\"127.0.0.1\",\"state\":\"TASK_STAGING\",\"ports\":[1,1]}],"
         "\"lastTaskFailure\":{\"state\":\"TASK_FAILED\",\"message\":\"no image\","
         "\"host\":\"h1\"}}}",
-        it.port, it.port);
+        (int)strcspn(id, " ?"), id, more, spec, deaf ? 1 : it.port, deaf ? 1 : it.port);
     scripted_answer(fd, 200, app);
 }
 
@@ -79,10 +84,12 @@ static ordered_by_the_program void serve(struct scripted *s, int n, const struct
         scripted_answer(fd, 200, app);
     } else if (strstr(r->line, "/v2/deployments"))
         scripted_answer(fd, 200, "[]");
+    else if (is_marathons && strstr(r->line, "/v2/apps/app"))
+        scripted_answer(fd, 404, "{\"message\":\"App '/app' does not exist\"}");
     else if (strstr(r->line, "/tasks "))
         scripted_answer(fd, 200, tasks);
     else if (reads)
-        app_of_two(fd);
+        app_of_two(r->line, fd);
     else
         scripted_answer(fd, 200, "{\"version\":\"v\",\"deploymentId\":\"d\"}");
 }
@@ -102,7 +109,9 @@ static int begin(void **state) {
     put("cluster: zk\nimage: zk:1\n");
     said_by.status = 0;
     order[0] = '\0';
-    alive = once = lost = blind = false;
+    alive = once = lost = blind = deaf = is_marathons = false;
+    spec = SPEC;
+    more = "";
     tasks = "{\"tasks\":[{\"id\":\"task-3\"},{\"id\":\"task-10\"}]}";
     two_pods("marathon");
     each_turn = answer_kills;
@@ -309,6 +318,20 @@ static void what_cannot_be_seen_is_not_removed(void **state) {
     assert_int_equal(asked("DELETE"), 0);
 }
 
+static void tasks_that_run_unheard_are_not_removed(void **state) {
+    (void)state;
+    deaf = true;
+    deploy("-j" SOON, 4, "\"ok\":false", " stays: what came up of it cannot be seen");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+static void what_was_not_looked_at_has_not_come_up(void **state) {
+    (void)state;
+    lost = true;
+    deploy("-t 1ms -j", 4, "\"ok\":false", "the time was over before its pods could be looked at");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
 // ---- scale ----
 
 static void scale_up_is_a_number(void **state) {
@@ -394,11 +417,25 @@ static void bump_moves_the_sidecar_when_told(void **state) {
     assert_null(strstr(body_of("PUT /v2/apps/app "), "\"env\""));
 }
 
+// With Marathon's usual strategy a restart would wait for room beside the dead.
 static void the_same_tag_is_a_restart(void **state) {
     (void)state;
     check("bump zk -v 1" SOON URL, 4, NULL, NULL);
+    assert_int_equal(asked("POST"), 0);
+    assert_non_null(strstr(body_of("PUT /v2/apps/app "), "\"minimumHealthCapacity\":0"));
+    more = "\"upgradeStrategy\":{\"minimumHealthCapacity\":0,\"maximumOverCapacity\":0},";
+    check("bump zk -v 1" SOON URL, 4, NULL, NULL);
     assert_int_equal(asked("POST /v2/apps/app/restart "), 1);
+    assert_int_equal(asked("PUT"), 1);
+}
+
+static void a_spec_that_cannot_be_changed_is_no_reason_to_kill(void **state) {
+    (void)state;
+    spec = "workload: {image: r:5000/zk}";
+    check("bump zk -v 2" SOON URL, 1, "0% success", "its spec is no JSON in OCHOPOD_SPEC");
+    assert_string_equal(order, "");
     assert_int_equal(asked("PUT"), 0);
+    check("bump zk --sidecar -v 2" SOON URL, 4, NULL, "the image ochopod/sidecar:1 ->");
 }
 
 // ---- kill ----
@@ -426,6 +463,22 @@ static void kill_keeps_an_app_with_a_task_of_somebody_else(void **state) {
     check("kill zk --force" URL, 0, "100% success (-2 pods)\n", "");
     assert_string_equal(body_of("POST /v2/tasks/delete?scale=true "),
                         "{\"ids\":[\"task-3\",\"task-10\"]}");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+// The other instance is between two tasks.
+static void kill_of_one_keeps_an_app_of_two(void **state) {
+    (void)state;
+    tasks = "{\"tasks\":[{\"id\":\"task-10\"}]}";
+    check("kill zk -i 10" URL, 0, "100% success (-1 pods)\n", "");
+    assert_string_equal(body_of("POST /v2/tasks/delete?scale=true "), "{\"ids\":[\"task-10\"]}");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+static void kill_says_what_it_leaves_of_a_pod_of_marathons(void **state) {
+    (void)state;
+    is_marathons = true;
+    check("kill zk --force -j" URL, 1, "\"ok\":false", "app is a pod of Marathon's");
     assert_int_equal(asked("DELETE"), 0);
 }
 
@@ -467,6 +520,8 @@ int main(void) {
         test(what_never_comes_up_is_removed),
         test(an_app_whose_answer_was_lost_is_not_left_behind),
         test(what_cannot_be_seen_is_not_removed),
+        test(tasks_that_run_unheard_are_not_removed),
+        test(what_was_not_looked_at_has_not_come_up),
         test(kill_keeps_an_app_with_a_task_of_somebody_else),
         test(progress_is_for_a_terminal_alone),
         test(scale_up_is_a_number),
@@ -479,8 +534,11 @@ int main(void) {
         test(bump_moves_the_workload),
         test(bump_moves_the_sidecar_when_told),
         test(the_same_tag_is_a_restart),
+        test(a_spec_that_cannot_be_changed_is_no_reason_to_kill),
         test(kill_removes_the_app),
         test(kill_of_some_removes_their_tasks),
+        test(kill_of_one_keeps_an_app_of_two),
+        test(kill_says_what_it_leaves_of_a_pod_of_marathons),
         test(kill_needs_marathon_first),
         test(kill_leaves_what_is_not_marathons),
         test(kill_tells_what_marathon_refuses),

@@ -96,6 +96,34 @@ static void a_pod_that_answers_wrongly_is_one_line(void **state) {
     }
 }
 
+static const char *leads(const char *request, int n) {
+    (void)request;
+    (void)n;
+    return "HTTP/1.0 200 OK\r\n\r\n{\"seq\":5,\"process\":\"running\",\"ready\":true,"
+           "\"state\":\"leader\",\"hash\":\"new\"}";
+}
+
+static const char *missed_a_round(const char *request, int n) {
+    (void)request;
+    (void)n;
+    return "HTTP/1.0 200 OK\r\n\r\n{\"seq\":6,\"process\":\"running\",\"ready\":true,"
+           "\"state\":\"follower\",\"hash\":\"old\"}";
+}
+
+// Who leads is not among those that are asked for.
+static void check_of_one_compares_it_with_its_leader(void **state) {
+    (void)state;
+    a_cluster_with(stub_start(leads));
+    json_object_set_new(json_object_get(it.cluster, "pods"), "stale",
+                        json_pack("{s:i, s:s, s:s, s:{s:i}}", "seq", 6, "ip", "127.0.0.1", "port",
+                                  "8080", "ports", "8080", stub_start(missed_a_round)));
+    check("check -i 5" URL, 0, NULL, "");
+    check("check -i 6 -j" URL, 1, "its configuration is not the leader's",
+          "ocho: 0 of 1 are well\n");
+    check("check -i 5,7" URL, 1, NULL, "ocho: no pod has the number 7\nocho: 1 of 2 are well\n");
+    stub_end_all();
+}
+
 static void whoever_steers_it_hears_the_same(void **state) {
     (void)state;
     a_cluster_with(stub_start(hangs));
@@ -160,6 +188,7 @@ int main(void) {
 #define test(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         test(a_pod_that_answers_wrongly_is_one_line),
+        test(check_of_one_compares_it_with_its_leader),
         test(whoever_steers_it_hears_the_same),
         test(a_wrong_pod_of_url_is_out_of_reach),
         test(what_others_say_is_fit_to_be_shown),
