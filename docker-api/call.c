@@ -159,7 +159,7 @@ static void keep_request(struct docker_call *call, const struct call_request *r)
     auto_free char *json = r->json ? json_write(r->json) : NULL;
     if (json)
         asked.json = json;
-    asked.version = "0.0"; // known when it is sent
+    asked.version = "1.41"; // the one to use is known when it is sent
     asked.max_reply = asked.max_reply ? asked.max_reply : DECODE_MAX_REPLY;
     asked.pieces = r->on_data != NULL;
     call->on_head = r->on_head;

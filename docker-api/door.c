@@ -1,6 +1,7 @@
 #include "docker-api/door.h"
 #include "base/check.h"
 #include "base/own.h"
+#include "docker-api/decode.h"
 #include <string.h>
 
 const char *door_op_name(enum door_op op) {
@@ -48,13 +49,32 @@ void door_pack(struct text *message, const struct door_request *r) {
     wire_add_int(message, r->pieces);
 }
 
-// "1.41": what goes into the path as it is.
+// "1.41": what goes into the path as it is. To an older one the engine gives other defaults, and
+// takes what it refuses now (a HostConfig with a start).
 static bool is_version(const char *s) {
-    size_t major = strspn(s, "0123456789");
-    if (major < 1 || major > 2 || s[major] != '.')
-        return false;
-    size_t minor = strspn(s + major + 1, "0123456789");
-    return minor >= 1 && minor <= 3 && !s[major + 1 + minor];
+    char spoken[16];
+    return s && decode_version(s, spoken, NULL) == 0 && strcmp(s, spoken) == 0;
+}
+
+// What each may bring besides its words: whoever judges a request looks there, and nowhere else.
+static bool is_carried(const struct door_request *r) {
+    static const struct {
+        bool json, body, pieces;
+    } carries[DOOR_OPS] = {
+        [DOOR_EVENTS] = {.json = true, .pieces = true},
+        [DOOR_LIST] = {.json = true},
+        [DOOR_CREATE] = {.json = true},
+        [DOOR_UPDATE] = {.json = true},
+        [DOOR_EXEC_CREATE] = {.json = true},
+        [DOOR_EXEC_START] = {.body = true, .pieces = true},
+        [DOOR_LOGS] = {.pieces = true},
+        [DOOR_ARCHIVE] = {.body = true},
+        [DOOR_PULL] = {.pieces = true},
+        [DOOR_VOLUME_CREATE] = {.json = true},
+        [DOOR_VOLUME_LIST] = {.json = true},
+    };
+    return (!r->json || carries[r->op].json) && (!r->body || carries[r->op].body) &&
+           (!r->pieces || carries[r->op].pieces);
 }
 
 int door_unpack(struct wire *w, struct door_request *ret) {
@@ -74,9 +94,9 @@ int door_unpack(struct wire *w, struct door_request *ret) {
     int64_t max_reply = wire_int(w);
     ret->max_reply = (size_t)max_reply;
     ret->pieces = wire_int(w) != 0;
-    bool versioned = op == DOOR_PING ? !ret->version : ret->version && is_version(ret->version);
+    bool versioned = op == DOOR_PING ? !ret->version : is_version(ret->version);
     bool good = !w->broken && op > 0 && op < DOOR_OPS && versioned && ret->timeout_ms >= 0 &&
-                max_reply >= 0 && max_reply <= WIRE_MAX;
+                max_reply >= 0 && max_reply <= WIRE_MAX && is_carried(ret);
     return good ? 0 : -1;
 }
 

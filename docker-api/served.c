@@ -88,7 +88,8 @@ static void on_end(const struct http_reply *reply, const struct err *err, void *
     struct text out = {0};
     auto_text struct text body = {0};
     c->sent = NULL;
-    text_addn(&body, reply->body, reply->len);
+    if (err->kind == ERR_NONE) // what broke off, or was too long, nobody has looked at
+        text_addn(&body, reply->body, reply->len);
     if (!c->request.pieces && err->kind == ERR_NONE)
         s->rules.answered(c, &c->request, reply->status, &body, s->arg);
     if (s->rules.failed && err->kind != ERR_NONE)

@@ -313,7 +313,7 @@ static int start_others(struct app *app, struct err *err) {
     app->broker_config = (struct broker_config){
         .spec = app->spec, .pod_id = app->state->pod_id, .tether = app->tether, .user = app->user};
     if (broker_start(&app->broker_config, &app->broker, err) ||
-        app_others(app->spec, &app->user, &app->others, err))
+        app_others(app->spec, app->state->pod_id, &app->user, &app->others, err))
         return -1;
     holder_end_exec_through(app->broker.holder);
     return 0;

@@ -7,7 +7,6 @@
 #include "sidecar/render/render.h"
 #include "sidecar/sandbox.h"
 #include "sidecar/secrets.h"
-#include "sidecar/state/state.h"
 #include "sidecar/uploads.h"
 #include <sys/socket.h>
 #include <unistd.h>
@@ -70,12 +69,14 @@ static const char **writes_of(const struct spec *spec) {
     return list;
 }
 
-static int start_runner(const struct spec *spec, struct app_others *o, struct err *err) {
+static int start_runner(const struct spec *spec, const char *pod_id, struct app_others *o,
+                        struct err *err) {
     o->readable = readable_of(spec);
     o->writes = writes_of(spec);
+    o->state = (struct state_duty){spec->state_dir, pod_id};
     const struct clerk_duty duties[] = {
         {STATE_READ, state_read_duty, spec->state_dir},
-        {STATE_WRITE, state_write_duty, spec->state_dir},
+        {STATE_WRITE, state_write_duty, &o->state},
         {UPLOADS_WRITE, uploads_write_duty, spec->state_dir},
         {UPLOADS_REMOVE, uploads_remove_duty, spec->state_dir},
         {PLACE_START, place_start_duty, NULL},
@@ -103,11 +104,12 @@ static int start_portal(const struct spec *spec, struct app_others *o, struct er
     return runner_start(&o->portal_setup, &o->portal, err);
 }
 
-int app_others(const struct spec *spec, const struct sandbox_user *user, struct app_others *ret,
-               struct err *err) {
+int app_others(const struct spec *spec, const char *pod_id, const struct sandbox_user *user,
+               struct app_others *ret, struct err *err) {
     ret->names = -1;
     ret->names_user = *user;
-    return start_names(ret, err) || start_runner(spec, ret, err) || start_portal(spec, ret, err)
+    return start_names(ret, err) || start_runner(spec, pod_id, ret, err) ||
+                   start_portal(spec, ret, err)
                ? -1
                : 0;
 }

@@ -5,6 +5,7 @@
 #include "sidecar/runner/runner.h"
 #include "sidecar/sandbox.h"
 #include "sidecar/spec/spec.h"
+#include "sidecar/state/state.h"
 
 struct app_others {
     struct runner *runner; // renders, writes files, runs hooks: no sockets; also the clerk
@@ -15,11 +16,12 @@ struct app_others {
     struct sandbox_user names_user;
     struct runner_setup runner_setup, portal_setup;
     struct clerk_duty duties[8];
+    struct state_duty state;
     const char **readable, **writes;
 };
 
 // On failure what was started ends with us.
 // user: whom the names' process becomes, if it can. The others write files with owners.
-int app_others(const struct spec *spec, const struct sandbox_user *user, struct app_others *ret,
-               struct err *err) must_check;
+int app_others(const struct spec *spec, const char *pod_id, const struct sandbox_user *user,
+               struct app_others *ret, struct err *err) must_check;
 void app_others_done(struct app_others *others); // after the runners were stopped

@@ -126,11 +126,18 @@ static void judge_image(struct judging *j) {
         judge_refuse(j, "not the image of the spec");
 }
 
+// An id that would change the path never gets as far as a look.
+static bool is_word(const char *s) {
+    static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    size_t len = s ? strspn(s, chars) : 0;
+    return len && len <= 256 && !s[len] && *s != '.' && *s != '-';
+}
+
 static void judge_volume(struct judging *j) {
     struct broker *b = j->broker;
     auto_free char *own = xasprintf("ochopod-%s-", b->config.pod_id);
     const char *name = j->request.id ? j->request.id : "";
-    if (text_starts(name, own) || json_object_get(b->volumes, name))
+    if (is_word(name) && (text_starts(name, own) || json_object_get(b->volumes, name)))
         judge_allow(j, NULL);
     else
         judge_refuse(j, "no volume of ours");
@@ -198,13 +205,6 @@ static void judge_entering(struct judging *j) {
         judge_refuse(j, "no command of the spec's");
     else
         owned_find(j, j->request.id, of_a_container);
-}
-
-// An id that would change the path never gets as far as a look.
-static bool is_word(const char *s) {
-    static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-    size_t len = s ? strspn(s, chars) : 0;
-    return len && len <= 256 && !s[len] && *s != '.' && *s != '-';
 }
 
 static void judge_known(struct judging *j) {

@@ -43,7 +43,7 @@ static bool is_adopted(const struct broker *b, const struct docker_container *c)
     if (w->container.id)
         return text_starts(c->id, w->container.id) || strcmp(c->name, w->container.id) == 0;
     if (w->container.name)
-        return strcmp(c->name, w->container.name) == 0 || text_starts(c->id, w->container.name);
+        return strcmp(c->name, w->container.name) == 0;
     if (w->container.label)
         return has_label(c, w->container.label);
     return w->container.service && is_service(b, c, w->container.service);
@@ -86,11 +86,17 @@ static void conclude(struct judging *j, enum owned it) {
     then(j, it);
 }
 
+// Made by its sidecar or, by the look of it, without a name; what a user named is never removed.
+static bool is_disposable(const struct docker_container *c, const char *volume) {
+    auto_free char *made = xasprintf("ochopod-%s-", docker_container_label(c, LABEL_POD));
+    return owned_is_full_id(volume) || text_starts(volume, made);
+}
+
 static void orphaned(struct judging *j) {
     struct broker *b = j->broker;
     const struct docker_container *c = j->found;
     for (size_t i = 0; i < c->mounts_len; i++)
-        if (*c->mounts[i].name && json_object_size(b->volumes) < KNOWN_MAX)
+        if (is_disposable(c, c->mounts[i].name) && json_object_size(b->volumes) < KNOWN_MAX)
             json_object_set_new(b->volumes, c->mounts[i].name, json_true());
     owned_note(b, c->id, OWNED_ORPHAN);
     conclude(j, OWNED_ORPHAN);

@@ -15,7 +15,8 @@ enum {
     NONCE_MIN = 16,
     NONCE_MAX = 64,
     SAY_MS = 10000, // between two lines about requests that were refused
-    OWN_LEN = 16,   // hex digits of the time in a nonce of ours
+    OWN_TIME = 16,  // hex digits of the time in a nonce of ours, and of the number behind it
+    OWN_LEN = OWN_TIME + 8,
 };
 static const char OWN[] = "own."; // how a nonce of ours begins
 
@@ -27,7 +28,7 @@ struct gate {
     struct auth_key own_key; // of this worker alone
     int64_t said;            // when a refusal was last logged
     uint64_t refused;        // since then
-    int64_t own_last;        // time of the last nonce of ours
+    uint32_t own_n;          // of the last nonce of ours
 };
 
 // What is known of a request that must be signed.
@@ -236,9 +237,9 @@ static const char *wrong_role(struct request *request, enum auth_role role,
 
 // ---- once, and in time ----
 
-static void make_own(const struct gate *gate, int64_t at, char ret[NONCE_MAX + 1]) {
+static void make_own(const struct gate *gate, int64_t at, uint32_t n, char ret[NONCE_MAX + 1]) {
     char time[OWN_LEN + 1], mac[AUTH_SIGNATURE_LEN + 1];
-    snprintf(time, sizeof time, "%0*" PRIx64, OWN_LEN, (uint64_t)at);
+    snprintf(time, sizeof time, "%0*" PRIx64 "%08" PRIx32, OWN_TIME, (uint64_t)at, n);
     const struct auth_text text = {.method = "nonce", .time = time};
     auth_sign(&gate->own_key, &text, mac);
     snprintf(ret, NONCE_MAX + 1, "%s%s.%.32s", OWN, time, mac + strlen("v2="));
@@ -246,10 +247,7 @@ static void make_own(const struct gate *gate, int64_t at, char ret[NONCE_MAX + 1
 
 char *gate_nonce(struct gate *gate) {
     char nonce[NONCE_MAX + 1];
-    int64_t now = loop_now(gate->loop);
-    // Each another one, also within one millisecond.
-    gate->own_last = now > gate->own_last ? now : gate->own_last + 1;
-    make_own(gate, gate->own_last, nonce);
+    make_own(gate, loop_now(gate->loop), ++gate->own_n, nonce);
     return xstrdup(nonce);
 }
 
@@ -257,12 +255,15 @@ static const char used_before[] = "used before, or signed before this worker beg
 
 // A nonce of ours needs no clock but ours.
 static const char *wrong_own(struct gate *gate, const char *nonce) {
-    char wanted[NONCE_MAX + 1];
+    char wanted[NONCE_MAX + 1], digits[OWN_TIME + 1] = "";
     int64_t now = loop_now(gate->loop);
-    int64_t at = strlen(nonce) > strlen(OWN) + OWN_LEN
-                     ? (int64_t)strtoull(nonce + strlen(OWN), NULL, 16)
-                     : 0;
-    make_own(gate, at, wanted);
+    uint32_t n = 0;
+    if (strlen(nonce) > strlen(OWN) + OWN_LEN) {
+        snprintf(digits, sizeof digits, "%s", nonce + strlen(OWN));
+        n = (uint32_t)strtoul(nonce + strlen(OWN) + OWN_TIME, NULL, 16);
+    }
+    int64_t at = (int64_t)strtoull(digits, NULL, 16);
+    make_own(gate, at, n, wanted);
     if (strcmp(nonce, wanted) != 0 || at > now + WINDOW_S * 1000 || now - at > WINDOW_S * 1000)
         return "not a nonce of ours, or an old one: GET /nonce";
     return nonces_use(gate->own, nonce, at, now) ? NULL : used_before;

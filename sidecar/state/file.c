@@ -81,14 +81,22 @@ static bool is_plain(const char *name) {
     return len && len <= 64 && !name[len] && *name != '.';
 }
 
+static bool is_of(const char *pod_id, const char *data, size_t len) {
+    auto_json json_t *j = json_read(data, len, MAX_STATE, "pod.json", NULL);
+    return strcmp(json_text(j, "pod_id"), pod_id) == 0;
+}
+
 void state_write_duty(struct wire *request, struct text *answer, const void *arg) {
     size_t len;
+    const struct state_duty *duty = arg;
     const char *name = wire_str(request), *data = wire_bytes(request, &len);
     struct err err = ERR_INIT;
     if (!is_plain(name) || !data)
         err_set(&err, ERR_BUG, "no file of the state directory");
+    else if (text_starts(name, "pod.json") && !is_of(duty->pod_id, data, len))
+        err_set(&err, ERR_BUG, "another pod's state");
     else
-        (void)write_file(arg, name, data, len, &err);
+        (void)write_file(duty->dir, name, data, len, &err);
     wire_add_err(answer, &err);
 }
 

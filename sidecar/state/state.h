@@ -52,7 +52,12 @@ int state_write(const char *dir, const char *name, const json_t *j, struct err *
 int state_read(const char *dir, const char *name, state_take_fn *take, void *arg, bool *ret_there,
                struct err *err) must_check;
 // What a clerk does (clerk.h) for a process that has no files: state_read and state_write ask it.
-// arg: the state directory.
+// arg: of a read the state directory, of a write a struct state_duty. Whoever asks may be taken
+// over: it writes no other pod's identity, under which the next broker would own that one's
+// containers.
+struct state_duty {
+    const char *dir, *pod_id;
+};
 #define STATE_READ  "state read"
 #define STATE_WRITE "state write"
 void state_read_duty(struct wire *request, struct text *answer, const void *arg);

@@ -389,6 +389,31 @@ static void an_orphan_is_stopped_and_removed_and_nothing_else(void **state) {
     assert_good(&removed, "removal of an orphan");
 }
 
+// What its sidecar made goes with it, and what the engine named; not what a user named.
+static void volumes_of_an_orphan_are_removed_unless_a_user_named_them(void **state) {
+    (void)state;
+    static const char gone[] = "00000000000000000000000000000000000000000000000000000000000000aa";
+    static const char nameless[] =
+        "00000000000000000000000000000000000000000000000000000000000000bb";
+    char id[65];
+    json_t *body = with_labels(OTHER, gone, "workload");
+    json_object_set_new(body, "HostConfig",
+                        json_pack("{s:[{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s,s:s}]}", "Mounts",
+                                  "Type", "volume", "Source", "pgdata", "Target", "/a", "Type",
+                                  "volume", "Source", "ochopod-" OTHER "-01234567", "Target", "/b",
+                                  "Type", "volume", "Source", nameless, "Target", "/c"));
+    make_past_it(body, id);
+    struct got removed = {0}, users = {0}, made = {0}, named = {0};
+    docker_remove(rig.docker, id, true, true, on_done, &removed);
+    assert_good(&removed, "removal of an orphan");
+    docker_volume_remove(rig.docker, "pgdata", on_done, &users);
+    assert_refused(&users, "a user's volume");
+    docker_volume_remove(rig.docker, "ochopod-" OTHER "-01234567", on_done, &made);
+    assert_good(&made, "a volume that its sidecar made");
+    docker_volume_remove(rig.docker, nameless, on_done, &named);
+    assert_good(&named, "a volume without a name");
+}
+
 static void another_pods_container_with_a_living_owner_is_left_alone(void **state) {
     (void)state;
     char owner[65], id[65];
@@ -498,6 +523,28 @@ static void a_message_that_is_none_of_ours_ends_it(void **state) {
     raw(longer.s, longer.len, 1);
 }
 
+// Judged is the JSON of a create; the engine would be given the other one.
+static void a_second_body_or_an_old_version_ends_it(void **state) {
+    (void)state;
+    static const char privileged[] = "{\"HostConfig\":{\"Privileged\":true}}";
+    auto_text struct text second = {0}, start = {0}, old = {0};
+    const struct door_request create = {.op = DOOR_CREATE,
+                                        .version = "1.41",
+                                        .json = "{\"Image\":\"ochopod/app:1\"}",
+                                        .body = privileged,
+                                        .body_len = sizeof privileged - 1};
+    line_ask(&second, 1, &create);
+    raw(second.s, second.len, 1);
+    const struct door_request with_config = {.op = DOOR_START,
+                                             .version = "1.41",
+                                             .id = rig.config.pod_id,
+                                             .json = "{\"Privileged\":true}"};
+    line_ask(&start, 1, &with_config);
+    raw(start.s, start.len, 1);
+    line_ask(&old, 1, &(struct door_request){.op = DOOR_LIST, .version = "1.22"});
+    raw(old.s, old.len, 1);
+}
+
 static void an_order_that_is_no_id_ends_it(void **state) {
     (void)state;
     struct err err = ERR_INIT;
@@ -527,10 +574,12 @@ int main(void) {
         cmocka_unit_test(a_name_that_is_somebodys_is_refused),
         cmocka_unit_test(a_strangers_container_is_left_alone),
         cmocka_unit_test(an_orphan_is_stopped_and_removed_and_nothing_else),
+        cmocka_unit_test(volumes_of_an_orphan_are_removed_unless_a_user_named_them),
         cmocka_unit_test(another_pods_container_with_a_living_owner_is_left_alone),
         cmocka_unit_test(ids_that_are_short_or_names_are_refused),
         cmocka_unit_test(images_volumes_and_paths_of_others_are_refused),
         cmocka_unit_test(a_message_that_is_none_of_ours_ends_it),
+        cmocka_unit_test(a_second_body_or_an_old_version_ends_it),
         cmocka_unit_test(an_order_that_is_no_id_ends_it),
         cmocka_unit_test(its_end_is_told_once),
     };

@@ -196,6 +196,32 @@ static void a_write_that_breaks_off_anywhere_leaves_what_was_there(void **unused
     state_close(state);
 }
 
+static enum err_kind asked_to_write(const struct state_duty *duty, const char *name,
+                                    const char *data) {
+    auto_text struct text request = {0}, answer = {0};
+    struct err err = ERR_INIT;
+    wire_add_str(&request, name);
+    wire_add(&request, data, strlen(data));
+    struct wire in = {.at = request.s, .end = request.s + request.len};
+    state_write_duty(&in, &answer, duty);
+    struct wire out = {.at = answer.s, .end = answer.s + answer.len};
+    wire_get_err(&out, &err);
+    return err.kind;
+}
+
+// Whoever asks may have been taken over: under that id the next broker would own its containers.
+static void another_pods_identity_is_not_written(void **unused) {
+    (void)unused;
+    const struct state_duty duty = {dir, "ours"};
+    assert_int_equal(asked_to_write(&duty, "pod.json", "{\"pod_id\": \"ours\"}"), ERR_NONE);
+    assert_int_equal(asked_to_write(&duty, "other.json", "{}"), ERR_NONE);
+    static const char *const bad[] = {"{\"pod_id\": \"theirs\"}", "{}", "[]", "", "no JSON",
+                                      "{\"pod_id\": 1}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(asked_to_write(&duty, "pod.json", bad[i]), ERR_BUG);
+    assert_int_equal(asked_to_write(&duty, "../pod.json", "{}"), ERR_BUG);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_new_directory_gets_a_pod_id_that_stays, make, drop),
@@ -208,6 +234,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_write_that_breaks_off_anywhere_leaves_what_was_there,
                                         make, drop),
         cmocka_unit_test(a_directory_that_cannot_be_made_says_so),
+        cmocka_unit_test_setup_teardown(another_pods_identity_is_not_written, make, drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -307,8 +307,9 @@ static pid_t serve(const char *dir, int *ret_line) {
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (!pid) {
+        const struct state_duty writes = {dir, "a-pod"};
         const struct clerk_duty duties[] = {
-            {STATE_READ, slow_read, dir}, {STATE_WRITE, state_write_duty, dir}, {0}};
+            {STATE_READ, slow_read, dir}, {STATE_WRITE, state_write_duty, &writes}, {0}};
         close(pair[0]);
         for (;;)
             clerk_serve(pair[1], duties); // until the line ends
