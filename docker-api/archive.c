@@ -1,5 +1,5 @@
-// A tar of regular files (ustar, numbers that do not fit as GNU writes them), and the look whether
-// a path is there.
+// A tar of regular files (ustar, numbers that do not fit as GNU writes them), the look whether a
+// tar is such a one, and the look whether a path is there.
 #include "base/check.h"
 #include "base/own.h"
 #include "docker-api/archive.h"
@@ -7,7 +7,11 @@
 #include "docker-api/decode.h"
 #include <string.h>
 
-enum { ARCHIVE_MS = 60000, BLOCK = 512 };
+enum {
+    ARCHIVE_MS = 60000,
+    BLOCK = 512,
+    END = 2 * BLOCK, // zeros behind the last file
+};
 
 // ---- tar ----
 
@@ -66,30 +70,42 @@ static void seal(struct tar_head *head) {
     snprintf(head->checksum, sizeof head->checksum, "%06o", sum);
 }
 
-static int add_file(struct text *tar, const struct docker_file *file, int64_t mtime_s,
-                    struct err *err) {
-    static const char zeros[BLOCK];
-    struct tar_head head = {.type = '0', .magic = "ustar", .version = {'0', '0'}};
+static int make_head(const struct docker_file *file, uint64_t len, uint64_t mtime_s,
+                     struct tar_head *ret, struct err *err) {
+    *ret = (struct tar_head){.type = '0', .magic = "ustar", .version = {'0', '0'}};
     if (!is_inside(file->path))
         return err_set(err, ERR_USER, "path of a file must stay below its directory: %s",
                        file->path);
-    if (put_path(&head, file->path, err) < 0)
+    if (put_path(ret, file->path, err) < 0)
         return -1;
-    put_number(head.mode, sizeof head.mode, file->mode & 07777);
-    put_number(head.uid, sizeof head.uid, file->uid);
-    put_number(head.gid, sizeof head.gid, file->gid);
-    put_number(head.size, sizeof head.size, file->len);
-    put_number(head.mtime, sizeof head.mtime, (uint64_t)mtime_s);
-    seal(&head);
+    put_number(ret->mode, sizeof ret->mode, file->mode & 07777);
+    put_number(ret->uid, sizeof ret->uid, file->uid);
+    put_number(ret->gid, sizeof ret->gid, file->gid);
+    put_number(ret->size, sizeof ret->size, len);
+    put_number(ret->mtime, sizeof ret->mtime, mtime_s);
+    seal(ret);
+    return 0;
+}
+
+static size_t padding(size_t len) {
+    return (BLOCK - len % BLOCK) % BLOCK;
+}
+
+static int add_file(struct text *tar, const struct docker_file *file, int64_t mtime_s,
+                    struct err *err) {
+    static const char zeros[BLOCK];
+    struct tar_head head;
+    if (make_head(file, file->len, (uint64_t)mtime_s, &head, err) < 0)
+        return -1;
     text_addn(tar, &head, sizeof head);
     text_addn(tar, file->data, file->len);
-    text_addn(tar, zeros, (BLOCK - file->len % BLOCK) % BLOCK);
+    text_addn(tar, zeros, padding(file->len));
     return 0;
 }
 
 int archive_pack(const struct docker_file *files, size_t n, int64_t mtime_s, struct text *ret,
                  struct err *err) {
-    static const char zeros[2 * BLOCK];
+    static const char zeros[END];
     auto_text struct text tar = {0};
     for (size_t i = 0; i < n; i++)
         if (add_file(&tar, &files[i], mtime_s, err) < 0)
@@ -98,6 +114,67 @@ int archive_pack(const struct docker_file *files, size_t n, int64_t mtime_s, str
     *ret = tar;
     tar = (struct text){0};
     return 0;
+}
+
+// ---- the other way: is it one of ours? ----
+
+// Two readers may understand a header differently. So none is understood here but its size and
+// time: with these it is made anew, and must come out the same to the byte.
+
+static bool read_octal(const char *field, size_t size, uint64_t *ret) {
+    *ret = 0;
+    for (size_t i = 0; i + 1 < size; i++) {
+        if (field[i] < '0' || field[i] > '7')
+            return false;
+        *ret = *ret << 3 | (uint64_t)(field[i] - '0');
+    }
+    return !field[size - 1];
+}
+
+static bool is_head(const struct tar_head *head, const struct docker_file *files, size_t n,
+                    uint64_t *ret_len) {
+    uint64_t mtime_s;
+    if (!read_octal(head->size, sizeof head->size, ret_len) ||
+        !read_octal(head->mtime, sizeof head->mtime, &mtime_s))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        struct err err = ERR_INIT;
+        struct tar_head own;
+        if (make_head(&files[i], *ret_len, mtime_s, &own, &err) == 0 &&
+            memcmp(&own, head, sizeof own) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_zero(const char *s, size_t len) {
+    static const char zeros[END];
+    return len <= sizeof zeros && memcmp(s, zeros, len) == 0;
+}
+
+// Steps over one file and what fills its last block.
+static bool skip_file(const char **at, size_t *left, const struct docker_file *files, size_t n) {
+    struct tar_head head;
+    uint64_t len;
+    if (*left < sizeof head)
+        return false;
+    memcpy(&head, *at, sizeof head);
+    if (!is_head(&head, files, n, &len) || len > *left - sizeof head)
+        return false;
+    size_t whole = sizeof head + len, rest = padding(len);
+    if (rest > *left - whole || !is_zero(*at + whole, rest))
+        return false;
+    *at += whole + rest;
+    *left -= whole + rest;
+    return true;
+}
+
+bool docker_archive_is_of(const void *tar, size_t len, const struct docker_file *files, size_t n) {
+    const char *at = tar;
+    for (size_t i = 0; i < n && len > END; i++)
+        if (!skip_file(&at, &len, files, n))
+            return false;
+    return len == END && is_zero(at, len);
 }
 
 // ---- calls ----

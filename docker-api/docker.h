@@ -197,6 +197,9 @@ struct docker_file {
 struct docker_call *docker_archive_put(struct docker *d, const char *id, const char *dir,
                                        const struct docker_file *files, size_t n,
                                        docker_done_fn *fn, void *arg);
+// Is the tar one that docker_archive_put makes of some of these files, whatever is in them (data
+// and len are not looked at)? Pure: for whoever judges what another process asks.
+bool docker_archive_is_of(const void *tar, size_t len, const struct docker_file *files, size_t n);
 
 // ---- images ----
 

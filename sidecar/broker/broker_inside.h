@@ -79,3 +79,8 @@ void create_judge(struct judging *j);
 bool create_may_be_called(const struct broker *b, const char *name);
 // Where two JSON values differ first, as "HostConfig.Privileged"; "" when they are the same.
 void create_difference(const json_t *wanted, const json_t *asked, struct text *ret);
+
+// ---- archives (fill.c) ----
+
+// Some of the spec's files, put where they belong, and nothing else.
+bool fill_is_the_specs(const struct spec *spec, const struct door_request *request);

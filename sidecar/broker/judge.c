@@ -207,6 +207,13 @@ static void judge_entering(struct judging *j) {
         owned_find(j, j->request.id, of_a_container);
 }
 
+static void judge_filling(struct judging *j) {
+    if (fill_is_the_specs(j->broker->spec, &j->request))
+        owned_find(j, j->request.id, of_a_container);
+    else
+        judge_refuse(j, "more than the spec's files at their places");
+}
+
 static void judge_known(struct judging *j) {
     switch (j->request.op) {
     case DOOR_INSPECT:
@@ -237,6 +244,8 @@ static void judge_known(struct judging *j) {
             judge_refuse(j, "not a full id");
         else if (j->request.op == DOOR_EXEC_CREATE)
             judge_entering(j);
+        else if (j->request.op == DOOR_ARCHIVE)
+            judge_filling(j);
         else
             owned_find(j, j->request.id,
                        j->request.op == DOOR_RENAME ? judge_rename : of_a_container);

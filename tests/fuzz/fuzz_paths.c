@@ -123,6 +123,7 @@ static void try_archive(char *const *names, size_t n) {
         return;
     }
     CHECK(tar.len % BLOCK == 0 && tar.len >= 2 * n * BLOCK);
+    CHECK(docker_archive_is_of(tar.s, tar.len, files, n));
     for (size_t i = 0; i < n; i++) {
         const char *head = tar.s + 2 * i * BLOCK, *prefix = head + 345;
         auto_free char *name = xasprintf("%.155s%s%.100s", prefix, *prefix ? "/" : "", head);

@@ -231,6 +231,47 @@ static void a_validator_of_the_spec_is_created(void **state) {
     assert_refused(&other, "another command");
 }
 
+// ---- what they are filled with ----
+
+static void make(json_t *body, char ret[65]) {
+    struct got g = {0};
+    docker_create(rig.docker, NULL, body, on_id, &g);
+    assert_good(&g, "create");
+    memcpy(ret, g.id, 65);
+    json_decref(body);
+}
+
+static void an_archive_holds_the_specs_files_and_nothing_else(void **state) {
+    (void)state;
+    static const struct {
+        const char *dir;
+        struct docker_file file;
+    } wrong[] = {
+        {"/", {.path = "etc/passwd", .data = "x", .len = 1, .mode = 0644}},
+        {"/", {.path = "usr/bin/check", .data = "x", .len = 1, .mode = 0755}},
+        {"/", {.path = "conf/a", .data = "x", .len = 1, .mode = 04755}},
+        {"/", {.path = "conf/a", .data = "x", .len = 1, .mode = 0755}},
+        {"/", {.path = "conf/a", .data = "x", .len = 1, .mode = 0644, .uid = 1}},
+        {"/etc", {.path = "conf/a", .data = "x", .len = 1, .mode = 0644}},
+    };
+    const struct docker_file good = {.path = "conf/a", .data = "x", .len = 1, .mode = 0644};
+    char check[] = "check", target[] = "/conf/a", ids[2][65];
+    char *argv[] = {check, target, NULL};
+    const char *const env[] = {"OCHOPOD_FILE=/conf/a", NULL};
+    make(workload(), ids[0]);
+    make(workload_oneshot(rig.spec, rig.place, "ochopod/app:1", argv, env), ids[1]);
+    for (size_t k = 0; k < 2; k++) {
+        struct got filled = {0};
+        docker_archive_put(rig.docker, ids[k], "/", &good, 1, on_done, &filled);
+        assert_good(&filled, "its files");
+        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+            struct got g = {0};
+            docker_archive_put(rig.docker, ids[k], wrong[i].dir, &wrong[i].file, 1, on_done, &g);
+            assert_refused(&g, wrong[i].file.path);
+        }
+    }
+}
+
 // ---- creates that are refused ----
 
 static const struct {
@@ -348,7 +389,7 @@ static void a_strangers_container_is_left_alone(void **state) {
                  id);
     struct got g[9] = {0};
     const char *const argv[] = {"tell", "all", NULL};
-    const struct docker_file file = {.path = "etc/passwd", .data = "x", .len = 1, .mode = 0644};
+    const struct docker_file file = {.path = "conf/a", .data = "x", .len = 1, .mode = 0644};
     static const struct docker_logs_events events = {.on_line = on_line, .on_end = on_done};
     docker_start(rig.docker, id, on_done, &g[0]);
     docker_stop(rig.docker, id, NULL, 0, on_done, &g[1]);
@@ -569,6 +610,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_workload_of_the_spec_lives_its_life),
         cmocka_unit_test(a_validator_of_the_spec_is_created),
+        cmocka_unit_test(an_archive_holds_the_specs_files_and_nothing_else),
         cmocka_unit_test(whatever_is_not_the_specs_is_refused),
         cmocka_unit_test(what_the_spec_wants_is_not_left_out),
         cmocka_unit_test(a_name_that_is_somebodys_is_refused),
