@@ -6,17 +6,20 @@
 enum {
     SHARES = 8,  // one of so many may be busy where places are wanted
     PEERS = 512, // remembered without a connection
+    LEFT = 3,    // so much of what a host keeps must be free for others
 };
 
 struct crowd_host {
     struct link link; // crowd->hosts; peers that were heard last are at the end
     struct in6_addr at;
     size_t n, held; // members who are not leaving, all members
+    size_t kept;    // of their bodies
     bool peer;
 };
 
-void crowd_init(struct crowd *crowd, size_t limit, size_t reserved) {
-    *crowd = (struct crowd){.limit = limit, .reserved = reserved, .share = limit / SHARES};
+void crowd_init(struct crowd *crowd, size_t limit, size_t reserved, size_t bytes) {
+    *crowd = (struct crowd){
+        .limit = limit, .reserved = reserved, .share = limit / SHARES, .bytes = bytes};
     list_init(&crowd->members);
     list_init(&crowd->hosts);
 }
@@ -51,6 +54,7 @@ static struct crowd_host *host_of(struct crowd *crowd, const struct sockaddr *fr
 }
 
 static void host_drop(struct crowd *crowd, struct crowd_host *host) {
+    CHECK(!host->kept);
     crowd->peers -= host->peer;
     list_remove(&host->link);
     free(host);
@@ -77,6 +81,7 @@ void crowd_done(struct crowd *crowd) {
 void crowd_trust(struct crowd *crowd, struct crowd_member *member) {
     struct crowd_host *host = member->host;
     crowd->peers += !host->peer;
+    crowd->by_others -= host->peer ? 0 : host->kept;
     host->peer = true;
     list_remove(&host->link);
     list_append(&crowd->hosts, &host->link);
@@ -151,4 +156,37 @@ bool crowd_admits(struct crowd *crowd, const struct sockaddr *from,
     if (*ret_leaves)
         uncount(crowd, *ret_leaves);
     return *ret_leaves != NULL;
+}
+
+// ---- bodies ----
+
+// A peer may keep whatever is free. All others together have half, and none of them keeps more than
+// a third of what is then left of it: the first of them an eighth of everything. So whoever comes
+// next, with nothing kept yet, finds a quarter of what those before it have left, and a leader that
+// is not known to be one brings its first body in, of 64 KiB at most, past a dozen hosts that keep
+// all they can.
+static bool has_room(const struct crowd *crowd, const struct crowd_host *host, size_t len) {
+    size_t half = crowd->bytes / 2;
+    if (len > crowd->bytes - crowd->kept)
+        return false;
+    return host->peer || (len <= half - crowd->by_others &&
+                          LEFT * (host->kept + len) <= half - crowd->by_others - len);
+}
+
+bool crowd_keep(struct crowd *crowd, struct crowd_member *member, size_t len) {
+    struct crowd_host *host = member->host;
+    if (!has_room(crowd, host, len))
+        return false;
+    crowd->kept += len;
+    crowd->by_others += host->peer ? 0 : len;
+    host->kept += len;
+    return true;
+}
+
+void crowd_give_back(struct crowd *crowd, struct crowd_member *member, size_t len) {
+    struct crowd_host *host = member->host;
+    CHECK(len <= host->kept);
+    crowd->kept -= len;
+    crowd->by_others -= host->peer ? 0 : len;
+    host->kept -= len;
 }

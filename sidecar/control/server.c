@@ -13,10 +13,11 @@
 
 enum {
     CONNECTIONS = 1024,
-    RESERVED = 64,    // of them for addresses that a leader has asked from
-    LEAVING = 16,     // told to go, and not gone yet
-    OWN_FILES = 192,  // descriptors that are not the control port's
-    POOL = 16 * 1024, // of each connection: its header, and what is being sent
+    RESERVED = 64,     // of them for addresses that a leader has asked from
+    BODIES = 32 << 20, // bytes that are kept of all of them
+    LEAVING = 16,      // told to go, and not gone yet
+    OWN_FILES = 192,   // descriptors that are not the control port's
+    POOL = 16 * 1024,  // of each connection: its header, and what is being sent
     SWEEP_MS = 500,
     RUNS = 4, // of microhttpd in one turn before others get theirs
 };
@@ -168,7 +169,7 @@ int server_open(struct loop *loop, const char *listen_on, int port, bool tls,
     auto_free struct server *server = xnew(struct server);
     *server = (struct server){.loop = loop, .events = *events, .arg = arg, .port = port_of(fd)};
     size_t room = places();
-    crowd_init(&server->crowd, room, room > 2 * RESERVED ? RESERVED : room / 2);
+    crowd_init(&server->crowd, room, room > 2 * RESERVED ? RESERVED : room / 2, BODIES);
     list_init(&server->waiting);
     server->mhd = daemon_start(server, fd, tls);
     if (!server->mhd)

@@ -35,7 +35,6 @@ struct server {
     struct loop_turn *turn;
     struct crowd crowd;  // members are struct connection
     struct link waiting; // struct request, suspended
-    size_t buffered;
     bool closing;
     bool resumed; // microhttpd has to look at it, and no descriptor says so
     uint64_t answered[SERVER_STATUS_MAX - SERVER_STATUS_MIN];

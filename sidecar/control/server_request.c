@@ -6,11 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-enum {
-    DROPPED_BODY = 8 * 1024 * 1024,     // a refused body up to this is read, so that the refusal
-                                        // arrives; a larger one is cut off
-    BUFFERED_BODIES = 32 * 1024 * 1024, // of all connections together
-};
+// A refused body up to this is read, so that the refusal arrives; a larger one is cut off.
+enum { DROPPED_BODY = 8 * 1024 * 1024 };
 static const char CLOSING[] = "shutting down";
 
 // ---- answers ----
@@ -348,9 +345,13 @@ static bool refuse_framing(struct request *request, const struct framing *f) {
     return true;
 }
 
-static void refuse_body(struct request *request, int status, const char *why) {
-    request->server->buffered -= request->body.len;
+static void drop_body(struct request *request) {
+    crowd_give_back(&request->server->crowd, &request->connection->member, request->body.len);
     text_done(&request->body);
+}
+
+static void refuse_body(struct request *request, int status, const char *why) {
+    drop_body(request);
     request->phase = HANDED;
     request_refuse(request, status, NULL, complaint(why));
 }
@@ -409,11 +410,10 @@ static void take_body(struct request *request, const char *data, size_t len) {
     struct server *server = request->server;
     if (request->body.len + len > request->body_max) {
         refuse_body(request, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large");
-    } else if (server->buffered + len > BUFFERED_BODIES) {
+    } else if (!crowd_keep(&server->crowd, &request->connection->member, len)) {
         refuse_body(request, MHD_HTTP_SERVICE_UNAVAILABLE, "too many bodies at once: try again");
     } else {
         text_addn(&request->body, data, len);
-        server->buffered += len;
         if (server->events.on_body)
             server->events.on_body(request, data, len, server->arg);
     }
@@ -472,12 +472,11 @@ void server_on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
     lose(request); // a stream that broke off
     loop_fd_stop(&request->watch);
     list_remove(&request->link);
-    server->buffered -= request->body.len;
+    drop_body(request);
     crowd_busy(&server->crowd, &request->connection->member, false);
     request->connection->deadline = loop_now(server->loop) + SERVER_IDLE_MS;
     release_response(request);
     text_done(&request->stream.text);
-    text_done(&request->body);
     if (request->attached)
         request->release(request->attached);
     for (size_t i = 0; i < request->extras; i++)

@@ -7,14 +7,15 @@
 #include "base/check.h"
 #include "sidecar/control/crowd.h"
 #include <arpa/inet.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { LIMIT = 64, RESERVED = 8, MEMBERS = 256 };
+enum { LIMIT = 64, RESERVED = 8, MEMBERS = 256, KIB = 1024, MIB = 1024 * KIB, BYTES = 32 * MIB };
 
 static struct crowd crowd;
 static struct crowd_member members[MEMBERS];
-static size_t used;
+static size_t used, kept[MEMBERS]; // kept: of members[]
 
 static struct sockaddr_in v4(const char *text) {
     struct sockaddr_in at = {.sin_family = AF_INET};
@@ -46,10 +47,30 @@ static bool is_in(const struct crowd_member *member) {
     return false;
 }
 
+static bool keep(struct crowd_member *member, size_t len) {
+    bool room = crowd_keep(&crowd, member, len);
+    kept[member - members] += room ? len : 0;
+    return room;
+}
+
+static void give_back(struct crowd_member *member, size_t len) {
+    crowd_give_back(&crowd, member, len);
+    kept[member - members] -= len;
+}
+
+// As a body comes, piece by piece, until there is no room.
+static size_t fill(struct crowd_member *member) {
+    size_t len = 0;
+    while (keep(member, 4 * KIB))
+        len += 4 * KIB;
+    return len;
+}
+
 static int setup(void **state) {
     (void)state;
     used = 0;
-    crowd_init(&crowd, LIMIT, RESERVED);
+    memset(kept, 0, sizeof kept);
+    crowd_init(&crowd, LIMIT, RESERVED, BYTES);
     return 0;
 }
 
@@ -57,9 +78,12 @@ static int teardown(void **state) {
     (void)state;
     struct crowd_member *it;
     list_each(it, &crowd.members, struct crowd_member, link) {
+        give_back(it, kept[it - members]);
         crowd_leave(&crowd, it);
     }
     assert_int_equal(crowd.n, 0);
+    assert_int_equal(crowd.kept, 0);
+    assert_int_equal(crowd.by_others, 0);
     crowd_done(&crowd);
     return 0;
 }
@@ -182,6 +206,81 @@ static void peers_are_forgotten_in_the_end(void **state) {
     }
 }
 
+// ---- bodies ----
+
+static void a_stranger_keeps_an_eighth(void **state) {
+    (void)state;
+    struct crowd_member *first = come("10.0.0.1"), *second = come("10.0.0.1");
+    assert_int_equal(fill(first), BYTES / 8);
+    assert_int_equal(fill(second), 0); // they are one host's
+    give_back(first, MIB);
+    assert_int_equal(fill(second), MIB);
+}
+
+static void strangers_leave_half_to_peers(void **state) {
+    (void)state;
+    struct crowd_member *leader = come("10.0.0.9");
+    crowd_trust(&crowd, leader);
+    for (int i = 0; i < LIMIT - RESERVED - 1; i++) {
+        char at[32];
+        snprintf(at, sizeof(at), "10.0.1.%d", i);
+        fill(come(at));
+    }
+    assert_in_range(crowd.kept, BYTES / 2 - MIB, BYTES / 2);
+    assert_true(keep(leader, MIB));
+    assert_in_range(fill(leader), BYTES / 2 - 4 * KIB - MIB, BYTES / 2);
+    assert_in_range(crowd.kept, BYTES - 4 * KIB, BYTES);
+}
+
+static void a_leader_that_is_not_known_yet_finds_room(void **state) {
+    (void)state;
+    for (int hosts = 1; hosts <= 12; hosts++) {
+        char at[32];
+        snprintf(at, sizeof(at), "10.0.1.%d", hosts);
+        fill(come(at));
+        struct crowd_member *leader = come("10.0.0.9");
+        if (hosts <= 4)
+            assert_true(keep(leader, MIB));
+        else
+            assert_true(keep(leader, 64 * KIB)); // a leader's body: sidecar/leader/rollout.c
+        give_back(leader, kept[leader - members]);
+        crowd_leave(&crowd, leader);
+    }
+}
+
+static void what_is_given_back_can_be_kept_again(void **state) {
+    (void)state;
+    struct crowd_member *first = come("10.0.0.1"), *second = come("10.0.0.2");
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(fill(first), BYTES / 8);
+        assert_true(keep(second, MIB));
+        give_back(second, MIB);
+        give_back(first, BYTES / 8);
+    }
+}
+
+static void what_a_peer_kept_before_counts_no_more_against_others(void **state) {
+    (void)state;
+    struct crowd_member *leader = come("10.0.0.9"), *other = come("10.0.0.1");
+    assert_int_equal(fill(leader), BYTES / 8);
+    crowd_trust(&crowd, leader);
+    assert_int_equal(fill(other), BYTES / 8);
+    assert_true(keep(leader, MIB));
+    give_back(leader, BYTES / 8 + MIB);
+    assert_int_equal(crowd.by_others, BYTES / 8);
+}
+
+static void a_length_beyond_everything_is_refused(void **state) {
+    (void)state;
+    struct crowd_member *stranger = come("10.0.0.1"), *leader = come("10.0.0.9");
+    crowd_trust(&crowd, leader);
+    assert_false(keep(stranger, SIZE_MAX));
+    assert_false(keep(leader, SIZE_MAX));
+    assert_true(keep(leader, BYTES));
+    assert_false(keep(leader, 1));
+    assert_false(keep(stranger, 1));
+}
+
 int main(void) {
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -195,6 +294,12 @@ int main(void) {
         test(the_two_spellings_of_an_address_are_one_host),
         test(one_who_was_told_to_go_is_told_once),
         test(peers_are_forgotten_in_the_end),
+        test(a_stranger_keeps_an_eighth),
+        test(strangers_leave_half_to_peers),
+        test(a_leader_that_is_not_known_yet_finds_room),
+        test(what_is_given_back_can_be_kept_again),
+        test(what_a_peer_kept_before_counts_no_more_against_others),
+        test(a_length_beyond_everything_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

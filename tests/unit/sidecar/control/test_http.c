@@ -263,6 +263,62 @@ static void a_crowd_keeps_nobody_else_out(void **state) {
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+// As a leader sends one, without its last byte.
+static void send_most(struct client *c, unsigned host, const char *body, size_t len) {
+    auto_text struct text head = {0};
+    text_addf(&head,
+              "POST /control/check HTTP/1.1\r\nHost: x\r\nX-Ochopod-Epoch: tree-1/77\r\n"
+              "X-Ochopod-Round: 5\r\nContent-Length: %zu\r\n\r\n",
+              len);
+    connect_from(c, host);
+    send_text(c, text_str(&head));
+    send_bytes(c, body, len - 1);
+}
+
+// And waits until that is read.
+static void hold(struct client *c, unsigned host, const char *body, size_t len) {
+    send_most(c, host, body, len);
+    for (int i = 0; i < 300; i++)
+        breathe();
+}
+
+static void get_through(struct client *c, unsigned host, const char *body, size_t len) {
+    size_t seen = fake_pod_seen(it.pod);
+    send_most(c, host, body, len);
+    send_text(c, "b");
+    pump(fake_pod_seen(it.pod) > seen);
+}
+
+static void answer_one(struct client *c) {
+    fake_pod_answer(it.pod, NULL, NULL);
+    assert_int_equal(take_reply(c).status, 200);
+    drop_client(c);
+}
+
+// Who never says the end of its bodies is given no more than a share of what all may keep; a leader
+// comes through, for the first time too, and from then on keeps more than a stranger might.
+static void kept_bodies_keep_no_leader_out(void **state) {
+    (void)state;
+    enum { LARGE = 2 << 20, LEN = 1 << 20, N = 6 };
+    auto_free char *body = filler('b', LARGE);
+    struct client flood[3], leader[N];
+    for (int i = 0; i < 3; i++)
+        hold(&flood[i], 2, body, LARGE);
+    send_text(&flood[2], "b");
+    assert_int_equal(take_reply(&flood[2]).status, 503);
+    get_through(&leader[0], 3, body, LEN);
+    answer_one(&leader[0]);
+    for (int i = 0; i < N; i++)
+        get_through(&leader[i], 3, body, LEN);
+    for (int i = 0; i < N; i++)
+        answer_one(&leader[i]);
+    for (int i = 0; i < 3; i++)
+        drop_client(&flood[i]);
+    pump(strstr(ask("GET /metrics").body, "ochopod_http_connections 1\n"));
+    get_through(&flood[0], 2, body, LARGE); // what it kept is given back
+    answer_one(&flood[0]);
+}
+
 // Where few descriptors are to be had, most are not the control port's.
 static void a_crowd_leaves_descriptors_for_others(void **state) {
     (void)state;
@@ -357,6 +413,7 @@ int main(void) {
         test(a_slow_client_is_closed_and_delays_nobody),
         test(a_body_that_trickles_is_cut_off),
         test(a_crowd_keeps_nobody_else_out),
+        test(kept_bodies_keep_no_leader_out),
         test(a_crowd_leaves_descriptors_for_others),
         test(it_accepts_again_when_there_are_descriptors_again),
         test(http_1_0_is_answered_and_closed),
