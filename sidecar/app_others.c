@@ -1,4 +1,5 @@
 #include "sidecar/app_others.h"
+#include "sidecar/app_portal.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/names.h"
@@ -90,7 +91,8 @@ static int start_runner(const struct spec *spec, const char *pod_id, struct app_
                                             .functions = render_functions,
                                             .duties = o->duties,
                                             .sandbox = SANDBOX_RUNNER,
-                                            .writes = o->writes};
+                                            .writes = o->writes,
+                                            .spec = spec};
     return runner_start(&o->runner_setup, &o->runner, err);
 }
 
@@ -99,8 +101,14 @@ static int start_portal(const struct spec *spec, struct app_others *o, struct er
     static const char *const nowhere[] = {NULL};
     if (!spec->portal)
         return 0;
-    o->portal_setup = (struct runner_setup){
-        .name = "ochopod-portal", .functions = none, .sandbox = SANDBOX_PORTAL, .writes = nowhere};
+    if (app_portal_program(spec, &o->portal_program, err))
+        return -1;
+    o->portal_setup = (struct runner_setup){.name = "ochopod-portal",
+                                            .functions = none,
+                                            .sandbox = SANDBOX_PORTAL,
+                                            .writes = nowhere,
+                                            .spec = spec,
+                                            .program = &o->portal_program};
     return runner_start(&o->portal_setup, &o->portal, err);
 }
 
@@ -119,4 +127,5 @@ void app_others_done(struct app_others *others) {
         close(others->names);
     free(others->writes);
     free(others->readable);
+    app_portal_program_done(&others->portal_program);
 }

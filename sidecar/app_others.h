@@ -15,6 +15,7 @@ struct app_others {
     // What they were told; read by them, so kept where it is.
     struct sandbox_user names_user;
     struct runner_setup runner_setup, portal_setup;
+    struct runner_program portal_program;
     struct clerk_duty duties[8];
     struct state_duty state;
     const char **readable, **writes;

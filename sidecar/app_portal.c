@@ -23,13 +23,49 @@ static char *find_ocho(struct err *err) {
     return NULL;
 }
 
-// Our control port, as we reach it ourselves.
-static char *own_url(const struct spec *spec, int port) {
+// Our control port, as we reach it ourselves; its number follows.
+static char *own_url(const struct spec *spec) {
     bool any = strcmp(spec->listen, "0.0.0.0") == 0 || strcmp(spec->listen, "::") == 0;
     bool v6 = !any && strchr(spec->listen, ':');
-    return xasprintf("http%s://%s%s%s:%d", spec->tls.key_file ? "s" : "", v6 ? "[" : "",
-                     any ? "127.0.0.1" : spec->listen, v6 ? "]" : "", port);
+    return xasprintf("http%s://%s%s%s:", spec->tls.key_file ? "s" : "", v6 ? "[" : "",
+                     any ? "127.0.0.1" : spec->listen, v6 ? "]" : "");
 }
+
+// ---- what its runner may be asked for ----
+
+// Where the spec leaves them open, ZooKeeper's address and our port are for the worker to find out.
+static void leave_open(const struct spec *spec, struct runner_program *ret) {
+    bool said = spec->zk && *spec->zk;
+    auto_free char *url = own_url(spec);
+    if (!said)
+        ret->open[0].begin = xstrdup("OCHOPOD_ZK=");
+    else if (strcmp(spec->zk, "none") == 0) {
+        ret->open[0].begin = xasprintf("OCHOPOD_URL=%s", url);
+        ret->open[0].number = true;
+    }
+}
+
+int app_portal_program(const struct spec *spec, struct runner_program *ret, struct err *err) {
+    ret->path = find_ocho(err);
+    if (!ret->path)
+        return -1;
+    ret->env = portal_environment(
+        &(struct portal_config){.env = environ,
+                                .zk = spec->zk && *spec->zk ? spec->zk : NULL,
+                                .token_file = spec->token_file,
+                                .ca_file = spec->tls.ca_file});
+    leave_open(spec, ret);
+    return 0;
+}
+
+void app_portal_program_done(struct runner_program *program) {
+    free(program->path);
+    text_list_free(program->env);
+    for (size_t i = 0; i < RUNNER_OPEN; i++)
+        free(program->open[i].begin);
+}
+
+// ---- the portal ----
 
 int app_portal_create(struct loop *loop, struct runner *runner, const struct spec *spec, int port,
                       const char *zk, struct portal **ret, struct err *err) {
@@ -41,7 +77,8 @@ int app_portal_create(struct loop *loop, struct runner *runner, const struct spe
             log_info("portal off: OCHOPOD_TOKEN signs nothing else, and is not used");
         return 0;
     }
-    auto_free char *ocho = find_ocho(err), *url = own_url(spec, port);
+    auto_free char *ocho = find_ocho(err), *place = own_url(spec);
+    auto_free char *url = xasprintf("%s%d", place, port);
     if (!ocho)
         return -1;
     bool sha1 = spec->token && (!spec->token_file || spec->legacy_sha1);

@@ -4,6 +4,11 @@
 #include "sidecar/portal/portal.h"
 #include "sidecar/spec/spec.h"
 
+// What its runner may be asked to run, as far as it is known before the fork. ERR_USER: there is no
+// `ocho` beside us.
+int app_portal_program(const struct spec *spec, struct runner_program *ret,
+                       struct err *err) must_check;
+void app_portal_program_done(struct runner_program *program);
 // port: where our control port listens. zk: the effective address, with its credentials. *ret is
 // NULL where the spec wants no portal. ERR_USER: there is no `ocho` beside us.
 int app_portal_create(struct loop *loop, struct runner *runner, const struct spec *spec, int port,

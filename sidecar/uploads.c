@@ -144,10 +144,14 @@ void uploads_write_duty(struct wire *request, struct text *answer, const void *a
     wire_add_str(answer, folder);
 }
 
+bool uploads_is_folder(const char *below, const char *path) {
+    auto_free char *start = xasprintf("%s/%s", below, PREFIX);
+    return text_starts(path, start) && !strchr(path + strlen(start), '/');
+}
+
 void uploads_remove_duty(struct wire *request, struct text *answer, const void *arg) {
     const char *folder = wire_str(request);
-    auto_free char *start = xasprintf("%s/%s", (const char *)arg, PREFIX);
-    if (folder && text_starts(folder, start) && !strchr(folder + strlen(start), '/'))
+    if (folder && uploads_is_folder(arg, folder))
         empty(AT_FDCWD, folder);
     else
         request->broken = 1;

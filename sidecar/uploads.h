@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "base/wire.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 struct upload {
@@ -18,6 +19,8 @@ struct upload {
 char *uploads_write(const char *below, const struct upload *uploads, size_t n,
                     struct err *err) must_check;
 void uploads_remove(char *folder); // and frees it; takes NULL
+// Whether it is called as uploads_write calls its folders.
+bool uploads_is_folder(const char *below, const char *path);
 // What a clerk does (clerk.h) for a process that has no files: the two above ask it. arg: below.
 #define UPLOADS_WRITE  "uploads write"
 #define UPLOADS_REMOVE "uploads remove"

@@ -40,15 +40,17 @@ static bool passes(const char *variable) {
     return text_starts(variable, "LC_");
 }
 
-static char **environment_of(const struct portal_config *config) {
+char **portal_environment(const struct portal_config *config) {
     size_t n = 0, room = text_list_len(config->env);
     char **env = xcalloc(room + 4, sizeof *env);
     for (size_t i = 0; i < room; i++)
         if (passes(config->env[i]))
             env[n++] = xstrdup(config->env[i]);
-    bool alone = strcmp(config->zk, "none") == 0;
-    env[n++] = alone ? xasprintf("OCHOPOD_URL=%s", config->url)
-                     : xasprintf("OCHOPOD_ZK=%s", config->zk);
+    bool alone = config->zk && strcmp(config->zk, "none") == 0;
+    if (alone && config->url)
+        env[n++] = xasprintf("OCHOPOD_URL=%s", config->url);
+    else if (!alone && config->zk)
+        env[n++] = xasprintf("OCHOPOD_ZK=%s", config->zk);
     if (config->token_file)
         env[n++] = xasprintf("OCHOPOD_TOKEN_FILE=%s", config->token_file);
     if (config->ca_file)
@@ -165,7 +167,7 @@ struct portal *portal_create(struct loop *loop, struct runner *runner,
                          .ocho = xstrdup(config->ocho),
                          .token = config->token ? xstrdup(config->token) : NULL,
                          .state_dir = xstrdup(config->state_dir),
-                         .env = environment_of(config)};
+                         .env = portal_environment(config)};
     return p;
 }
 

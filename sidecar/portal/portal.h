@@ -28,6 +28,9 @@ struct portal_config {      // all copied
     const char *ca_file;    // whom it trusts behind https; NULL: nobody
     const char *state_dir;
 };
+// What its program is given: NULL-ended, free with text_list_free. Without what is not known yet
+// (zk or url are NULL).
+char **portal_environment(const struct portal_config *config);
 struct portal *portal_create(struct loop *loop, struct runner *runner,
                              const struct portal_config *config);
 void portal_free(struct portal *portal); // no run may be left; takes NULL

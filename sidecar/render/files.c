@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "sidecar/render/beneath.h"
 #include "sidecar/render/journal.h"
+#include "sidecar/runner/runner.h"
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -13,7 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STAGED_PREFIX ".ochopod-"
 enum { LEFT_S = 24 * 60 * 60, POD_MAX = 40 };
 
 static const json_t *roots_of(const json_t *argument) {
@@ -71,7 +71,7 @@ static int compare(const struct beneath *at, const char *path, const char *conte
 static char *prefix_of(const json_t *argument) {
     const char *pod = json_text(argument, "pod");
     struct text prefix = {0};
-    text_add(&prefix, STAGED_PREFIX);
+    text_add(&prefix, RUNNER_STAGED);
     for (size_t i = 0; pod[i] && i < POD_MAX; i++)
         text_addc(&prefix, isalnum((unsigned char)pod[i]) ? pod[i] : '_');
     text_addc(&prefix, '-');
@@ -107,7 +107,7 @@ static void sweep(const struct beneath *at, const char *own) {
     rewinddir(dir);
     for (const struct dirent *it; (it = readdir(dir));)
         if (text_starts(it->d_name, own) ||
-            (text_starts(it->d_name, STAGED_PREFIX) && is_left(at, it->d_name)))
+            (text_starts(it->d_name, RUNNER_STAGED) && is_left(at, it->d_name)))
             (void)unlinkat(at->dir, it->d_name, 0);
     closedir(dir);
 }
@@ -227,7 +227,7 @@ static int pair_of(const json_t *pair, const char **target, const char **name, s
     const char *slash = strrchr(staged, '/'), *end = strrchr(*target, '/');
     *name = slash ? slash + 1 : "";
     if (slash && end && slash - staged == end - *target &&
-        !strncmp(staged, *target, (size_t)(slash - staged)) && text_starts(*name, STAGED_PREFIX))
+        !strncmp(staged, *target, (size_t)(slash - staged)) && text_starts(*name, RUNNER_STAGED))
         return 0;
     return err_set(err, ERR_BUG, "%.100s was not staged for %.100s", staged, *target);
 }

@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "base/log.h"
 #include "base/own.h"
 #include "sidecar/runner/serve.h"
 #include "base/wire.h"
@@ -54,6 +55,16 @@ static void read_request(struct hook *h, struct wire *w) {
     h->deadline = now_ms() + wire_int(w);
     h->argv = take_list(w);
     h->env = take_list(w);
+}
+
+// An honest worker is never refused.
+static int judge(const struct hook *h, const struct runner_setup *setup, struct err *err) {
+    const struct runner_hook asked = {
+        .argv = (const char *const *)h->argv, .env = (const char *const *)h->env, .cwd = h->cwd};
+    if (judge_hook(setup, &asked, err) == 0)
+        return 0;
+    log_err("%s %s", setup->name, err->text);
+    return -1;
 }
 
 _Noreturn static void become(const struct hook *h, int in, int out, int err) {
@@ -172,7 +183,8 @@ static int exit_code(const struct hook *h) {
     return WIFEXITED(h->status) ? WEXITSTATUS(h->status) : 128 + WTERMSIG(h->status);
 }
 
-void runner_run_hook(struct wire *request, int line, struct text *answer) {
+void runner_run_hook(struct wire *request, int line, const struct runner_setup *setup,
+                     struct text *answer) {
     struct hook h = {.line = line, .in = -1, .out = -1, .err = -1};
     // Not killed with the runner, nor with the worker's group: the line that breaks with the worker
     // says so too, and then we must live long enough to end what daemonised.
@@ -181,7 +193,7 @@ void runner_run_hook(struct wire *request, int line, struct text *answer) {
     read_request(&h, request);
     if (request->broken || !h.argv[0])
         err_set(&h.over, ERR_BUG, "runner got a broken hook");
-    else if (begin(&h, &h.over) == 0) {
+    else if (judge(&h, setup, &h.over) == 0 && begin(&h, &h.over) == 0) {
         if (!h.input_len)
             shut(&h.in);
         while (!h.ended && h.over.kind == ERR_NONE)

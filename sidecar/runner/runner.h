@@ -10,6 +10,7 @@
 #include "base/loop.h"
 #include "sidecar/clerk.h"
 #include "sidecar/sandbox.h"
+#include "sidecar/spec/spec.h"
 #include <stddef.h>
 
 struct runner;
@@ -23,6 +24,20 @@ struct runner_function {
     json_t *(*fn)(const json_t *argument, struct err *err);
 };
 
+// How what render/files.c has staged beside a target is called; a validator is given it.
+#define RUNNER_STAGED ".ochopod-"
+
+enum { RUNNER_OPEN = 2 };
+// What the portal runs, with any words, in a folder of uploads.
+struct runner_program {
+    char *path;
+    char **env; // NULL-ended "K=V": these, and beside them
+    struct {
+        char *begin; // what begins so, where the rest is not known before the fork; NULL: no more
+        bool number; // the rest is one
+    } open[RUNNER_OPEN];
+};
+
 struct runner_setup {                        // static
     const char *name;                        // of the process, at most 15 characters
     const struct runner_function *functions; // a table that ends with a NULL name
@@ -31,6 +46,11 @@ struct runner_setup {                        // static
     // Functions write below what is there of these paths (a target's folder may come and go), and
     // nowhere else; NULL-ended. NULL: functions are not confined, which is for tests alone.
     const char *const *writes;
+    // What it is asked to run is held against what we know from before the fork (judge.c), and
+    // refused: with a program that one, else what the spec names. NULL: anything is run, which is
+    // for tests alone.
+    const struct spec *spec;
+    const struct runner_program *program;
 };
 
 // Forks the runner; call before the loop, threads and sandbox.

@@ -183,7 +183,7 @@ static void run_job(int line, const struct runner_setup *setup) {
     struct wire w = {.at = message, .end = message + len};
     auto_text struct text answer = {0};
     if (wire_int(&w) == WIRE_HOOK)
-        runner_run_hook(&w, line, &answer);
+        runner_run_hook(&w, line, setup, &answer);
     else
         run_function(&w, line, setup, &answer);
     int64_t answer_len = (int64_t)answer.len;

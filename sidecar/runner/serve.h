@@ -13,4 +13,10 @@ _Noreturn void runner_serve(int control, int clerk, const struct runner_setup *s
 // it left behind.
 struct wire;
 struct text;
-void runner_run_hook(struct wire *request, int line, struct text *answer);
+void runner_run_hook(struct wire *request, int line, const struct runner_setup *setup,
+                     struct text *answer);
+
+// ERR_REFUSED, in words that hold no value: its argv, environment or folder are none that we would
+// have been asked for. Pure; argv has a first word.
+int judge_hook(const struct runner_setup *setup, const struct runner_hook *hook,
+               struct err *err) must_check;

@@ -2,11 +2,12 @@
 #include "base/check.h"
 #include "base/own.h"
 #include "base/text.h"
+#include "sidecar/runner/serve.h"
 #include <string.h>
 #include <sys/wait.h>
 
 struct runner {
-    const struct runner_function *functions;
+    struct runner_setup setup;
     struct loop *loop;
     void (*on_hook)(struct fake_hook *hook, void *arg);
     void *hook_arg;
@@ -30,7 +31,7 @@ struct runner_job {
 int runner_start(const struct runner_setup *setup, struct runner **ret, struct err *err) {
     (void)err;
     struct runner *runner = xnew(struct runner);
-    runner->functions = setup->functions;
+    runner->setup = *setup;
     *ret = runner;
     return 0;
 }
@@ -145,7 +146,7 @@ static json_t *in_child(const struct runner_function *f, const json_t *argument)
 }
 
 static const struct runner_function *find(const struct runner *runner, const char *name) {
-    for (const struct runner_function *f = runner->functions; f->name; f++)
+    for (const struct runner_function *f = runner->setup.functions; f->name; f++)
         if (strcmp(f->name, name) == 0)
             return f;
     return NULL;
@@ -190,6 +191,11 @@ struct runner_job *runner_hook(struct runner *runner, const struct runner_hook *
     auto_free char *input = xstrndup(hook->input ? hook->input : "", hook->input_len);
     struct fake_hook it = {.argv = hook->argv, .env = hook->env, .input = input, .cwd = hook->cwd};
     text_addf(&runner->calls, "hook %s\n", hook->argv[0]);
+    struct err why = ERR_INIT;
+    if (judge_hook(&runner->setup, hook, &why)) {
+        fprintf(stderr, "the runner %s\n", why.text);
+        CHECK(!"the pod asks for what is refused");
+    }
     if (runner->on_hook)
         runner->on_hook(&it, runner->hook_arg);
     job->hook = fn;

@@ -203,7 +203,8 @@ static inline void stage_worker_begins(struct stage *s) {
     struct err err = ERR_INIT;
     if (state_open(s->spec->state_dir, &s->state, &err))
         fail_msg("%s", err.text);
-    static const struct runner_setup runner = {.name = "flow", .functions = render_functions};
+    const struct runner_setup runner = {
+        .name = "flow", .functions = render_functions, .spec = s->spec};
     assert_int_equal(runner_start(&runner, &s->runner, &err), 0);
     runner_attach(s->runner, s->loop);
     static const struct docker_events_listener listener = {stage_up, stage_down, stage_event};

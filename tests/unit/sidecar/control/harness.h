@@ -162,14 +162,6 @@ static int teardown(void **state) {
     return 0;
 }
 
-// spec_tool of the real spec would bring the whole loader with it.
-const struct spec_tool *spec_tool(const struct spec *spec, const char *name) {
-    for (size_t i = 0; i < spec->tools_len; i++)
-        if (strcmp(spec->tools[i].name, name) == 0)
-            return &spec->tools[i];
-    return NULL;
-}
-
 // ---- clients ----
 
 struct client {
