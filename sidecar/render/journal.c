@@ -1,12 +1,11 @@
 #include "sidecar/render/journal.h"
 #include "base/own.h"
 #include "base/text.h"
+#include "sidecar/state/state.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
-
-#define JOURNAL "swap.json"
 
 enum { JOURNAL_MAX = 1024 * 1024 };
 
@@ -16,7 +15,7 @@ static int open_dir(const char *state_dir, struct err *err) {
 }
 
 static int put(int dir, const char *s, size_t len) {
-    auto_fd int fd = openat(dir, JOURNAL ".new",
+    auto_fd int fd = openat(dir, STATE_JOURNAL ".new",
                             O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -1;
@@ -29,7 +28,8 @@ static int put(int dir, const char *s, size_t len) {
         s += n;
         len -= (size_t)n;
     }
-    return fsync(fd) || renameat(dir, JOURNAL ".new", dir, JOURNAL) || fsync(dir) ? -1 : 0;
+    return fsync(fd) || renameat(dir, STATE_JOURNAL ".new", dir, STATE_JOURNAL) || fsync(dir) ? -1
+                                                                                              : 0;
 }
 
 int journal_write(const char *state_dir, const json_t *pairs, struct err *err) {
@@ -46,7 +46,7 @@ json_t *journal_read(const char *state_dir, struct err *err) {
     auto_fd int dir = open_dir(state_dir, err);
     if (dir < 0)
         return NULL;
-    auto_fd int fd = openat(dir, JOURNAL, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    auto_fd int fd = openat(dir, STATE_JOURNAL, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return json_array();
     auto_text struct text text = {0};
@@ -58,16 +58,16 @@ json_t *journal_read(const char *state_dir, struct err *err) {
         err_errno(err, ERR_REFUSED, errno, "the journal in %s", state_dir);
         return NULL;
     }
-    json_t *pairs = json_read(text_str(&text), text.len, JOURNAL_MAX, JOURNAL, NULL);
+    json_t *pairs = json_read(text_str(&text), text.len, JOURNAL_MAX, STATE_JOURNAL, NULL);
     if (json_is_array(pairs))
         return pairs;
     json_decref(pairs);
-    (void)renameat(dir, JOURNAL, dir, JOURNAL ".broken");
+    (void)renameat(dir, STATE_JOURNAL, dir, STATE_JOURNAL ".broken");
     return json_array();
 }
 
 void journal_remove(const char *state_dir) {
     auto_fd int dir = open_dir(state_dir, NULL);
-    if (dir >= 0 && !unlinkat(dir, JOURNAL, 0))
+    if (dir >= 0 && !unlinkat(dir, STATE_JOURNAL, 0))
         (void)fsync(dir);
 }

@@ -5,6 +5,7 @@
 #include "sidecar/cluster/digest.h"
 #include "sidecar/render/confine.h"
 #include "sidecar/render/files.h"
+#include "sidecar/render/judge.h"
 #include "sidecar/render/template.h"
 #include <string.h>
 
@@ -192,13 +193,13 @@ static json_t *render_confined(const json_t *request, struct err *err) {
 }
 
 const struct runner_function render_functions[] = {
-    {"render", render_confined},
-    {"stage", files_stage},
-    {"ready", files_ready},
-    {"swap", files_swap},
-    {"discard", files_discard},
-    {"recover", files_recover},
-    {NULL, NULL},
+    {"render", render_confined, NULL},
+    {"stage", files_stage, judge_stage},
+    {"ready", files_ready, judge_pairs},
+    {"swap", files_swap, judge_swap},
+    {"discard", files_discard, judge_pairs},
+    {"recover", files_recover, judge_recover},
+    {0},
 };
 
 struct runner_job *render_start(struct runner *runner, const struct spec *spec, const json_t *view,

@@ -22,6 +22,8 @@ struct runner_job;
 struct runner_function {
     const char *name;
     json_t *(*fn)(const json_t *argument, struct err *err);
+    // Whether the spec that we were forked with lets it be asked so; NULL: always. ERR_REFUSED.
+    int (*judge)(const struct spec *spec, const json_t *argument, struct err *err);
 };
 
 // How what render/files.c has staged beside a target is called; a validator is given it.
@@ -46,9 +48,9 @@ struct runner_setup {                        // static
     // Functions write below what is there of these paths (a target's folder may come and go), and
     // nowhere else; NULL-ended. NULL: functions are not confined, which is for tests alone.
     const char *const *writes;
-    // What it is asked to run is held against what we know from before the fork (judge.c), and
-    // refused: with a program that one, else what the spec names. NULL: anything is run, which is
-    // for tests alone.
+    // What it is asked for is held against what we know from before the fork (judge.c; a function's
+    // judge): with a program that one is run, else what the spec names. NULL: anything goes, which
+    // is for tests alone.
     const struct spec *spec;
     const struct runner_program *program;
 };

@@ -110,13 +110,23 @@ static void limit(int64_t memory, int64_t timeout_ms) {
     setrlimit(RLIMIT_AS, &as);
 }
 
-static json_t *call(const struct runner_function *functions, const char *name,
-                    const json_t *argument, struct err *err) {
-    for (const struct runner_function *f = functions; f->name; f++)
+static const struct runner_function *find(const struct runner_setup *setup, const char *name,
+                                          struct err *err) {
+    for (const struct runner_function *f = setup->functions; f->name; f++)
         if (text_same(f->name, name))
-            return f->fn(argument, err);
-    err_set(err, ERR_BUG, "runner knows no function %s", name);
+            return f;
+    err_set(err, ERR_BUG, "runner knows no function %.80s", name ? name : "");
     return NULL;
+}
+
+// An honest worker is never refused.
+static int judge(const struct runner_setup *setup, const struct runner_function *f,
+                 const json_t *argument, struct err *err) {
+    if (!setup->spec || !f->judge || f->judge(setup->spec, argument, err) == 0)
+        return 0;
+    err_wrap(err, "refuses to %s", f->name);
+    log_err("%s %s", setup->name, err->text);
+    return -1;
 }
 
 // The path, or the innermost folder above it that exists; never the root of all: what is in no
@@ -150,6 +160,14 @@ static int confine(const struct runner_setup *setup, struct err *err) {
     return rc < 0 || sandbox_filter(SANDBOX_JOB, err) ? -1 : 0;
 }
 
+static json_t *call(const struct runner_setup *setup, const char *name, const json_t *argument,
+                    struct err *err) {
+    const struct runner_function *f = find(setup, name, err);
+    if (!f || judge(setup, f, argument, err) || (setup->writes && confine(setup, err)))
+        return NULL;
+    return f->fn(argument, err);
+}
+
 static void run_function(struct wire *w, int line, const struct runner_setup *setup,
                          struct text *answer) {
     const char *name = wire_str(w);
@@ -161,10 +179,8 @@ static void run_function(struct wire *w, int line, const struct runner_setup *se
     auto_json json_t *result = NULL;
     end_when_over(line, timeout_ms);
     limit(memory, timeout_ms);
-    if (setup->writes && confine(setup, &err))
-        ; // then not at all
-    else if (argument)
-        result = call(setup->functions, name, argument, &err);
+    if (argument)
+        result = call(setup, name, argument, &err);
     else
         err_set(&err, ERR_BUG, "runner got a broken request");
     stop_watching(line);

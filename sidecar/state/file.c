@@ -78,7 +78,7 @@ static int write_file(const char *dir, const char *name, const char *data, size_
 // Ours, by its name: no folder, nothing hidden.
 static bool is_plain(const char *name) {
     size_t len = name ? strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.-") : 0;
-    return len && len <= 64 && !name[len] && *name != '.';
+    return len && len <= 64 && !name[len] && *name != '.' && strcmp(name, STATE_JOURNAL) != 0;
 }
 
 static bool is_of(const char *pod_id, const char *data, size_t len) {

@@ -51,6 +51,8 @@ typedef int state_take_fn(void *arg, const json_t *j, struct err *err);
 int state_write(const char *dir, const char *name, const json_t *j, struct err *err) must_check;
 int state_read(const char *dir, const char *name, state_take_fn *take, void *arg, bool *ret_there,
                struct err *err) must_check;
+// Where render/journal.c keeps what is being swapped in; the clerk never touches it.
+#define STATE_JOURNAL "swap.json"
 // What a clerk does (clerk.h) for a process that has no files: state_read and state_write ask it.
 // arg: of a read the state directory, of a write a struct state_duty. Whoever asks may be taken
 // over: it writes no other pod's identity, under which the next broker would own that one's

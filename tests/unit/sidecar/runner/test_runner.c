@@ -122,14 +122,14 @@ static json_t *descriptors(const json_t *argument, struct err *err) {
 }
 
 static const struct runner_function functions[] = {
-    {"echo", echo},
-    {"refuse", refuse},
-    {"spin", spin},
-    {"die", die},
-    {"large", large},
-    {"privileges", privileges},
-    {"descriptors", descriptors},
-    {NULL, NULL},
+    {.name = "echo", .fn = echo},
+    {.name = "refuse", .fn = refuse},
+    {.name = "spin", .fn = spin},
+    {.name = "die", .fn = die},
+    {.name = "large", .fn = large},
+    {.name = "privileges", .fn = privileges},
+    {.name = "descriptors", .fn = descriptors},
+    {0},
 };
 
 // ---- cases ----

@@ -51,6 +51,27 @@ static void a_new_directory_gets_a_pod_id_that_stays(void **unused) {
     state_close(state);
 }
 
+static enum err_kind asked_to_write(const char *name) {
+    auto_text struct text request = {0}, answer = {0};
+    struct err err = ERR_INIT;
+    wire_add_str(&request, name);
+    wire_add_str(&request, "{}");
+    struct wire w = {.at = request.s, .end = request.s + request.len};
+    state_write_duty(&w, &answer, dir);
+    w = (struct wire){.at = answer.s, .end = answer.s + answer.len};
+    wire_get_err(&w, &err);
+    return err.kind;
+}
+
+static void who_has_no_files_writes_no_journal_and_nothing_elsewhere(void **unused) {
+    (void)unused;
+    assert_int_equal(asked_to_write("pod.json"), ERR_NONE);
+    assert_int_equal(asked_to_write(STATE_JOURNAL), ERR_BUG);
+    assert_int_equal(asked_to_write("../pod.json"), ERR_BUG);
+    assert_int_equal(asked_to_write(".pod.json"), ERR_BUG);
+    assert_int_equal(asked_to_write(NULL), ERR_BUG);
+}
+
 static void everything_saved_comes_back(void **unused) {
     (void)unused;
     struct state *state = reopened(NULL);
@@ -228,6 +249,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_control_port_of_another_number_is_noted_and_forgotten,
                                         make, drop),
         cmocka_unit_test_setup_teardown(everything_saved_comes_back, make, drop),
+        cmocka_unit_test_setup_teardown(who_has_no_files_writes_no_journal_and_nothing_elsewhere,
+                                        make, drop),
         cmocka_unit_test_setup_teardown(a_second_sidecar_is_refused, make, drop),
         cmocka_unit_test_setup_teardown(a_file_cut_at_any_length_makes_a_new_pod, make, drop),
         cmocka_unit_test_setup_teardown(values_of_the_wrong_type_are_refused_whole, make, drop),
