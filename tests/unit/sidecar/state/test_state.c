@@ -51,25 +51,37 @@ static void a_new_directory_gets_a_pod_id_that_stays(void **unused) {
     state_close(state);
 }
 
-static enum err_kind asked_to_write(const char *name) {
+static enum err_kind asked_to_write(const struct state_duty *duty, const char *name,
+                                    const char *data) {
     auto_text struct text request = {0}, answer = {0};
     struct err err = ERR_INIT;
     wire_add_str(&request, name);
-    wire_add_str(&request, "{}");
-    struct wire w = {.at = request.s, .end = request.s + request.len};
-    state_write_duty(&w, &answer, dir);
-    w = (struct wire){.at = answer.s, .end = answer.s + answer.len};
-    wire_get_err(&w, &err);
+    wire_add(&request, data, strlen(data));
+    struct wire in = {.at = request.s, .end = request.s + request.len};
+    state_write_duty(&in, &answer, duty);
+    struct wire out = {.at = answer.s, .end = answer.s + answer.len};
+    wire_get_err(&out, &err);
     return err.kind;
 }
 
 static void who_has_no_files_writes_no_journal_and_nothing_elsewhere(void **unused) {
     (void)unused;
-    assert_int_equal(asked_to_write("pod.json"), ERR_NONE);
-    assert_int_equal(asked_to_write(STATE_JOURNAL), ERR_BUG);
-    assert_int_equal(asked_to_write("../pod.json"), ERR_BUG);
-    assert_int_equal(asked_to_write(".pod.json"), ERR_BUG);
-    assert_int_equal(asked_to_write(NULL), ERR_BUG);
+    const struct state_duty duty = {dir, "ours"};
+    assert_int_equal(asked_to_write(&duty, "other.json", "{}"), ERR_NONE);
+    static const char *const names[] = {STATE_JOURNAL, "../pod.json", ".pod.json", "", NULL};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_int_equal(asked_to_write(&duty, names[i], "{}"), ERR_BUG);
+}
+
+// Whoever asks may have been taken over: under that id the next broker would own its containers.
+static void another_pods_identity_is_not_written(void **unused) {
+    (void)unused;
+    const struct state_duty duty = {dir, "ours"};
+    assert_int_equal(asked_to_write(&duty, "pod.json", "{\"pod_id\": \"ours\"}"), ERR_NONE);
+    static const char *const bad[] = {"{\"pod_id\": \"theirs\"}", "{}", "[]", "", "no JSON",
+                                      "{\"pod_id\": 1}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(asked_to_write(&duty, "pod.json", bad[i]), ERR_BUG);
 }
 
 static void everything_saved_comes_back(void **unused) {
@@ -215,32 +227,6 @@ static void a_write_that_breaks_off_anywhere_leaves_what_was_there(void **unused
     state = reopened(state);
     assert_int_equal(state->epoch, 200);
     state_close(state);
-}
-
-static enum err_kind asked_to_write(const struct state_duty *duty, const char *name,
-                                    const char *data) {
-    auto_text struct text request = {0}, answer = {0};
-    struct err err = ERR_INIT;
-    wire_add_str(&request, name);
-    wire_add(&request, data, strlen(data));
-    struct wire in = {.at = request.s, .end = request.s + request.len};
-    state_write_duty(&in, &answer, duty);
-    struct wire out = {.at = answer.s, .end = answer.s + answer.len};
-    wire_get_err(&out, &err);
-    return err.kind;
-}
-
-// Whoever asks may have been taken over: under that id the next broker would own its containers.
-static void another_pods_identity_is_not_written(void **unused) {
-    (void)unused;
-    const struct state_duty duty = {dir, "ours"};
-    assert_int_equal(asked_to_write(&duty, "pod.json", "{\"pod_id\": \"ours\"}"), ERR_NONE);
-    assert_int_equal(asked_to_write(&duty, "other.json", "{}"), ERR_NONE);
-    static const char *const bad[] = {"{\"pod_id\": \"theirs\"}", "{}", "[]", "", "no JSON",
-                                      "{\"pod_id\": 1}"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(asked_to_write(&duty, "pod.json", bad[i]), ERR_BUG);
-    assert_int_equal(asked_to_write(&duty, "../pod.json", "{}"), ERR_BUG);
 }
 
 int main(void) {
