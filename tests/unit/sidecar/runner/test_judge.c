@@ -147,7 +147,7 @@ static void other_variables_are_refused(void **state) {
         "OCHOPOD_HOOK=finalize",
         "OCHOPOD_SIZE=a[$(id)]",
         "OCHOPOD_SIZE=",
-        "OCHOPOD_FILE=" STAGED,
+        ("OCHOPOD_FILE=" STAGED),
         "OCHOPOD_TARGET=/data/b",
         "OCHOPOD_TARGET",
         "=x",
