@@ -1,0 +1,158 @@
+// deploy, scale, bump and kill as a program: what they ask of Marathon, a scripted server here, and
+// of pods, a control port of this process; exit statuses, output. A part of each test program that
+// includes it.
+#pragma once
+#include "tests/unit/cli/program.h"
+#include "tests/unit/cli/scripted.h"
+#include <stdlib.h>
+
+#define URL " --url http://127.0.0.1:PORT"
+
+static char file[] = "/tmp/ocho-apps.XXXXXX";
+static struct scripted *marathon;
+static struct {
+    int status; // of every change; 0: as a Marathon that is well
+    const char *body;
+} said_by;
+static char order[256];
+static const char *tasks; // of the app
+static bool alive;        // the pod does not die
+static bool once;         // but for the first that is asked
+static bool lost;         // the answer to a POST of an app, which is there
+static bool blind;        // what is asked of an app that was posted is not answered
+static bool deaf;         // its tasks run, and there is no way to their ports
+static bool is_marathons; // pod, and no app
+static const char *spec;  // in its environment
+static const char *more;  // of its definition
+
+static json_t *record_of(int seq, const char *fwk, const char *application) {
+    return json_pack("{s:i, s:s, s:s, s:{s:i}, s:s, s:s, s:s, s:s}", "seq", seq, "ip", "127.0.0.1",
+                     "port", "8080", "ports", "8080", it.port, "node", "n1", "fwk", fwk,
+                     "application", application, "task", seq == 3 ? "task-3" : "task-10");
+}
+
+static void two_pods(const char *fwk) {
+    it.cluster = json_pack("{s:{}, s:{s:o, s:o}}", "snapshot", "pods", "uuid-own",
+                           record_of(3, fwk, "app"), "other", record_of(10, fwk, "app"));
+}
+
+static void answer_kills(void) {
+    while (fake_pod_asks(it.pod)) {
+        struct err gone = ERR_INIT;
+        err_set(&gone, alive ? ERR_REFUSED : ERR_GONE, "it is what it is");
+        snprintf(order + strlen(order), sizeof(order) - strlen(order), "%s ",
+                 pod_task_names[fake_pod_ask(it.pod, 0)->task]);
+        fake_pod_answer(it.pod, NULL, &gone);
+        alive = alive || once;
+    }
+}
+
+#define SPEC "{\\\"workload\\\":{\\\"image\\\":\\\"r:5000/zk:1\\\"}}"
+
+// What a test sets is set before the program starts that asks here. The sanitizer cannot see an
+// order that another process makes.
+#define ordered_by_the_program __attribute__((no_sanitize_thread))
+
+// Both of its tasks are this process; with --url pods are found by them.
+static ordered_by_the_program void app_of_two(const char *line, int fd) {
+    const char *id = deaf ? line + strlen("GET /v2/apps") : "/app "; // else it is another one's
+    auto_free char *app = xasprintf(
+        "{\"app\":{\"id\":\"%.*s\",\"instances\":2,%s\"env\":{\"A\":\"b\",\"OCHOPOD_SPEC\":\"%s\"},"
+        "\"container\":{\"type\":\"DOCKER\",\"docker\":{\"image\":\"ochopod/sidecar:1\"},"
+        "\"portMappings\":[{\"containerPort\":1},{\"containerPort\":8080}]},\"tasks\":["
+        "{\"id\":\"a\",\"host\":\"127.0.0.1\",\"state\":\"TASK_RUNNING\",\"ports\":[1,%d]},"
+        "{\"id\":\"b\",\"host\":\"localhost\",\"state\":\"TASK_RUNNING\",\"ports\":[1,%d]},"
+        "{\"id\":\"c\",\"host\":\"127.0.0.1\",\"state\":\"TASK_STAGING\",\"ports\":[1,1]}],"
+        "\"lastTaskFailure\":{\"state\":\"TASK_FAILED\",\"message\":\"no image\","
+        "\"host\":\"h1\"}}}",
+        (int)strcspn(id, " ?"), id, more, spec, deaf ? 1 : it.port, deaf ? 1 : it.port);
+    scripted_answer(fd, 200, app);
+}
+
+static ordered_by_the_program void serve(struct scripted *s, int n, const struct server_request *r,
+                                         int fd) {
+    (void)s;
+    (void)n;
+    bool reads = strncmp(r->line, "GET", 3) == 0;
+    if (said_by.status && (!reads || said_by.status < 0))
+        scripted_answer(fd, abs(said_by.status), said_by.body);
+    else if (lost && text_starts(r->line, "POST /v2/apps "))
+        scripted_answer(fd, 503, "{}");
+    else if (blind && text_starts(r->line, "GET /v2/apps/ochopod."))
+        scripted_answer(fd, 503, "{}");
+    else if (lost && text_starts(r->line, "GET /v2/apps/ochopod.")) {
+        const char *id = r->line + strlen("GET /v2/apps");
+        auto_free char *app = xasprintf("{\"app\":{\"id\":\"%.*s\"}}", (int)strcspn(id, " "), id);
+        scripted_answer(fd, 200, app);
+    } else if (strstr(r->line, "/v2/deployments"))
+        scripted_answer(fd, 200, "[]");
+    else if (is_marathons && strstr(r->line, "/v2/apps/app"))
+        scripted_answer(fd, 404, "{\"message\":\"App '/app' does not exist\"}");
+    else if (strstr(r->line, "/tasks "))
+        scripted_answer(fd, 200, tasks);
+    else if (reads)
+        app_of_two(r->line, fd);
+    else
+        scripted_answer(fd, 200, "{\"version\":\"v\",\"deploymentId\":\"d\"}");
+}
+
+__attribute__((unused)) static void put(const char *text) {
+    FILE *f = fopen(file, "we");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+__attribute__((unused)) static int begin(void **state) {
+    if (setup(state))
+        return -1;
+    strcpy(file + sizeof(file) - 7, "XXXXXX");
+    close(mkstemp(file));
+    put("cluster: zk\nimage: zk:1\n");
+    said_by.status = 0;
+    order[0] = '\0';
+    alive = once = lost = blind = deaf = is_marathons = false;
+    spec = SPEC;
+    more = "";
+    tasks = "{\"tasks\":[{\"id\":\"task-3\"},{\"id\":\"task-10\"}]}";
+    two_pods("marathon");
+    each_turn = answer_kills;
+    marathon = scripted_start(serve, NULL);
+    auto_free char *master = xasprintf("127.0.0.1:%d", marathon->port);
+    setenv("MARATHON_MASTER", master, 1);
+    return 0;
+}
+
+__attribute__((unused)) static int end(void **state) {
+    each_turn = NULL;
+    scripted_stop(marathon);
+    unlink(file);
+    return teardown(state);
+}
+
+// Where it ends when the time is over: long enough for what comes before that on a busy machine.
+#define SOON " -t 5s"
+
+// The last -t counts.
+__attribute__((unused)) static void deploy(const char *options, int status, const char *out,
+                                           const char *err) {
+    auto_free char *line = xasprintf("deploy %s -t 60s %s" URL, file, options);
+    check(line, status, out, err);
+}
+
+__attribute__((unused)) static int asked(const char *what) {
+    int n = 0;
+    for (int i = 0; i < marathon->n; i++)
+        n += text_starts(marathon->lines[i], what);
+    return n;
+}
+
+__attribute__((unused)) static const char *body_of(const char *what) {
+    for (int i = 0; i < marathon->n; i++)
+        if (text_starts(marathon->lines[i], what))
+            return marathon->bodies[i];
+    fail_msg("nobody asked %s", what);
+    return NULL;
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, begin, end)

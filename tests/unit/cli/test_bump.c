@@ -1,0 +1,61 @@
+// ocho bump.
+#include "tests/unit/cli/apps.h"
+
+static void those_that_did_end_are_told(void **state) {
+    (void)state;
+    once = true;
+    check("bump zk -t 5s" URL, 1, "0% success",
+          "it is what it is; 1 dead stay (`ocho on` brings them back)\n");
+    assert_int_equal(asked("PUT"), 0);
+}
+
+static void bump_moves_the_workload(void **state) {
+    (void)state;
+    check("bump zk -v 2" SOON " -j" URL, 4, "{\"zk\":{\"ok\":false,\"up\":[]}}",
+          "the workload's image r:5000/zk:1 -> r:5000/zk:2");
+    assert_string_equal(order, "kill kill ");
+    assert_string_equal(body_of("PUT /v2/apps/app "),
+                        "{\"env\":{\"A\":\"b\",\"OCHOPOD_SPEC\":\"{\\\"workload\\\":{\\\"image\\\":"
+                        "\\\"r:5000/zk:2\\\"}}\"},\"upgradeStrategy\":{\"minimumHealthCapacity\":0,"
+                        "\"maximumOverCapacity\":0}}");
+}
+
+static void bump_moves_the_sidecar_when_told(void **state) {
+    (void)state;
+    check("bump zk --sidecar -v 2" SOON URL, 4, "(0 pods)",
+          "the image ochopod/sidecar:1 -> ochopod/sidecar:2");
+    assert_non_null(strstr(body_of("PUT /v2/apps/app "), "\"image\":\"ochopod/sidecar:2\""));
+    assert_null(strstr(body_of("PUT /v2/apps/app "), "\"env\""));
+}
+
+// With Marathon's usual strategy a restart would wait for room beside the dead.
+static void the_same_tag_is_a_restart(void **state) {
+    (void)state;
+    check("bump zk -v 1" SOON URL, 4, NULL, NULL);
+    assert_int_equal(asked("POST"), 0);
+    assert_non_null(strstr(body_of("PUT /v2/apps/app "), "\"minimumHealthCapacity\":0"));
+    more = "\"upgradeStrategy\":{\"minimumHealthCapacity\":0,\"maximumOverCapacity\":0},";
+    check("bump zk -v 1" SOON URL, 4, NULL, NULL);
+    assert_int_equal(asked("POST /v2/apps/app/restart "), 1);
+    assert_int_equal(asked("PUT"), 1);
+}
+
+static void a_spec_that_cannot_be_changed_is_no_reason_to_kill(void **state) {
+    (void)state;
+    spec = "workload: {image: r:5000/zk}";
+    check("bump zk -v 2" SOON URL, 1, "0% success", "its spec is no JSON in OCHOPOD_SPEC");
+    assert_string_equal(order, "");
+    assert_int_equal(asked("PUT"), 0);
+    check("bump zk --sidecar -v 2" SOON URL, 4, NULL, "the image ochopod/sidecar:1 ->");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        test(those_that_did_end_are_told),
+        test(bump_moves_the_workload),
+        test(bump_moves_the_sidecar_when_told),
+        test(the_same_tag_is_a_restart),
+        test(a_spec_that_cannot_be_changed_is_no_reason_to_kill),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,196 @@
+// ocho deploy, and what all four say to wrong words or a Marathon that is away.
+#include "tests/unit/cli/apps.h"
+
+static void wrong_words_ask_nobody(void **state) {
+    (void)state;
+    static const char *const factors[] = {"5",   "@",  "x",    "@a",  "x1.75.1",
+                                          "@-1", "*2", "@1e9", "@inf"};
+    for (size_t i = 0; i < sizeof(factors) / sizeof(factors[0]); i++) {
+        auto_free char *line = xasprintf("scale zk -f %s" URL, factors[i]);
+        check(line, 2, NULL, "is no factor");
+    }
+    check("bump zk -v a:b" URL, 2, NULL, "is no tag");
+    check("kill zk" URL, 2, NULL, "--force");
+    deploy("-r a/b", 2, NULL, "is no tag");
+    deploy("--image A", 2, NULL, "--image");
+    deploy("--socket a", 2, NULL, "--socket");
+    deploy("--pull often", 2, NULL, "--pull");
+    deploy("-p 0", 2, NULL, "--pods");
+    deploy("-o /nonexistent.yml", 2, NULL, "/nonexistent.yml:1:1: cannot be read");
+    deploy(file, 2, NULL, "are the same cluster");
+    assert_int_equal(marathon->n, 0);
+}
+
+static void a_wrong_file_posts_none(void **state) {
+    (void)state;
+    auto_free char *line = xasprintf("deploy %s /nonexistent.yml" URL, file);
+    check(line, 2, "", "/nonexistent.yml:1:1: cannot be read");
+    put("cluster: Zk\nimage: ZK\n");
+    deploy("", 2, "", ":1:10: cluster: \"Zk\" cannot be");
+    deploy("", 2, "", ":2:8: image: \"ZK\" is not");
+    assert_int_equal(marathon->n, 0);
+}
+
+static void a_dry_run_prints_the_app(void **state) {
+    (void)state;
+    deploy("--dry-run -j", 0, "\"image\":\"zk:1\"", "");
+    assert_int_equal(marathon->n, 0);
+}
+
+// What is behind it belongs to -o where a file to deploy came before, as Ochothon has it.
+static void overrides_are_one_or_many(void **state) {
+    (void)state;
+    char one[] = "/tmp/test_one.XXXXXX", other[] = "/tmp/test_other.XXXXXX";
+    int fds[] = {mkstemp(one), mkstemp(other)};
+    dprintf(fds[0], "marathon.zk: {a: 1}\n");
+    dprintf(fds[1], "marathon.web: {b: 1}\n");
+    static const char *const lines[] = {
+        "deploy %3$s -o %1$s %2$s --dry-run -j",
+        "deploy %3$s -p 2 -o %1$s %2$s --dry-run -j",
+        "deploy -o %1$s,%2$s %3$s --dry-run -j",
+        "deploy -p 2 -o %2$s -o %1$s %3$s --dry-run -j",
+    };
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        auto_text struct text t = {0};
+        for (const char *s = lines[i]; *s; s++)
+            if (*s == '%') {
+                text_add(&t, s[1] == '1' ? one : s[1] == '2' ? other : file);
+                s += 3;
+            } else
+                text_addc(&t, *s);
+        check(t.s, 0, "\"pod\":\"{\\\"a\\\":1}\"", "");
+    }
+    unlink(one);
+    unlink(other);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void each_refusal_has_its_status(void **state) {
+    (void)state;
+    static const struct {
+        int status;
+        const char *body;
+        int exit;
+        const char *err;
+    } table[] = {
+        {200, "<html>", 3, "HTML instead of JSON"},
+        {401, "", 2, "wants credentials"},
+        {403, "{\"message\":\"no\"}", 1, "answered 403: no"},
+        {409, "{\"message\":\"An app with id [/x] already exists.\"}", 1, "already exists"},
+        {422,
+         "{\"message\":\"Object is not "
+         "valid\",\"details\":[{\"path\":\"/cpus\",\"errors\":[\"a\"]}]}",
+         2, "Object is not valid\n  /cpus: a\n"},
+        {500, "{\"message\":\"URI not found\"}", 3, "URI not found"},
+        {503, "", 3, "503"},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        said_by.status = table[i].status;
+        said_by.body = table[i].body;
+        deploy("", table[i].exit, "0% success (+0 pods)\n", table[i].err);
+        auto_free char *json = xasprintf("{\"%s\":{\"ok\":false,\"up\":[]}}\n", file);
+        deploy("-j", table[i].exit, json, file);
+    }
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+static void away_or_unknown_is_told(void **state) {
+    (void)state;
+    setenv("MARATHON_MASTER", "127.0.0.1:1", 1);
+    deploy("", 3, "0% success", "127.0.0.1:1");
+    check("scale zk @3" URL, 3, "0% success (+0 pods)", "127.0.0.1:1");
+    check("bump zk" URL, 3, "0% success (0 pods)", "127.0.0.1:1");
+    unsetenv("MARATHON_MASTER");
+    deploy("", 2, "", "MARATHON_MASTER is not set");
+    check("scale zk @3" URL, 2, "", "MARATHON_MASTER is not set");
+    check("bump zk" URL, 2, "", "MARATHON_MASTER is not set");
+    assert_string_equal(order, "");
+}
+
+static void what_never_comes_up_is_removed(void **state) {
+    (void)state;
+    deploy("-t 5s -j", 4, "\"ok\":false", "last task: TASK_FAILED on h1: no image\n");
+    deploy("-j" SOON, 4, "\"ok\":false", "is removed");
+    assert_int_equal(asked("POST /v2/apps HTTP"), 2);
+    assert_int_equal(asked("DELETE /v2/apps/ochopod.marathon.zk-"), 2);
+}
+
+// What `line` says to a terminal.
+static void on_a_terminal(const char *line, char *ret, size_t size) {
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), out = temporary(), status = 0;
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(slave >= 0);
+    char **argv = text_split(line, " ");
+    pid_t pid = start(argv, out, slave);
+    pump(has_ended(pid, &status));
+    text_list_free(argv);
+    close(out);
+    ssize_t n = read(master, ret, size - 1);
+    assert_true(n >= 0);
+    ret[n] = '\0';
+    close(slave);
+    close(master);
+}
+
+static void progress_is_for_a_terminal_alone(void **state) {
+    (void)state;
+    char seen[4096];
+    auto_free char *line = xasprintf("ocho deploy %s" SOON " --url http://127.0.0.1:%d", file,
+                                     it.port);
+    on_a_terminal(line, seen, sizeof(seen));
+    if (!strstr(seen, "\r\033[K") || !strstr(seen, "0 of 1 pods there"))
+        fail_msg("on a terminal: %s", seen);
+    auto_free char *piped = xasprintf("deploy %s" SOON URL, file);
+    struct said said = ocho(piped);
+    if (strchr(said.err, '\r') || !strstr(said.err, "0 of 1 pods there"))
+        fail_msg("in a pipe: %s", said.err);
+}
+
+static void an_app_whose_answer_was_lost_is_not_left_behind(void **state) {
+    (void)state;
+    lost = true;
+    deploy("-j" SOON, 4, "\"ok\":false", "is removed");
+    assert_int_equal(asked("POST /v2/apps HTTP"), 1);
+    assert_int_equal(asked("DELETE /v2/apps/ochopod.marathon.zk-"), 1);
+}
+
+static void what_cannot_be_seen_is_not_removed(void **state) {
+    (void)state;
+    blind = true;
+    deploy("-j" SOON, 4, "\"ok\":false", " stays: what came up of it cannot be seen");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+static void tasks_that_run_unheard_are_not_removed(void **state) {
+    (void)state;
+    deaf = true;
+    deploy("-j" SOON, 4, "\"ok\":false", " stays: what came up of it cannot be seen");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+static void what_was_not_looked_at_has_not_come_up(void **state) {
+    (void)state;
+    lost = true;
+    deploy("-t 1ms -j", 4, "\"ok\":false", "the time was over before its pods could be looked at");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        test(wrong_words_ask_nobody),
+        test(a_wrong_file_posts_none),
+        test(a_dry_run_prints_the_app),
+        test(overrides_are_one_or_many),
+        test(each_refusal_has_its_status),
+        test(away_or_unknown_is_told),
+        test(what_never_comes_up_is_removed),
+        test(an_app_whose_answer_was_lost_is_not_left_behind),
+        test(what_cannot_be_seen_is_not_removed),
+        test(tasks_that_run_unheard_are_not_removed),
+        test(what_was_not_looked_at_has_not_come_up),
+        test(progress_is_for_a_terminal_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

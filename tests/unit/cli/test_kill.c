@@ -1,0 +1,84 @@
+// ocho kill, where Marathon runs the pods.
+#include "tests/unit/cli/apps.h"
+
+static void kill_removes_the_app(void **state) {
+    (void)state;
+    check("kill zk --force -j" URL, 0, "{\"zk\":{\"ok\":true,\"down\":[3,10]}}\n", "");
+    assert_string_equal(order, "kill kill ");
+    assert_int_equal(asked("DELETE /v2/apps/app "), 1);
+    check("kill zk --force" URL, 0, "100% success (-2 pods)\n", "");
+    check("kill zk web --force" URL, 1, "50% success", "ocho: web: no pod is meant\n");
+}
+
+static void kill_of_some_removes_their_tasks(void **state) {
+    (void)state;
+    check("kill zk -i 10 -j" URL, 0, "{\"zk\":{\"ok\":true,\"down\":[10]}}\n", "");
+    assert_string_equal(body_of("POST /v2/tasks/delete?scale=true "), "{\"ids\":[\"task-10\"]}");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+// As many as were killed, but another one among them.
+static void kill_keeps_an_app_with_a_task_of_somebody_else(void **state) {
+    (void)state;
+    tasks = "{\"tasks\":[{\"id\":\"task-3\"},{\"id\":\"task-11\"}]}";
+    check("kill zk --force" URL, 0, "100% success (-2 pods)\n", "");
+    assert_string_equal(body_of("POST /v2/tasks/delete?scale=true "),
+                        "{\"ids\":[\"task-3\",\"task-10\"]}");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+// The other instance is between two tasks.
+static void kill_of_one_keeps_an_app_of_two(void **state) {
+    (void)state;
+    tasks = "{\"tasks\":[{\"id\":\"task-10\"}]}";
+    check("kill zk -i 10" URL, 0, "100% success (-1 pods)\n", "");
+    assert_string_equal(body_of("POST /v2/tasks/delete?scale=true "), "{\"ids\":[\"task-10\"]}");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+static void kill_says_what_it_leaves_of_a_pod_of_marathons(void **state) {
+    (void)state;
+    is_marathons = true;
+    check("kill zk --force -j" URL, 1, "\"ok\":false", "app is a pod of Marathon's");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+static void kill_needs_marathon_first(void **state) {
+    (void)state;
+    unsetenv("MARATHON_MASTER");
+    check("kill zk --force" URL, 2, "", "MARATHON_MASTER is not set");
+    setenv("MARATHON_MASTER", "127.0.0.1:1", 1);
+    check("kill zk --force" URL, 3, "", "127.0.0.1:1");
+    assert_string_equal(order, "");
+}
+
+static void kill_leaves_what_is_not_marathons(void **state) {
+    (void)state;
+    json_decref(it.cluster);
+    two_pods("compose");
+    unsetenv("MARATHON_MASTER");
+    check("kill zk --force -j" URL, 0, "{\"zk\":{\"ok\":true,\"down\":[3,10]}}\n",
+          "marathon.zk #3 is killed, and its container stays");
+    check("scale zk @3" URL, 2, "", "MARATHON_MASTER");
+}
+
+static void kill_tells_what_marathon_refuses(void **state) {
+    (void)state;
+    said_by.status = 500;
+    said_by.body = "{\"message\":\"no\"}";
+    check("kill zk --force -j" URL, 1, "\"ok\":false", "answered 500: no");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        test(kill_keeps_an_app_with_a_task_of_somebody_else),
+        test(kill_removes_the_app),
+        test(kill_of_some_removes_their_tasks),
+        test(kill_of_one_keeps_an_app_of_two),
+        test(kill_says_what_it_leaves_of_a_pod_of_marathons),
+        test(kill_needs_marathon_first),
+        test(kill_leaves_what_is_not_marathons),
+        test(kill_tells_what_marathon_refuses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,68 @@
+// ocho scale.
+#include "tests/unit/cli/apps.h"
+
+static void scale_up_is_a_number(void **state) {
+    (void)state;
+    check("scale zk @5" SOON " -j" URL, 4, "{\"zk\":{\"ok\":false,\"delta\":3}}",
+          "0 of 5 pods running");
+    assert_string_equal(body_of("PUT /v2/apps/app "), "{\"instances\":5}");
+    assert_string_equal(order, "");
+    check("scale zk -f x1.75" SOON " --force" URL, 4, "(+1 pods)", NULL);
+    assert_string_equal(body_of("PUT /v2/apps/app?force=true"), "{\"instances\":3}");
+    fake_pod_is(it.pod, "running", true);
+    check("scale zk @2 -t 5s" URL, 0, "100% success (+0 pods)", "");
+}
+
+static void scale_down_kills_the_newest(void **state) {
+    (void)state;
+    check("scale zk -f -1" SOON " -j" URL, 4, "\"delta\":-1", "pods");
+    assert_string_equal(order, "kill ");
+    assert_string_equal(body_of("POST /v2/tasks/delete?scale=true"), "{\"ids\":[\"task-10\"]}");
+}
+
+static void scale_down_kills_the_oldest_with_fifo(void **state) {
+    (void)state;
+    check("scale zk @0 --fifo" SOON URL, 4, "(-1 pods)", "pods");
+    assert_string_equal(body_of("POST /v2/tasks/delete?scale=true"), "{\"ids\":[\"task-3\"]}");
+}
+
+// As in another cluster of the same pattern.
+static void a_pod_of_another_app_with_its_number_lives(void **state) {
+    (void)state;
+    json_t *pods = json_object_get(it.cluster, "pods");
+    json_object_set_new(pods, "third", record_of(10, "marathon", "app-2"));
+    check("scale zk @1 -g 3" SOON URL, 4, "(-1 pods)", NULL);
+    assert_string_equal(order, "kill ");
+}
+
+static void a_pod_that_does_not_end_keeps_its_task(void **state) {
+    (void)state;
+    alive = true;
+    check("scale zk @1" SOON URL, 1, "0% success", "marathon.zk #10 does not end");
+    check("bump zk" SOON URL, 1, "0% success", "does not end");
+    assert_int_equal(asked("POST"), 0);
+    assert_int_equal(asked("PUT"), 0);
+}
+
+static void two_apps_want_a_group(void **state) {
+    (void)state;
+    json_t *pods = json_object_get(it.cluster, "pods");
+    json_object_set_new(pods, "other", record_of(10, "marathon", "/app-2"));
+    check("scale zk @5" SOON URL, 2, NULL, "is more than one app, app and app-2");
+    check("scale zk @5 -g 4" SOON URL, 2, NULL, "no pod has the number 4");
+    check("scale zk @5 -g 10" SOON URL, 4, NULL, NULL);
+    assert_int_equal(asked("PUT /v2/apps/app-2 "), 1);
+    check("scale none @5" SOON URL, 1, NULL, "no pod matches");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        test(scale_up_is_a_number),
+        test(scale_down_kills_the_newest),
+        test(scale_down_kills_the_oldest_with_fifo),
+        test(a_pod_that_does_not_end_keeps_its_task),
+        test(a_pod_of_another_app_with_its_number_lives),
+        test(two_apps_want_a_group),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
