@@ -142,9 +142,15 @@ static bool is_validator(const struct spec_file *file, char *const *argv) {
     return true;
 }
 
-static bool is_a_validator(const struct spec *spec, char *const *argv) {
+// As pod/validate.c gives it: the file, and nothing that would have the program load another.
+static bool is_about(const struct spec_file *file, char *const *env) {
+    auto_free char *said = xasprintf("OCHOPOD_FILE=%s", file->target);
+    return env[0] && strcmp(env[0], said) == 0 && !env[1];
+}
+
+static bool is_a_validator(const struct spec *spec, char *const *argv, char *const *env) {
     for (size_t i = 0; i < spec->files_len; i++)
-        if (is_validator(&spec->files[i], argv))
+        if (is_validator(&spec->files[i], argv) && is_about(&spec->files[i], env))
             return true;
     return false;
 }
@@ -159,7 +165,7 @@ static void create_oneshot(struct judging *j) {
     auto_list char **argv = strings_of(json_object_get(j->body, "Cmd"), program);
     auto_list char **env = strings_of(json_object_get(j->body, "Env"), NULL);
     const char *image = b->spec->workload.image ? b->spec->workload.image : b->adopted_image;
-    if (!image || !is_a_validator(b->spec, argv)) {
+    if (!image || !is_a_validator(b->spec, argv, env)) {
         judge_refuse(j, "no validator of the spec's");
         return;
     }

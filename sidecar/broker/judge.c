@@ -160,23 +160,32 @@ static bool begins_with(const json_t *cmd, char *const *argv) {
     return n > 0;
 }
 
+static bool is_same(const json_t *cmd, char *const *argv) {
+    return begins_with(cmd, argv) && json_array_size(cmd) == text_list_len(argv);
+}
+
 static bool is_action(const json_t *cmd, const struct spec_action *action) {
+    return action->kind == ACTION_EXEC && is_same(cmd, action->argv);
+}
+
+// Words of whoever calls it follow.
+static bool is_tool(const json_t *cmd, const struct spec_action *action) {
     return action->kind == ACTION_EXEC && begins_with(cmd, action->argv);
 }
 
 static bool is_check(const json_t *cmd, const struct spec_check *check) {
-    return check->kind == CHECK_EXEC && begins_with(cmd, check->argv);
+    return check->kind == CHECK_EXEC && is_same(cmd, check->argv);
 }
 
 static bool is_in_spec(const struct spec *spec, const json_t *cmd) {
     const struct spec_workload *w = &spec->workload;
     bool good = is_action(cmd, &spec->probe.action) || is_check(cmd, &w->ready) ||
                 is_check(cmd, &w->check) ||
-                (w->on_change.kind == CHANGE_EXEC && begins_with(cmd, w->on_change.argv));
+                (w->on_change.kind == CHANGE_EXEC && is_same(cmd, w->on_change.argv));
     for (size_t i = 0; i < HOOK_COUNT; i++)
         good |= is_action(cmd, &spec->hooks[i]);
     for (size_t i = 0; i < spec->tools_len; i++)
-        good |= is_action(cmd, &spec->tools[i].action);
+        good |= is_tool(cmd, &spec->tools[i].action);
     return good;
 }
 
@@ -195,6 +204,30 @@ static bool is_plain_exec(const json_t *body) {
     return json_is_object(body);
 }
 
+// What the pod says of itself (pod/action.c). Any other might have the program load something else.
+static bool is_told(const char *pair) {
+    static const char *const names[] = {"NAMESPACE", "CLUSTER", "POD",  "HOOK", "SEQ",
+                                        "INDEX",     "ORDINAL", "SIZE", "IP",   "EXEC"};
+    static const char prefix[] = "OCHOPOD_";
+    if (!pair || !text_starts(pair, prefix))
+        return false;
+    const char *name = pair + strlen(prefix);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(name, names[i], strlen(names[i])) == 0 && name[strlen(names[i])] == '=')
+            return true;
+    return false;
+}
+
+static bool is_all_told(const json_t *env) {
+    size_t i;
+    json_t *pair;
+    json_array_foreach((json_t *)env, i, pair) {
+        if (!is_told(json_string_value(pair)))
+            return false;
+    }
+    return !env || json_is_array(env);
+}
+
 static void judge_entering(struct judging *j) {
     struct err err = ERR_INIT;
     const char *json = j->request.json ? j->request.json : "";
@@ -203,6 +236,8 @@ static void judge_entering(struct judging *j) {
         judge_refuse(j, "more than a command and its environment");
     else if (!is_in_spec(j->broker->spec, json_object_get(body, "Cmd")))
         judge_refuse(j, "no command of the spec's");
+    else if (!is_all_told(json_object_get(body, "Env")))
+        judge_refuse(j, "another environment than a hook's");
     else
         owned_find(j, j->request.id, of_a_container);
 }

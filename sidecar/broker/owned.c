@@ -38,7 +38,7 @@ static bool is_service(const struct broker *b, const struct docker_container *c,
 
 static bool is_adopted(const struct broker *b, const struct docker_container *c) {
     const struct spec_workload *w = &b->spec->workload;
-    if (w->image)
+    if (w->image || *docker_container_label(c, LABEL_POD)) // or another sidecar's
         return false;
     if (w->container.id)
         return text_starts(c->id, w->container.id) || strcmp(c->name, w->container.id) == 0;

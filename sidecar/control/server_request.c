@@ -427,6 +427,7 @@ static enum MHD_Result take_end(struct request *request) {
             request_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, complaint(CLOSING));
         else
             server->events.on_request(request, server->arg);
+        drop_body(request); // read by then: what was asked for may take hours
     }
     if (request->phase == LOST)
         return MHD_NO;

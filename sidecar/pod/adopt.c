@@ -26,6 +26,10 @@ static int accept(const struct pod *pod, const struct docker_container *c, struc
     if (self && strcmp(c->id, self->id) == 0)
         return err_set(err, ERR_REFUSED,
                        "container %s is this sidecar's own: name the application's", c->name);
+    const char *name = pod->spec->workload.container.name;
+    if (name &&
+        strcmp(c->name, name) != 0) // the engine takes the beginning of an id for a name, too
+        return err_set(err, ERR_REFUSED, "container.name %s is an id: say container.id", name);
     if (*docker_container_label(c, LABEL_POD))
         return err_set(err, ERR_REFUSED,
                        "container %s was made by a sidecar, for pod %s: name the application's",

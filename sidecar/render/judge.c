@@ -1,6 +1,7 @@
 #include "sidecar/render/judge.h"
 #include "base/own.h"
 #include "base/text.h"
+#include "sidecar/render/beneath.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -16,11 +17,12 @@ static int refuse(struct err *err, const char *name, const char *why) {
 
 // ---- where ----
 
-// A volume is something mounted; all else is our own file system. Before Linux 5.8 the kernel does
+// A volume is something mounted; all else is our own file system. What our image has as a link was
+// mounted where that leads to; who opens it later follows none. Before Linux 5.8 the kernel does
 // not tell.
 static bool is_mounted(const char *path) {
     struct statx it = {0};
-    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &it))
+    if (statx(AT_FDCWD, path, 0, STATX_TYPE, &it))
         return errno == ENOENT; // then nothing is written there either
     return !(it.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) ||
            it.stx_attributes & STATX_ATTR_MOUNT_ROOT;
@@ -30,12 +32,13 @@ static bool is_root(const char *path) {
     return *path == '/' && path[strspn(path, "/")] && is_mounted(path);
 }
 
-static int judge_roots(const json_t *argument, struct err *err) {
-    size_t i;
-    json_t *it;
-    json_array_foreach(json_object_get(argument, "roots"), i, it) {
-        const char *root = json_is_string(it) ? json_string_value(it) : "";
-        if (!is_root(root))
+// Those below which a file of the spec is looked for. What is shared for other reasons may be as it
+// likes.
+static int judge_roots(const struct spec *spec, const json_t *argument, struct err *err) {
+    const json_t *roots = json_object_get(argument, "roots");
+    for (size_t i = 0; i < spec->files_len; i++) {
+        const char *root = beneath_root(roots, spec->files[i].target);
+        if (root && !is_root(root))
             return refuse(err, root, "is no volume");
     }
     return 0;
@@ -88,7 +91,7 @@ static int judge_owners(const struct spec *spec, const json_t *files, struct err
 int judge_stage(const struct spec *spec, const json_t *argument, struct err *err) {
     const json_t *files = json_object_get(argument, "files");
     return judge_targets(spec, files, err) || judge_owners(spec, files, err) ||
-                   judge_roots(argument, err)
+                   judge_roots(spec, argument, err)
                ? -1
                : 0;
 }
@@ -96,7 +99,7 @@ int judge_stage(const struct spec *spec, const json_t *argument, struct err *err
 int judge_pairs(const struct spec *spec, const json_t *argument, struct err *err) {
     const json_t *staged = json_object_get(argument, "staged");
     const json_t *pairs = json_is_object(staged) ? json_object_get(staged, "staged") : staged;
-    return judge_targets(spec, pairs, err) || judge_roots(argument, err) ? -1 : 0;
+    return judge_targets(spec, pairs, err) || judge_roots(spec, argument, err) ? -1 : 0;
 }
 
 int judge_swap(const struct spec *spec, const json_t *argument, struct err *err) {
@@ -106,7 +109,7 @@ int judge_swap(const struct spec *spec, const json_t *argument, struct err *err)
 // Its pairs are in the journal, which the worker cannot write.
 int judge_recover(const struct spec *spec, const json_t *argument, struct err *err) {
     return judge_targets(spec, json_object_get(argument, "files"), err) ||
-                   judge_roots(argument, err) || judge_state(spec, argument, err)
+                   judge_roots(spec, argument, err) || judge_state(spec, argument, err)
                ? -1
                : 0;
 }

@@ -74,7 +74,7 @@ static const struct key container_keys[] = {
     {"label", KEY_STRING, AT(workload.container.label), .wrong = wrong_nothing,
      .doc = "`key` or `key=value`"},
     {"name", KEY_STRING, AT(workload.container.name), .wrong = wrong_word,
-     .doc = "the container's name"},
+     .doc = "the container's name, in full"},
     {"id", KEY_STRING, AT(workload.container.id), .wrong = wrong_word, .doc = "the container's id"},
     {.name = NULL},
 };

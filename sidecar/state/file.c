@@ -75,14 +75,18 @@ static int write_file(const char *dir, const char *name, const char *data, size_
 
 // ---- asked for ----
 
-// Ours, by its name: no folder, nothing hidden.
-static bool is_plain(const char *name) {
-    size_t len = name ? strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.-") : 0;
-    return len && len <= 64 && !name[len] && *name != '.' && strcmp(name, STATE_JOURNAL) != 0;
+// All that is kept by way of a clerk. Not the journal of a swap, nor what it is written to before
+// it is renamed, nor the lock.
+static bool is_kept(const char *name) {
+    static const char *const names[] = {STATE_POD, STATE_CLUSTER, STATE_CONTROL};
+    for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
 }
 
 static bool is_of(const char *pod_id, const char *data, size_t len) {
-    auto_json json_t *j = json_read(data, len, MAX_STATE, "pod.json", NULL);
+    auto_json json_t *j = json_read(data, len, MAX_STATE, STATE_POD, NULL);
     return strcmp(json_text(j, "pod_id"), pod_id) == 0;
 }
 
@@ -91,9 +95,9 @@ void state_write_duty(struct wire *request, struct text *answer, const void *arg
     const struct state_duty *duty = arg;
     const char *name = wire_str(request), *data = wire_bytes(request, &len);
     struct err err = ERR_INIT;
-    if (!is_plain(name) || !data)
+    if (!is_kept(name) || !data)
         err_set(&err, ERR_BUG, "no file of the state directory");
-    else if (text_starts(name, "pod.json") && !is_of(duty->pod_id, data, len))
+    else if (strcmp(name, STATE_POD) == 0 && !is_of(duty->pod_id, data, len))
         err_set(&err, ERR_BUG, "another pod's state");
     else
         (void)write_file(duty->dir, name, data, len, &err);
@@ -105,9 +109,9 @@ void state_read_duty(struct wire *request, struct text *answer, const void *arg)
     bool aside = wire_int(request) != 0;
     struct err err = ERR_INIT;
     size_t len = 0;
-    auto_free char *path = xasprintf("%s/%s", (const char *)arg, is_plain(name) ? name : "");
+    auto_free char *path = xasprintf("%s/%s", (const char *)arg, is_kept(name) ? name : "");
     auto_free char *data = NULL;
-    if (!is_plain(name))
+    if (!is_kept(name))
         err_set(&err, ERR_BUG, "no file of the state directory");
     else if (aside)
         (void)move_aside(path, &err);

@@ -128,7 +128,7 @@ int state_save(struct state *state, struct err *err) {
     for (size_t i = 0; i < FIELDS; i++)
         put(j, fields[i].key, field_write(state, &fields[i]));
     put(j, "applied", state->applied ? json_incref(state->applied) : json_null());
-    return state_write(state->dir, "pod.json", j, err);
+    return state_write(state->dir, STATE_POD, j, err);
 }
 
 // ---- open, close ----
@@ -174,7 +174,7 @@ int state_open(const char *dir, struct state **ret, struct err *err) {
     if (make_dir(dir, err) || lock(state, err))
         return -1;
     bool there;
-    if (state_read(dir, "pod.json", take, state, &there, err))
+    if (state_read(dir, STATE_POD, take, state, &there, err))
         return -1;
     if (!there) {
         forget(state);

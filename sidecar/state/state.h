@@ -51,8 +51,10 @@ typedef int state_take_fn(void *arg, const json_t *j, struct err *err);
 int state_write(const char *dir, const char *name, const json_t *j, struct err *err) must_check;
 int state_read(const char *dir, const char *name, state_take_fn *take, void *arg, bool *ret_there,
                struct err *err) must_check;
-// Where render/journal.c keeps what is being swapped in; the clerk never touches it.
-#define STATE_JOURNAL "swap.json"
+#define STATE_POD     "pod.json"
+#define STATE_CLUSTER "cluster.json" // zk/client_alone.c
+#define STATE_CONTROL "control.json" // note.c
+#define STATE_JOURNAL "swap.json"    // render/journal.c; the clerk never touches it
 // What a clerk does (clerk.h) for a process that has no files: state_read and state_write ask it.
 // arg: of a read the state directory, of a write a struct state_duty. Whoever asks may be taken
 // over: it writes no other pod's identity, under which the next broker would own that one's

@@ -15,8 +15,6 @@
 #include "sidecar/zk/client_inside.h"
 #include <string.h>
 
-static const char FILE_NAME[] = "cluster.json";
-
 struct watch {
     struct link link;
     char *path;
@@ -220,7 +218,7 @@ static int keep(struct alone *a) {
             CHECK(json_object_set(kept, path, node) == 0);
     }
     CHECK(all);
-    if (state_write(a->dir, FILE_NAME, all, &err) == 0) {
+    if (state_write(a->dir, STATE_CLUSTER, all, &err) == 0) {
         a->complained = false;
         return ZOK;
     }
@@ -400,7 +398,7 @@ static zhandle_t *alone_open(struct zk *zk) {
     a->timeout = zk->timeout;
     a->nodes = json_object();
     list_init(&a->watches);
-    int rc = state_read(a->dir, FILE_NAME, take, a, &there, &err);
+    int rc = state_read(a->dir, STATE_CLUSTER, take, a, &there, &err);
     if (!there) {
         a->zxid = 0;
         CHECK(json_object_set_new(a->nodes, "/", json_object()) == 0);

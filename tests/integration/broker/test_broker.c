@@ -512,6 +512,25 @@ static void images_volumes_and_paths_of_others_are_refused(void **state) {
     docker_exec(rig.docker, c.id, &(struct docker_exec){.argv = argv, .timeout_ms = 30000}, on_exec,
                 &refused);
     assert_refused(&refused, "a command that no spec names");
+    const char *const longer[] = {"tell", "all", "-c", "id", NULL}, *const named[] = {"tell", "all",
+                                                                                      NULL};
+    struct got words = {0}, loaded = {0}, told = {0};
+    docker_exec(rig.docker, c.id, &(struct docker_exec){.argv = longer, .timeout_ms = 30000},
+                on_exec, &words);
+    assert_refused(&words, "a hook with more words");
+    const char *const preload[] = {"OCHOPOD_HOOK=configured", "LD_PRELOAD=/conf/a", NULL};
+    docker_exec(rig.docker, c.id,
+                &(struct docker_exec){.argv = named, .env = preload, .timeout_ms = 30000}, on_exec,
+                &loaded);
+    assert_refused(&loaded, "a hook with another environment");
+    const char *const ours[] = {"OCHOPOD_HOOK=configured", "OCHOPOD_SEQ=1", NULL};
+    struct got started = {0};
+    docker_start(rig.docker, c.id, on_done, &started);
+    assert_good(&started, "start");
+    docker_exec(rig.docker, c.id,
+                &(struct docker_exec){.argv = named, .env = ours, .timeout_ms = 30000}, on_exec,
+                &told);
+    assert_good(&told, "a hook");
 }
 
 // ---- by hand: what our client would never send ----

@@ -67,8 +67,10 @@ static enum err_kind asked_to_write(const struct state_duty *duty, const char *n
 static void who_has_no_files_writes_no_journal_and_nothing_elsewhere(void **unused) {
     (void)unused;
     const struct state_duty duty = {dir, "ours"};
-    assert_int_equal(asked_to_write(&duty, "other.json", "{}"), ERR_NONE);
-    static const char *const names[] = {STATE_JOURNAL, "../pod.json", ".pod.json", "", NULL};
+    assert_int_equal(asked_to_write(&duty, STATE_CLUSTER, "{}"), ERR_NONE);
+    static const char *const names[] = {
+        STATE_JOURNAL, STATE_JOURNAL ".new", "lock", "other.json", "../pod.json",
+        ".pod.json",   "pod.json.new",       "",     NULL};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_int_equal(asked_to_write(&duty, names[i], "{}"), ERR_BUG);
 }
