@@ -18,6 +18,7 @@ static char order[256];
 static const char *tasks; // of the app
 static bool alive;        // the pod does not die
 static bool once;         // but for the first that is asked
+static bool late;         // that answer comes when the time of `-t 1s` is over
 static bool lost;         // the answer to a POST of an app, which is there
 static bool blind;        // what is asked of an app that was posted is not answered
 static bool deaf;         // its tasks run, and there is no way to their ports
@@ -74,6 +75,8 @@ static ordered_by_the_program void serve(struct scripted *s, int n, const struct
     (void)s;
     (void)n;
     bool reads = strncmp(r->line, "GET", 3) == 0;
+    if (late && text_starts(r->line, "POST /v2/apps "))
+        usleep(1500 * 1000);
     if (said_by.status && (!reads || said_by.status < 0))
         scripted_answer(fd, abs(said_by.status), said_by.body);
     else if (lost && text_starts(r->line, "POST /v2/apps "))
@@ -111,7 +114,7 @@ __attribute__((unused)) static int begin(void **state) {
     put("cluster: zk\nimage: zk:1\n");
     said_by.status = 0;
     order[0] = '\0';
-    alive = once = lost = blind = deaf = is_marathons = false;
+    alive = once = late = lost = blind = deaf = is_marathons = false;
     spec = SPEC;
     more = "";
     tasks = "{\"tasks\":[{\"id\":\"task-3\"},{\"id\":\"task-10\"}]}";
