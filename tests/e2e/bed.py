@@ -275,16 +275,20 @@ class Writer:
         wait_until(f"it has written 20 times ({self.errors[-3:]})", lambda: len(self.acknowledged) > 20)
         self.stopping.set()
         self.thread.join(60)
-        lost = {}
-        for address in self.hosts():
+
+        def held(address):
             client = KazooClient(hosts=self._spell([address]), timeout=10.0)
-            client.start(timeout=60)
             try:
+                client.start(timeout=60)
                 client.sync(self.path)
-                there = {int(name) for name in client.get_children(self.path)}
+                return {int(name) for name in client.get_children(self.path)}
             finally:
                 client.stop()
                 client.close()
+
+        lost = {}
+        for address in self.hosts():  # one that is being started again, as others left, is waited for
+            there = wait_until(f"{address} says what it holds", lambda at=address: held(at))
             if absent := [n for n in self.acknowledged if n not in there]:
                 lost[address] = absent
         return lost
