@@ -605,6 +605,54 @@ static void a_second_body_or_an_old_version_ends_it(void **state) {
     raw(old.s, old.len, 1);
 }
 
+// Until the end of answer `serial`.
+static void receive_answer(int fd, struct text *in, int64_t serial) {
+    size_t at = 0;
+    for (;;) {
+        struct wire w;
+        while (line_next(in, &at, &w) > 0)
+            if (wire_int(&w) == LINE_END && wire_int(&w) == serial)
+                return;
+        char piece[4096];
+        ssize_t n = recv(fd, piece, sizeof piece, 0);
+        assert_true(n > 0);
+        text_addn(in, piece, (size_t)n);
+    }
+}
+
+// Cut to size is an answer that is whole: of one that is not nothing is passed on.
+static void a_stranger_too_long_to_be_kept_stays_unknown(void **state) {
+    (void)state;
+    char id[65];
+    struct broker_line line;
+    struct err err = ERR_INIT;
+    auto_text struct text asks = {0}, in = {0};
+    auto_free char *rest = xcalloc(1, 200 * 1024); // it comes in many pieces
+    memset(rest, 'x', 200 * 1024 - 1);
+    make_past_it(json_pack("{s:s, s:[s, s]}", "Image", "db:1", "Env", "PASSWORD=hunter2", rest),
+                 id);
+    assert_int_equal(broker_start(&rig.config, &line, &err), 0);
+    const struct timeval patience = {.tv_sec = 60};
+    assert_int_equal(setsockopt(line.engine, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience),
+                     0);
+    for (int64_t serial = 1; serial <= 20; serial++) {
+        text_clear(&asks);
+        line_ask(&asks, serial,
+                 &(struct door_request){.op = DOOR_INSPECT,
+                                        .version = "1.41",
+                                        .id = id,
+                                        .timeout_ms = 60000,
+                                        .max_reply = (size_t)serial * 10000});
+        assert_int_equal(send(line.engine, asks.s, asks.len, MSG_NOSIGNAL), (ssize_t)asks.len);
+        text_clear(&in);
+        receive_answer(line.engine, &in, serial);
+        assert_null(memmem(in.s, in.len, "hunter2", strlen("hunter2")));
+    }
+    close(line.engine);
+    close(line.holder);
+    waitpid(line.pid, NULL, 0);
+}
+
 static void an_order_that_is_no_id_ends_it(void **state) {
     (void)state;
     struct err err = ERR_INIT;
@@ -641,6 +689,7 @@ int main(void) {
         cmocka_unit_test(images_volumes_and_paths_of_others_are_refused),
         cmocka_unit_test(a_message_that_is_none_of_ours_ends_it),
         cmocka_unit_test(a_second_body_or_an_old_version_ends_it),
+        cmocka_unit_test(a_stranger_too_long_to_be_kept_stays_unknown),
         cmocka_unit_test(an_order_that_is_no_id_ends_it),
         cmocka_unit_test(its_end_is_told_once),
     };

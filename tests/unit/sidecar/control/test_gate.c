@@ -1,3 +1,4 @@
+#include "sidecar/control/gate.h"
 #include "tests/unit/sidecar/control/token_file.h"
 #include <math.h>
 #include <time.h>
@@ -461,6 +462,24 @@ static void who_has_no_clock_gets_a_nonce(void **state) {
     must(&ways[11], AUTH_OPERATOR, "half of one", &s, 401);
 }
 
+// Anybody may ask for them: those of the next hours must not be used up by that.
+static void however_many_are_asked_for_none_is_of_the_future(void **state) {
+    (void)state;
+    struct gate *gate = gate_create(it.loop, it.auth, false);
+    auto_free char *last = NULL;
+    for (int i = 0; i < 10000; i++) {
+        char *next = gate_nonce(gate);
+        if (last)
+            assert_string_not_equal(next, last);
+        free(last);
+        last = next;
+    }
+    char digits[17];
+    snprintf(digits, sizeof digits, "%s", last + strlen("own."));
+    assert_true((int64_t)strtoull(digits, NULL, 16) <= loop_now(it.loop));
+    gate_free(gate);
+}
+
 static void what_was_signed_before_we_began_is_not_taken(void **state) {
     (void)state;
     struct sent s = good(&ways[11], AUTH_OPERATOR);
@@ -537,6 +556,7 @@ int main(void) {
         GATE_TEST(a_signature_is_good_for_one_path),
         GATE_TEST(an_unsigned_body_is_not_read),
         GATE_TEST(who_has_no_clock_gets_a_nonce),
+        GATE_TEST(however_many_are_asked_for_none_is_of_the_future),
         GATE_TEST(what_was_signed_before_we_began_is_not_taken),
         GATE_TEST(times_are_numbers),
         GATE_TEST(a_token_is_changed_without_a_gap),

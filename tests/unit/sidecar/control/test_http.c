@@ -398,6 +398,18 @@ static void four_hundred_connections_are_served(void **state) {
     }
 }
 
+// What is asked for may take hours: what it was asked with is read by then, and no longer kept.
+static void what_was_read_takes_no_room(void **state) {
+    (void)state;
+    enum { CLIENTS = 6, LEN = 2 << 20 };
+    static struct client c[CLIENTS];
+    auto_free char *body = filler('a', LEN);
+    for (size_t i = 0; i < CLIENTS; i++)
+        get_through(&c[i], 9, body, LEN);
+    for (size_t i = 0; i < CLIENTS; i++)
+        answer_one(&c[i]);
+}
+
 int main(void) {
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -414,6 +426,7 @@ int main(void) {
         test(a_body_that_trickles_is_cut_off),
         test(a_crowd_keeps_nobody_else_out),
         test(kept_bodies_keep_no_leader_out),
+        test(what_was_read_takes_no_room),
         test(a_crowd_leaves_descriptors_for_others),
         test(it_accepts_again_when_there_are_descriptors_again),
         test(http_1_0_is_answered_and_closed),
