@@ -1,7 +1,10 @@
 #include "base/check.h"
 #include "base/log.h"
+#include "base/own.h"
 #include "sidecar/pod/pod_inside.h"
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 // Ready: the spec's probe has passed once since the start. Then the check, for ever: so many
 // failures in a row count like a crash.
@@ -77,11 +80,29 @@ static void passed(struct pod *pod) {
         pod_changed(pod);
 }
 
+// A process that has no descriptor left cannot look, and that it could not says nothing of the
+// workload.
+static bool can_look(const struct spec_check *check) {
+    auto_fd int fd = -1;
+    if (check->kind != CHECK_TCP && check->kind != CHECK_HTTP)
+        return true;
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return fd >= 0 || (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM);
+}
+
+static void look_later_again(struct pod *pod) {
+    log_warn("pod %s check=skipped: we have no descriptor left to look with",
+             pod->config.full_name);
+    again(pod);
+}
+
 static void probed(bool good, const char *why, void *arg) {
     struct pod *pod = arg;
     pod->health.probe = NULL;
     if (good)
         passed(pod);
+    else if (!can_look(present(pod)))
+        look_later_again(pod);
     else
         failed(pod, why);
 }
@@ -115,6 +136,8 @@ static void attempt(void *arg) {
         by_docker(pod);
     else if (check->kind == CHECK_EXEC && pod->at != POD_RUNNING)
         again(pod); // no engine to ask
+    else if (!can_look(check))
+        look_later_again(pod);
     else
         pod->health.probe = probe_start(pod, check, timeout, probed, pod);
 }

@@ -1,5 +1,6 @@
 // The workload's life: crashes, the end, the engine's and other people's doings, restarts of ours.
 #include "tests/flow/pod_stage.h"
+#include <sys/resource.h>
 
 static struct stage *running(const char *more) {
     struct stage *s = stage_create(more);
@@ -367,6 +368,22 @@ static void an_end_that_the_engine_cannot_tell_at_once_is_asked_again(void **unu
     stage_free(s);
 }
 
+static void a_check_that_could_not_be_made_restarts_nothing(void **unused) {
+    (void)unused;
+    struct stage *s = running("  check: {tcp: 1, every: 1s, timeout: 1s, retries: 3}\n");
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    fake_loop_advance(s->loop, 20000);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(stage_starts(s), 1);
+    fake_loop_advance(s->loop, 5000); // nobody listens on that port
+    assert_int_equal(stage_starts(s), 2);
+    stage_free(s);
+}
+
 static void a_check_that_fails_too_often_restarts_it(void **unused) {
     (void)unused;
     struct stage *s = running("  check: {exec: [alive], every: 1s, timeout: 1s, retries: 3}\n");
@@ -668,6 +685,7 @@ int main(void) {
         cmocka_unit_test(exit_0_after_a_stop_whose_answer_was_lost_is_not_done),
         cmocka_unit_test(exit_0_of_a_run_that_a_former_worker_was_stopping_is_not_done),
         cmocka_unit_test(an_end_that_the_engine_cannot_tell_at_once_is_asked_again),
+        cmocka_unit_test(a_check_that_could_not_be_made_restarts_nothing),
         cmocka_unit_test(a_check_that_fails_too_often_restarts_it),
         cmocka_unit_test(leaving_stops_and_removes_it_and_its_holder),
         cmocka_unit_test(one_that_has_not_looked_yet_stops_what_runs),
