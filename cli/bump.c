@@ -72,15 +72,16 @@ static int move_workload(json_t *body, const json_t *now, const char *text, cons
     return 0;
 }
 
-// A spec that is there and not ours to write anew: then the app's own image is the sidecar's.
-static int is_inside(const struct bump *b, const json_t *now, const char **ret_spec, bool *ret,
-                     struct err *err) {
+// Whether the image to move is in the spec that the app carries. Where that is not ours to write
+// anew, the app's own image is the sidecar's, and nobody has said that it is meant.
+static int find_spec(const struct bump *b, const json_t *now, const char **ret_spec,
+                     bool *ret_inside, struct err *err) {
     const json_t *env = json_object_get(now, "env");
     const char *spec = json_text(env, "OCHOPOD_SPEC");
     bool any = *spec || *json_text(env, "ochopod_spec");
     *ret_spec = spec;
-    *ret = *spec == '{' && !b->f.options->sidecar;
-    if (*ret || !any || b->f.options->sidecar)
+    *ret_inside = *spec == '{' && !b->f.options->sidecar;
+    if (*ret_inside || !any || b->f.options->sidecar)
         return 0;
     return err_set(err, ERR_REFUSED,
                    "its spec is no JSON in OCHOPOD_SPEC, where the workload's image could be "
@@ -91,7 +92,7 @@ static json_t *changed(struct bump *b, const struct target *t, bool *ret_same, s
     const char *tag = b->f.options->release ? b->f.options->release : "latest";
     const char *spec;
     bool inside;
-    if (is_inside(b, t->now, &spec, &inside, err))
+    if (find_spec(b, t->now, &spec, &inside, err))
         return NULL;
     auto_json json_t *body = json_object();
     auto_free char *was = NULL;

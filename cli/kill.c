@@ -129,7 +129,7 @@ static int outlast(struct kill *k, const char *deployment, struct err *err) {
     return 0;
 }
 
-// Marathon's pods are no apps, and not ours to scale.
+// Marathon's pods are no apps, and not ours to scale: true, and err says so.
 static bool is_pod(struct kill *k, const char *app, struct err *err) {
     struct err none = ERR_INIT;
     auto_free char *path = xasprintf("/v2/pods/%s", app);

@@ -15,7 +15,7 @@ enum {
     ASK_MS = 5000,
     OPEN_MS = 10000,
     AGAIN_MS = 100,
-    SHORT_MS = 1000,
+    SHORT_MS = 1000, // hardly enough for an answer
     HEADERS_MAX = 3
 };
 

@@ -44,8 +44,9 @@ static int exit_left(const struct app *app) {
 static void left(void *arg) {
     struct app *app = arg;
     if (app->unstopped)
-        log_warn("sidecar %s stopped, its workload did not: it runs until our container ends",
-                 app->full_name);
+        log_warn(
+            "sidecar %s stopped, its workload did not: it ends with its holder or our container",
+            app->full_name);
     else
         log_info("sidecar %s stopped in good order", app->full_name);
     end_with(app, exit_left(app));
