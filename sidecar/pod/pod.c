@@ -46,6 +46,7 @@ static void bury(struct pod *pod) {
         pod->config.on_dead(true, pod->config.arg);
 }
 
+// What is ours alone, and of what the status tells.
 static void carry_out(struct pod *pod, unsigned effects) {
     if (effects & POD_FX_UNPAUSE)
         unpause(pod);
@@ -53,16 +54,21 @@ static void carry_out(struct pod *pod, unsigned effects) {
         unwatch(pod);
     if (effects & POD_FX_LOOK)
         look_begin(pod);
-    if (effects & POD_FX_LAUNCH)
-        launch_begin(pod);
-    if (effects & POD_FX_HALT)
-        halt_begin(pod);
     if (effects & POD_FX_PAUSE)
         exit_pause(pod);
     if (effects & POD_FX_WATCH)
         watch(pod);
     if (effects & POD_FX_BURY)
         bury(pod);
+}
+
+// What the workload feels: the log has said it before the engine is asked, also where we are killed
+// in the middle.
+static void touch_workload(struct pod *pod, unsigned effects) {
+    if (effects & POD_FX_LAUNCH)
+        launch_begin(pod);
+    if (effects & POD_FX_HALT)
+        halt_begin(pod);
 }
 
 static void log_transition(const struct pod *pod, enum pod_state from, enum pod_event_kind event) {
@@ -84,6 +90,7 @@ static void apply(struct pod *pod, enum pod_event_kind event) {
     carry_out(pod, cell.effects);
     if (cell.next != from)
         log_transition(pod, from, event);
+    touch_workload(pod, cell.effects);
 }
 
 // Effects may name the next event at once; it waits until the present one is carried out.
