@@ -122,6 +122,20 @@ void check_stage(struct run *run) {
                             pod->state->pod_id, staged, run);
 }
 
+enum { FORGET_MS = 60000 };
+
+// A round that a leader gave up is followed by no other one where all is as before; whoever comes
+// back to it later has it checked once more.
+static void forget(void *arg) {
+    struct pod *pod = arg;
+    struct proposal *p = take_ptr(pod->checked);
+    if (!p)
+        return;
+    log_debug("pod %s what was checked is not asked for: forgotten", pod->config.full_name);
+    proposal_discard(pod, p);
+    proposal_free(p);
+}
+
 static void check_done(struct run *run) {
     struct pod *pod = run->pod;
     struct job *job = job_of(run);
@@ -133,6 +147,7 @@ static void check_done(struct run *run) {
     bool changed = pod->spec->workload.strict || proposal_is_changed(job->proposal);
     proposal_free(pod->checked);
     pod->checked = take_ptr(job->proposal);
+    loop_timer_start(pod->loop, &pod->forget, FORGET_MS, forget, pod);
     job->answer = json_pack("{s:b, s:b, s:b, s:b}", "joined", pod->state->joined, "started",
                             pod->state->started, "running", pod->at == POD_RUNNING, "changed",
                             changed);

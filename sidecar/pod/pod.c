@@ -381,6 +381,7 @@ void pod_free(struct pod *pod) {
     orphans_end(pod);
     action_drop_foreign(pod);
     runner_cancel(&pod->discard);
+    loop_timer_stop(&pod->forget);
     proposal_free(pod->checked);
     docker_image_free(pod->image);
     if (pod->roots && pod->roots != pod->mounts->roots)

@@ -232,7 +232,8 @@ struct pod {
     struct loop_timer *pump;
     int phase;
     struct recorded recorded[PHASES];
-    struct proposal *checked; // by the last check that passed
+    struct proposal *checked; // by the last check that passed, until forget
+    struct loop_timer *forget;
     struct runner_job *discard;
 
     // the workload's life

@@ -279,6 +279,27 @@ static void nothing_is_stopped_for_staged_files_that_are_gone(void **unused) {
     stage_free(s);
 }
 
+// A leader that gives up a round says so to nobody.
+static void what_was_checked_and_is_not_asked_for_is_forgotten(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    auto_free char *conf = xasprintf("%s/conf", s->dir);
+    stage_configure(s);
+    stage_grow(s);
+    expect_done(stage_check(s));
+    assert_int_equal(files_in(conf), 2);
+    fake_loop_advance(s->loop, 50000);
+    assert_int_equal(files_in(conf), 2);
+    fake_loop_advance(s->loop, 15000);
+    assert_int_equal(files_in(conf), 1);
+    // Who was slow only is not refused for it.
+    expect_done(stage_on(s));
+    expect_process(s, "running");
+    expect_file(s, "conf/app.conf", "peers 2\n");
+    assert_int_equal(files_in(conf), 1);
+    stage_free(s);
+}
+
 static const char quiet_yaml[] = "cluster: zk\nzk: 127.0.0.1:1\nstate_dir: %s/state\n"
                                  "workload:\n  image: app:1\n  on_change: {signal: HUP}\n"
                                  "files:\n  - target: %s/conf/app.conf\n"
@@ -509,6 +530,7 @@ int main(void) {
         cmocka_unit_test(what_was_staged_and_is_as_before_does_not_stay_in_the_volume),
         cmocka_unit_test(two_pods_in_one_folder_leave_each_other_what_they_staged),
         cmocka_unit_test(nothing_is_stopped_for_staged_files_that_are_gone),
+        cmocka_unit_test(what_was_checked_and_is_not_asked_for_is_forgotten),
         cmocka_unit_test(changed_files_alone_may_be_told_by_a_signal),
         cmocka_unit_test(who_is_told_by_a_signal_is_not_restarted_for_staged_files_that_are_gone),
         cmocka_unit_test(on_answers_only_when_it_is_ready_or_never_will_be),
