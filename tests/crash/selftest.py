@@ -7,6 +7,7 @@ from verdict import Before, judge
 OLD, NEW = ["16"] * 4, ["17"] * 4
 STOPPING = "t info pod crash#1 state=stopping from=running event=stop"
 STOPPED = "t info pod crash#1 state=stopped from=stopping event=halted"
+STARTING = "t info pod crash#1 state=starting from=stopped event=start"
 KILLED = "t warn init worker=ended status=137 restart_in_ms=0"
 
 
@@ -40,18 +41,22 @@ def wrong(kind, after):
 
 def selftest():
     """A line for each made-up history that is judged wrongly."""
-    worker, job = kinds()[0], kinds()[4]
+    worker, runner, job = kinds()[0], kinds()[3], kinds()[4]
     fine = {
         "a kill and one start": (worker, {}),
         "nothing was struck": (worker, {"call": None, "lines": [STOPPING]}),
         "killed while the engine stopped it": (worker, {"starts": [OLD, NEW], "lines": [STOPPING, KILLED]}),
         "a job was killed": (job, {"lines": [STOPPING]}),
+        "killed before its stop was written down":
+            (runner, {"starts": [OLD, NEW], "lines": [STOPPING, STOPPED, KILLED.replace("137", "1")]}),
     }
     bad = {
         "never started": (worker, {"starts": []}),
         "started with the old word alone": (worker, {"starts": [OLD]}),
         "started twice": (worker, {"starts": [NEW, NEW]}),
         "started with the old word, and had been seen to stop": (worker, {"starts": [OLD, NEW]}),
+        "started with the old word, once it had run anew":
+            (runner, {"starts": [OLD, NEW], "lines": [STOPPING, STOPPED, STARTING, KILLED.replace("137", "1")]}),
         "started with the old word while the worker lived": (job, {"starts": [OLD, NEW], "lines": [STOPPING]}),
         "a file of another round": (worker, {"starts": [["17", "17", "16", "16"]]}),
         "half a file": (worker, {"starts": [["17", "17", "17"]]}),

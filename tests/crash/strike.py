@@ -5,6 +5,7 @@ import time
 from stage import boottime, die_with_parent, lived, wait_until
 
 WORKER = "ochopod-sidecar"
+RUNNER = "ochopod-runner"
 BACK_S = 10.5   # a worker that has lived so long is started again at once by init
 ROUND_S = 90
 TAIL_S = 0.3    # after /hash is written the leader says `ok` to the pods
@@ -29,9 +30,9 @@ def kinds():
     return [Kind("worker of a pod", WORKER),
             Kind("worker that leads, too", WORKER, pair=False),
             Kind("broker", "ochopod-broker"),
-            Kind("runner", "ochopod-runner"),
-            Kind("job of the runner", "ochopod-runner", children=True),
-            Kind("worker, at a call of a job", "ochopod-runner", children=True, both=True)]
+            Kind("runner", RUNNER),
+            Kind("job of the runner", RUNNER, children=True),
+            Kind("worker, at a call of a job", RUNNER, children=True, both=True)]
 
 
 class Striker:

@@ -1,4 +1,5 @@
 """What must hold after each point, and over the whole run."""
+from strike import RUNNER
 
 
 class Before:
@@ -12,12 +13,13 @@ class Before:
         self.lines = len(cluster.struck.log().splitlines())
 
 
-def was_being_stopped(cluster, before):
-    """The worker ended after it had asked the engine for a stop, and before it had seen it."""
+def was_being_stopped(cluster, done, before):
+    """The worker ended after it had asked the engine for a stop, and before it had seen it; or, where the process was
+    struck that writes the state directory, before that could be written down."""
     state = ""
     for line in cluster.struck.log().splitlines()[before.lines:]:
         if " worker=ended " in line:
-            return " state=stopping " in state
+            return " state=stopping " in state or (done.kind.process == RUNNER and " state=stopped from=stopping " in state)
         if " pod " in line and " state=" in line:
             state = line
     return False
@@ -33,7 +35,7 @@ def judge(cluster, done, before, infos):
     # The new configuration is a cause for one start; that something was killed is a cause for none. But a workload that
     # the engine was asked to stop has died when another worker comes, and is started with what is in force.
     once, again = [str(cluster.word)] * 4, [str(before.word)] * 4
-    done.again = started == [again, once] and was_being_stopped(cluster, before)
+    done.again = started == [again, once] and was_being_stopped(cluster, done, before)
     if started != [once] and not done.again:
         bad.append(f"S6, S15: started {len(started)} times, with {started}; wanted: once, with {cluster.word}")
     if cluster.pair and len(cluster.leader.history()) != before.starts[cluster.leader.name]:
