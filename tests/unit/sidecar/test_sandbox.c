@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include "base/check.h"
 #include "sidecar/sandbox.h"
+#include "tests/attacked/steps.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -175,127 +176,10 @@ static void memory_beyond_its_share_is_refused(void **state) {
 
 // ---- an intruder in each of our processes ----
 
-enum step {
-    OPENS_A_FILE,
-    WRITES_A_FILE,
-    UNIX_SOCKET,
-    TCP_SOCKET,
-    LISTENS,
-    RAW_SOCKET,
-    DATAGRAM_PAIR,
-    RECONNECTS_A_PAIR,
-    EXECUTES,
-    FORKS,
-    TRACES,
-    READS_A_SIBLING,
-    MAKES_CODE,
-    MOUNTS,
-    MAKES_A_NAMESPACE,
-    LOADS_A_PROGRAM, // bpf
-    BECOMES_ROOT,
-    BECOMES_ANOTHER,
-    TAKES_A_GROUP,
-    STEPS
-};
-static const char *const step_names[STEPS] = {"opens a file",
-                                              "writes a file",
-                                              "unix socket",
-                                              "tcp socket",
-                                              "listens",
-                                              "raw socket",
-                                              "pair of datagrams",
-                                              "connects a pair anew",
-                                              "executes",
-                                              "forks",
-                                              "traces",
-                                              "reads a sibling",
-                                              "makes code",
-                                              "mounts",
-                                              "makes a namespace",
-                                              "loads a program",
-                                              "becomes root",
-                                              "becomes another user",
-                                              "takes a group"};
-
-// 0: done. EPERM or EACCES: refused.
-static int outcome(long rc) {
-    return rc >= 0 ? 0 : errno;
-}
-
-static int listens(void) {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    const struct sockaddr_in any = {.sin_family = AF_INET};
-    if (fd < 0)
-        return errno;
-    if (bind(fd, (const struct sockaddr *)&any, sizeof any) < 0)
-        return errno;
-    return outcome(listen(fd, 1));
-}
-
 // Somebody who would take the connection. Named in main: the same test may run beside us.
-static struct sockaddr_un engine = {.sun_family = AF_UNIX};
-
-static int reconnects(void) {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-        return errno;
-    return outcome(connect(pair[0], (const struct sockaddr *)&engine, sizeof engine));
-}
-
-static int makes_code(void) {
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
-    return page == MAP_FAILED ? errno : 0;
-}
-
-static int take_step(enum step step) {
-    int pair[2];
-    char name[] = "true", *argv[] = {name, NULL}, byte;
-    struct iovec ours = {&byte, 1}, theirs = {&byte, 1};
-    switch (step) {
-    case OPENS_A_FILE:
-        return outcome(open("/etc/passwd", O_RDONLY));
-    case WRITES_A_FILE:
-        return outcome(open("/tmp/ochopod-intruder", O_WRONLY | O_CREAT, 0600));
-    case UNIX_SOCKET:
-        return outcome(socket(AF_UNIX, SOCK_STREAM, 0));
-    case TCP_SOCKET:
-        return outcome(socket(AF_INET, SOCK_STREAM, 0));
-    case LISTENS:
-        return listens();
-    case RAW_SOCKET:
-        return outcome(socket(AF_PACKET, SOCK_RAW, 0));
-    case DATAGRAM_PAIR:
-        return outcome(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
-    case RECONNECTS_A_PAIR:
-        return reconnects();
-    case EXECUTES:
-        return outcome(execve("/bin/true", argv, NULL));
-    case FORKS:
-        return outcome(fork());
-    case TRACES:
-        return outcome(syscall(SYS_ptrace, 16, getppid(), 0, 0)); // ATTACH
-    case READS_A_SIBLING:
-        return outcome(process_vm_readv(getppid(), &ours, 1, &theirs, 1, 0));
-    case MAKES_CODE:
-        return makes_code();
-    case MOUNTS:
-        return outcome(syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, NULL));
-    case MAKES_A_NAMESPACE:
-        return outcome(syscall(SYS_unshare, 0x10000000)); // CLONE_NEWUSER
-    case LOADS_A_PROGRAM:
-        return outcome(syscall(SYS_bpf, 0, NULL, 0));
-    case BECOMES_ROOT:
-        return outcome(syscall(SYS_setresuid, 0, 0, 0));
-    case BECOMES_ANOTHER:
-        return outcome(syscall(SYS_setresuid, 1, 1, 1));
-    case TAKES_A_GROUP:
-        return outcome(syscall(SYS_setgroups, 1, &(gid_t){1}));
-    case STEPS:
-        break;
-    }
-    return 0;
-}
+static char engine[64];
+static struct attack_aim aim = {
+    .file = "/tmp/ochopod-intruder", .secret = "/tmp/ochopod-secret", .socket = engine};
 
 // As the product enters it: in this order.
 struct process {
@@ -304,9 +188,9 @@ struct process {
     size_t filters_len;
     bool reads, writes; // of files
     bool is_root;       // it never leaves
-    unsigned may;       // steps that are its business
+    uint64_t may;       // steps that are its business
 };
-#define BIT(step) (1U << (step))
+#define SEES (ATTACK(OPENS_A_FILE) | ATTACK(READS_A_SECRET))
 static const struct process processes[] = {
     {"worker at its start",
      {SANDBOX_WORKER_START},
@@ -314,54 +198,34 @@ static const struct process processes[] = {
      true,
      true,
      false,
-     BIT(OPENS_A_FILE) | BIT(WRITES_A_FILE) | BIT(TCP_SOCKET) | BIT(LISTENS)},
-    {"worker", {SANDBOX_WORKER_START, SANDBOX_WORKER}, 2, false, false, false, BIT(TCP_SOCKET)},
+     SEES | ATTACK(WRITES_A_FILE) | ATTACK(TCP_SOCKET) | ATTACK(LISTENS)},
+    {"worker", {SANDBOX_WORKER_START, SANDBOX_WORKER}, 2, false, false, false, ATTACK_WORKER},
     {"broker at its start",
      {SANDBOX_BROKER_START},
      1,
      true,
      true,
      false,
-     BIT(OPENS_A_FILE) | BIT(WRITES_A_FILE) | BIT(UNIX_SOCKET)},
-    {"broker", {SANDBOX_BROKER_START, SANDBOX_BROKER}, 2, false, false, false, BIT(UNIX_SOCKET)},
+     SEES | ATTACK(WRITES_A_FILE) | ATTACK(UNIX_SOCKET)},
+    {"broker", {SANDBOX_BROKER_START, SANDBOX_BROKER}, 2, false, false, false, ATTACK_BROKER},
     {"broker outside a container",
      {SANDBOX_BROKER_START, SANDBOX_BROKER_START, SANDBOX_SETTLED},
      3,
      true,
      true,
      true,
-     BIT(OPENS_A_FILE) | BIT(WRITES_A_FILE) | BIT(UNIX_SOCKET)},
+     SEES | ATTACK(WRITES_A_FILE) | ATTACK(UNIX_SOCKET)},
     {"broker over TCP",
      {SANDBOX_BROKER_TCP, SANDBOX_BROKER_TCP, SANDBOX_SETTLED},
      3,
      true,
      false,
      false,
-     BIT(OPENS_A_FILE) | BIT(UNIX_SOCKET) | BIT(TCP_SOCKET)},
-    {"names",
-     {SANDBOX_NAMES},
-     1,
-     true,
-     false,
-     false,
-     BIT(OPENS_A_FILE) | BIT(TCP_SOCKET) | BIT(FORKS)},
-    {"a job of the runner", {SANDBOX_RUNNER, SANDBOX_JOB}, 2, true, false, true, BIT(OPENS_A_FILE)},
-    {"a hook",
-     {SANDBOX_RUNNER},
-     1,
-     true,
-     true,
-     true,
-     BIT(OPENS_A_FILE) | BIT(WRITES_A_FILE) | BIT(EXECUTES) | BIT(FORKS) | BIT(MAKES_CODE) |
-         BIT(DATAGRAM_PAIR) | BIT(BECOMES_ROOT)},
-    {"a command of the portal",
-     {SANDBOX_PORTAL},
-     1,
-     true,
-     true,
-     true,
-     BIT(OPENS_A_FILE) | BIT(WRITES_A_FILE) | BIT(EXECUTES) | BIT(FORKS) | BIT(MAKES_CODE) |
-         BIT(DATAGRAM_PAIR) | BIT(TCP_SOCKET) | BIT(LISTENS) | BIT(BECOMES_ROOT)},
+     ATTACK(OPENS_A_FILE) | ATTACK(UNIX_SOCKET) | ATTACK(TCP_SOCKET)},
+    {"names", {SANDBOX_NAMES}, 1, true, false, false, ATTACK_NAMES},
+    {"a job of the runner", {SANDBOX_RUNNER, SANDBOX_JOB}, 2, true, false, true, ATTACK_JOB},
+    {"a hook", {SANDBOX_RUNNER}, 1, true, true, true, ATTACK_RUNNER},
+    {"a command of the portal", {SANDBOX_PORTAL}, 1, true, true, true, ATTACK_PORTAL},
 };
 
 static int enter(const struct process *p) {
@@ -385,36 +249,42 @@ static int enter(const struct process *p) {
     return 0;
 }
 
-static int intrude(const struct process *p, enum step step) {
+static enum attack_outcome intrude(const struct process *p, enum attack_step step) {
+    int status;
     pid_t pid = fork();
     if (pid == 0) {
         if (enter(p))
             _exit(99);
-        int why = take_step(step);
-        _exit(why == EPERM || why == EACCES || why == EISCONN ? 1 : why ? 2 : 0);
+        _exit(10 + (int)attack_take(step, &aim));
     }
-    int status;
     waitpid(pid, &status, 0);
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    return WIFEXITED(status) && WEXITSTATUS(status) > 10
+               ? (enum attack_outcome)(WEXITSTATUS(status) - 10)
+               : attack_ended(status);
 }
 
 static void an_intruder_gets_nowhere(void **state) {
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
     (void)state;
     int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(listener, (const struct sockaddr *)&engine, sizeof engine), 0);
+    int secret = open(aim.secret, O_WRONLY | O_CREAT | O_CLOEXEC, 0400);
+    assert_true(secret >= 0);
+    memcpy(sa.sun_path + 1, engine + 1, strlen(engine + 1));
+    assert_int_equal(bind(listener, (const struct sockaddr *)&sa,
+                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(engine))),
+                     0);
     assert_int_equal(listen(listener, 8), 0);
     for (size_t i = 0; i < sizeof processes / sizeof *processes; i++)
-        for (enum step step = 0; step < STEPS; step++) {
+        for (enum attack_step step = 0; step < STEPS; step++) {
             const struct process *p = &processes[i];
-            int got = intrude(p, step);
-            bool may = p->may & BIT(step);
-            // A pair is refused where there are none, and cannot be connected where there are.
-            bool held = got == 1 || got == 128 + SIGSYS;
-            if (may ? got != 0 : !held)
-                fail_msg("%s %s: %d", p->name, step_names[step], got);
+            enum attack_outcome got = intrude(p, step);
+            if (!attack_is_right(step, p->may, got))
+                fail_msg("%s %s: %s", p->name, attack_step_names[step], attack_outcome_names[got]);
         }
     close(listener);
-    unlink("/tmp/ochopod-intruder");
+    close(secret);
+    unlink(aim.secret);
+    unlink(aim.file);
 }
 
 static void lists_are_short(void **state) {
@@ -437,6 +307,7 @@ int main(void) {
         cmocka_unit_test(an_intruder_gets_nowhere),
         cmocka_unit_test(lists_are_short),
     };
-    snprintf(engine.sun_path + 1, sizeof engine.sun_path - 1, "ochopod-test-sandbox-%d", getpid());
+    snprintf(engine, sizeof engine, "@ochopod-test-sandbox-%d", getpid());
+    aim.init = getpid();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
