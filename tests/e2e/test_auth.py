@@ -2,53 +2,23 @@
 are changed while it runs. Signatures are made by signing.py (Python's hmac), by ocho, and by openssl and curl as
 docs/AUTHENTICATION.md has them."""
 import contextlib
-import http.client
 import json
 import os
 import re
-import ssl
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from bed import TOP, wait_until
-from pods import NETWORK, Pod, Pods, worker_of
-from signing import key, reply_signature, signed
+from pods import Pods, worker_of
+from safe import FILES, MOUNTED, SafePod, certificates, write
 
 CLUSTER = "marathon.safe"
 TOKEN, NEXT = "canary-token-0123456789abcdef", "canary-token-fedcba9876543210"
 
 
-class Safe(Pod):
-    """A pod that is asked over TLS, with signed requests; every signed answer is checked."""
-    token = TOKEN
-    secrets = None
-
-    def ask(self, method, path, body=None, headers=None, timeout=60, role=None):
-        context = ssl.create_default_context(cafile=f"{self.secrets}/ca.pem")
-        context.check_hostname = False  # the name is the cluster's; test_the_certificate looks at it
-        role = role or ("read" if method == "GET" else "operator")
-        secret = key(self.token, role, CLUSTER)
-        if method != "GET":
-            headers = {"X-Ochopod-Target": self.info["id"], **(headers or {})}
-        headers = signed(secret, method, path, (body or "").encode(), headers)
-        connection = http.client.HTTPSConnection(self.bed.address(self.name), 8080, timeout=timeout, context=context)
-        try:
-            connection.request(method, path, body=body, headers=headers)
-            answer = connection.getresponse()
-            said = answer.read()
-        except http.client.HTTPException as error:
-            raise OSError(repr(error)) from error
-        finally:
-            connection.close()
-        if answer.status == 200:
-            pod = json.loads(said)["id"] if path == "/info" else self.info["id"]
-            assert answer.headers["X-Signature"] == reply_signature(secret, 200, said, pod, headers["X-Ochopod-Nonce"])
-        try:
-            return answer.status, json.loads(said)
-        except ValueError:
-            return answer.status, said.decode()
+class Safe(SafePod):
+    cluster, token = CLUSTER, TOKEN
 
 
 ENV = {f"CANARY_{i}_{kind}": f"canary-env-{i}-{kind.lower()}"
@@ -69,21 +39,19 @@ def safe(module_bed, tmp_path_factory):
     secrets = tmp_path_factory.mktemp("secrets")
     os.chmod(secrets, 0o700)
     Safe.secrets = secrets
-    certificates(secrets)
+    certificates(secrets, CLUSTER)
     write(secrets / "token", TOKEN)
     pods = Pods(module_bed)
     pods.secrets = secrets
     pods.all = []
     for i in (1, 2, 3):
         name = f"safe-{i}"
-        spec = {"cluster": "safe", "token_file": "/run/ochopod/token", "needs": {"pods": 3},
-                "tls": {"certificate_file": "/run/ochopod/tls.pem", "key_file": "/run/ochopod/tls.key",
-                        "ca_file": "/run/ochopod/ca.pem"},
+        spec = {"cluster": "safe", **FILES, "needs": {"pods": 3},
                 "hooks": {"sanity_check": {"run": ["sh", "-c", HOOK], "every": "2s"}},
                 "tools": {"say": {"run": ["sh", "-c", "echo said"]}},
                 "workload": {"environment": WORKLOAD_ENV},
                 "files": [{"target": "/conf/size", "content": "{{ size }}\n"}]}
-        pods.run(name, spec, "-v", f"{secrets}:/run/ochopod:ro", started=False,
+        pods.run(name, spec, "-v", f"{secrets}:{MOUNTED}:ro", started=False,
                  env={**ENV, "ochopod_token": "canary-legacy-token", "MARATHON_PASSWORD": "canary-marathon-password",
                       "MARATHON_TOKEN": "canary-marathon-token", "OCHOPOD_DEBUG": "true",
                       "OCHOPOD_ZK": f"zk://canary-zk-user:{ZK_PASSWORD}@coordination:2181"})
@@ -92,18 +60,6 @@ def safe(module_bed, tmp_path_factory):
         pod.until_configured(3, timeout=120)
     yield pods
     pods.clear()
-
-
-def certificates(directory, *more):
-    subprocess.run([TOP / "tests/lib/certificates", directory, CLUSTER, *more], check=True)
-
-
-def write(path, text):
-    """As an administrator would: the new file takes the old one's place at once."""
-    following = path.with_suffix(".next")
-    following.write_text(text + "\n", encoding="ascii")
-    os.chmod(following, 0o400)
-    os.rename(following, path)
 
 
 def curl(bed, *args, **more):
@@ -236,7 +192,7 @@ def test_the_token_is_changed_while_it_runs(safe):
 
 def test_the_certificate_is_changed_while_it_runs(safe):
     before = started(safe)
-    certificates(Safe.secrets, "renewed")
+    certificates(Safe.secrets, CLUSTER, "renewed")
 
     def renewed(pod):
         at = f"renewed:8080:{pod.bed.address(pod.name)}:8080"
