@@ -200,6 +200,15 @@ bool pods_must_sign(const struct pods *pods, const struct pod_seen *pod) {
     return signs;
 }
 
+static bool is_original(const struct pod_seen *pod) {
+    struct record *record = NULL;
+    if (record_from_json("pod", json_object_get(pod->json, "record"), &record, NULL))
+        return false;
+    bool original = !record->ours;
+    record_free(record);
+    return original;
+}
+
 const json_t *pods_info(const struct pod_seen *pod) {
     return json_object_get(pod->json, "info");
 }
@@ -242,6 +251,7 @@ struct ask {
     char *url;
     int64_t began, deadline;
     struct loop_timer *again;
+    const char *method;
     bool must_sign;
     struct auth_call call;
     struct err refused; // the last answer of one that is asked again
@@ -334,11 +344,11 @@ static void send_one(void *arg) {
     // Known by its task alone it has no id yet: it may be read without, and nothing else is done.
     bool signs = signer_signs(source_signer(all->pods->source)) && ask->pod->seq >= 0;
     headers[n] = all->request->targeted || signs ? target : NULL;
-    pods_sign(all->pods, ask->pod, &ask->call, all->request->method ? all->request->method : "GET",
-              ask->url, headers, all->request->body, all->request->body_len);
+    pods_sign(all->pods, ask->pod, &ask->call, ask->method, ask->url, headers, all->request->body,
+              all->request->body_len);
     ask->began = loop_now(all->loop);
     int64_t left = ask->deadline - ask->began;
-    struct http_request request = {.method = all->request->method,
+    struct http_request request = {.method = ask->method,
                                    .url = ask->url,
                                    .headers = ask->call.headers,
                                    .trust = signer_trust(source_signer(all->pods->source)),
@@ -369,6 +379,9 @@ static void start(struct asking *all, struct pod_seen *pod) {
     *ask = (struct ask){.all = all,
                         .pod = pod,
                         .url = xasprintf("%s%s", base, all->request->path),
+                        .method = all->request->method ? all->request->method
+                                  : is_original(pod)   ? "POST"
+                                                       : "GET",
                         .must_sign = pods_must_sign(all->pods, pod),
                         .deadline = loop_now(all->loop) + all->timeout_ms};
     all->open++;

@@ -38,7 +38,7 @@ void pods_of(struct source *source, json_t *clusters, const struct cli_options *
 void pods_number(struct pods *pods);
 
 struct pods_request {
-    const char *method;         // "GET" when NULL
+    const char *method;         // NULL: what reads, GET, or an original pod's POST
     const char *path;           // "/info"
     const char *const *headers; // as http_request's; at most 3
     bool targeted;              // says which pod is meant: another one at its address answers 421
@@ -53,7 +53,7 @@ struct pods_request {
 // Asks, side by side, each pod that has no error yet and no such key. What is not a 200 (or not
 // `until`), and what is not JSON, becomes its "error".
 void pods_send(struct pods *pods, const struct pods_request *request);
-// GET /info of each that came without: what most verbs begin with.
+// /info of each that came without: what most verbs begin with.
 void pods_ask_info(struct pods *pods, int64_t timeout_ms);
 
 // "http://ip:port", NULL where the record says no way. Caller frees.

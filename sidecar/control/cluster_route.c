@@ -44,6 +44,7 @@ struct look {
     struct http_call *call;
     char *url, *id;
     bool signs;
+    bool original; // it is asked by POST alone
     struct auth_call call_signed;
     json_t *pod; // of the answer; borrowed
 };
@@ -133,9 +134,11 @@ static void go_on(struct fan *fan) {
         auto_free char *target = xasprintf("X-Ochopod-Target: %s", look->id);
         const char *headers[] = {target, NULL};
         const struct auth *auth = fan->control->hooks.auth;
-        auth_call_sign(&look->call_signed, auth_key(auth, AUTH_READ), true, "GET", look->url,
+        const char *method = look->original ? "POST" : "GET";
+        auth_call_sign(&look->call_signed, auth_key(auth, AUTH_READ), true, method, look->url,
                        headers, NULL, 0);
-        struct http_request request = {.url = look->url,
+        struct http_request request = {.method = method,
+                                       .url = look->url,
                                        .headers = look->call_signed.headers,
                                        .trust = auth_trust(auth),
                                        .tls_name = auth ? auth_cluster(auth) : NULL,
@@ -170,6 +173,7 @@ static void plan(struct fan *fan, const char *id, json_t *pod, const json_t *own
                                              .url = xasprintf("%s/info", base),
                                              .id = xstrdup(id),
                                              .signs = record->signs,
+                                             .original = !record->ours,
                                              .pod = pod};
     }
     record_free(record);

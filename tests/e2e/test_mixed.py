@@ -200,6 +200,7 @@ def test_ours_lead_originals(pods, originals, zk):
     until_in_snapshot(zk, originals.cluster, ids)
     wait_until("it runs", lambda: original.info["process"] == other.info["process"] == "running")
     assert first.info["state"] == "leader"
+    assert all(runs(seen) for seen in looked_at(first, original).values())
     wait_until("it was told ok", lambda: original.asked()[-1:] == ["ok"])
     # What it was sent is what an original leader sends, and more beside it: the whole cluster, always.
     told = [r for r in original.requests("in") if "/control/" in r["line"]]
@@ -308,6 +309,23 @@ def test_an_original_that_dies_under_our_leader_is_left_out(pods, originals, zk)
     original.end(signal.SIGKILL)
     until_in_snapshot(zk, originals.cluster, [pod.info["id"]])
     assert pod.started == started and pod.info["state"] == "leader"
+
+
+def looked_at(pod, original):
+    """What /cluster and ocho, in its container, say of all."""
+    code, said = pod.get("/cluster")
+    assert code == 200 and "info" in said["pods"][original.id], said
+    seen = {id_: p["info"] for id_, p in said["pods"].items()}
+    pattern = pod.info["cluster"]
+    for verb in ("info", "grep"):
+        seen.update(json.loads(pod.bed.docker("exec", pod.name, "ocho", verb, "-j", pattern)))
+    pod.bed.docker("exec", pod.name, "ocho", "wait", pattern, "--for", "ready", "--pods", len(said["pods"]), "-t", 60)
+    assert "a line" in pod.bed.docker("exec", pod.name, "ocho", "log", pattern)
+    return seen
+
+
+def runs(info):
+    return info.get("process") == "running"
 
 
 # ---- the original tool-set ----
