@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import bed as engine_bed
 from pods import NETWORK, Pods
+from safe import FILES, MOUNTED, SafePod, certificates, write
 
 DEADLINE = 120  # of every wait: an original's second is a second, and the machine may be busy
 
@@ -326,6 +327,78 @@ def looked_at(pod, original):
 
 def runs(info):
     return info.get("process") == "running"
+
+
+# ---- ours have a token ----
+
+@pytest.fixture
+def secrets(tmp_path, originals):
+    folder = tmp_path / "secrets"
+    certificates(folder, f"marathon.{originals.cluster}")
+    write(folder / "token", "canary-token-0123456789abcdef")
+    return folder
+
+
+def ours_signed(pods, originals, secrets, number, tls=False):
+    name = f"ours-{number}"
+    files = FILES if tls else {"token_file": FILES["token_file"]}
+    pods.run(name, {"cluster": originals.cluster, **files, "workload": dict(SPEC)}, "-v", f"{secrets}:{MOUNTED}:ro", started=False)
+    pod = SafePod(pods, name)
+    pod.cluster, pod.token = f"marathon.{originals.cluster}", "canary-token-0123456789abcdef"
+    pod.secrets, pod.tls = secrets, tls
+    wait_until(f"{name} answers", lambda: pod.info)
+    return pod
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_ours_with_a_token_lead_originals(pods, originals, secrets, zk, tls):
+    first = ours_signed(pods, originals, secrets, 1, tls)
+    first.until_configured(1, timeout=DEADLINE)
+    original = originals.run()
+    second = ours_signed(pods, originals, secrets, 2, tls)
+    until_in_snapshot(zk, originals.cluster, [first.info["id"], original.id, second.info["id"]])
+    wait_until("it runs", lambda: original.info["process"] == "running")
+    assert [task for task in original.asked() if task in ("check", "on", "ok")][-3:] == ["check", "on", "ok"]
+    assert first.info["state"] == "leader"
+    second.until(DEADLINE, process="running")
+    assert all(runs(seen) for seen in looked_at(first, original).values())
+    # And no secret went to it, nor in clear beside it.
+    assert first.token not in original.tape.read_text()
+
+
+def test_an_original_leads_nobody_who_has_a_token(pods, originals, secrets, zk):
+    """What it orders is refused, whoever has run goes on running, and one of ours leads once it has gone."""
+    original = originals.run()
+    wait_until("it leads", lambda: "leading" in original.said())
+    pod = ours_signed(pods, originals, secrets, 1)
+
+    def refused(by):
+        codes = [r["code"] for r in by.requests("out") if json.loads(r["body"])["key"] == pod.info["id"]]
+        assert set(codes) <= {401}, codes
+        return len(codes) >= 2
+
+    wait_until("it is refused, again and again", lambda: refused(original))
+    assert pod.says(process="stopped", state="follower") and not pod.workloads()
+    assert pod.info["id"] not in snapshot(zk, originals.cluster)
+    assert any("control refused" in line for line in pod.get("/log")[1])
+    # Nor do its tools come in.
+    assert [post(pods.bed.address(pod.name), 8080, path)[0] for path in ("/info", "/control/off", "/reset")] == [401] * 3
+
+    original.end()
+    pod.until(DEADLINE, process="running", state="leader")
+    until_in_snapshot(zk, originals.cluster, [pod.info["id"]])
+    started = pod.started
+    # Another one, which ours leads until it leaves the queue: then it is refused as well.
+    other = originals.run()
+    until_in_snapshot(zk, originals.cluster, [pod.info["id"], other.id])
+    assert pod.post("/reset")[0] == 200
+    wait_until("the original leads", lambda: "leading" in other.said())
+    wait_until("it is refused", lambda: refused(other))
+    assert pod.says(process="running") and pod.started == started
+    other.end()
+    pod.until(DEADLINE, state="leader")
+    until_in_snapshot(zk, originals.cluster, [pod.info["id"]])
+    assert pod.says(process="running") and pod.started == started
 
 
 # ---- the original tool-set ----
