@@ -21,6 +21,7 @@ struct source {
     struct loop_timer *deadline;
     bool opening, late;
     char *url; // of the pod; else zk
+    bool own;  // it is that of this container, whatever its certificate's name
     struct zk *zk;
     char *servers;
     // of the read in progress
@@ -131,9 +132,10 @@ int source_open(const struct cli_options *options, int64_t wait_ms, struct sourc
     }
     if (url)
         source->url = xstrdup(url);
-    else if (strcmp(zk, "none") == 0)
+    else if (strcmp(zk, "none") == 0) {
         source->url = xasprintf("http%s://127.0.0.1:%d", tls ? "s" : "", port);
-    else if (open_zk(source, zk, wait_ms, err)) {
+        source->own = true;
+    } else if (open_zk(source, zk, wait_ms, err)) {
         source_close(source);
         return -1;
     }
@@ -381,7 +383,7 @@ static void ask_url(struct answer *answer) {
     struct http_request request = {.url = answer->url,
                                    .headers = answer->call.headers,
                                    .trust = trust,
-                                   .tls_name = getenv("OCHOPOD_TLS_NAME"),
+                                   .tls_name = answer->source->own ? "" : getenv("OCHOPOD_TLS_NAME"),
                                    .connect_ms = READ_MS,
                                    .timeout_ms = READ_MS,
                                    .max_reply = CLUSTER_MAX,

@@ -33,7 +33,8 @@ static char *own_url(const struct spec *spec) {
 
 // ---- what its runner may be asked for ----
 
-// Where the spec leaves them open, ZooKeeper's address and our port are for the worker to find out.
+// Where the spec leaves them open, ZooKeeper's address, our port and our cluster's name are for the
+// worker to find out.
 static void leave_open(const struct spec *spec, struct runner_program *ret) {
     bool said = spec->zk && *spec->zk;
     auto_free char *url = own_url(spec);
@@ -42,6 +43,7 @@ static void leave_open(const struct spec *spec, struct runner_program *ret) {
     else if (strcmp(spec->zk, "none") == 0) {
         ret->open[0].begin = xasprintf("OCHOPOD_URL=%s", url);
         ret->open[0].number = true;
+        ret->open[1].begin = spec->tls.key_file ? xstrdup("OCHOPOD_TLS_NAME=") : NULL;
     }
 }
 
@@ -68,7 +70,7 @@ void app_portal_program_done(struct runner_program *program) {
 // ---- the portal ----
 
 int app_portal_create(struct loop *loop, struct runner *runner, const struct spec *spec, int port,
-                      const char *zk, struct portal **ret, struct err *err) {
+                      const char *zk, const char *full_name, struct portal **ret, struct err *err) {
     *ret = NULL;
     if (spec->token)
         log_secret(spec->token);
@@ -89,6 +91,7 @@ int app_portal_create(struct loop *loop, struct runner *runner, const struct spe
                                                  .env = environ,
                                                  .zk = zk,
                                                  .url = url,
+                                                 .tls_name = spec->tls.key_file ? full_name : NULL,
                                                  .token = sha1 ? spec->token : NULL,
                                                  .token_file = spec->token_file,
                                                  .ca_file = spec->tls.ca_file,

@@ -9,7 +9,9 @@
 int app_portal_program(const struct spec *spec, struct runner_program *ret,
                        struct err *err) must_check;
 void app_portal_program_done(struct runner_program *program);
-// port: where our control port listens. zk: the effective address, with its credentials. *ret is
-// NULL where the spec wants no portal. ERR_USER: there is no `ocho` beside us.
+// port: where our control port listens. zk: the effective address, with its credentials. full_name:
+// of the cluster. *ret is NULL where the spec wants no portal. ERR_USER: there is no `ocho` beside
+// us.
 int app_portal_create(struct loop *loop, struct runner *runner, const struct spec *spec, int port,
-                      const char *zk, struct portal **ret, struct err *err) must_check;
+                      const char *zk, const char *full_name, struct portal **ret,
+                      struct err *err) must_check;

@@ -250,8 +250,8 @@ int app_build_control(struct app *app, struct err *err) {
     const struct auth_files files = {spec->token_file, spec->tls.certificate_file,
                                      spec->tls.key_file, spec->tls.ca_file};
     if (auth_open(app->loop, &files, app->full_name, app->state->pod_id, &app->auth, err) ||
-        app_portal_create(app->loop, app->others.portal, spec, port, app->record.zk, &app->portal,
-                          err))
+        app_portal_create(app->loop, app->others.portal, spec, port, app->record.zk, app->full_name,
+                          &app->portal, err))
         return -1;
     const struct control_hooks hooks = {
         .info = info,

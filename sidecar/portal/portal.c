@@ -42,14 +42,16 @@ static bool passes(const char *variable) {
 
 char **portal_environment(const struct portal_config *config) {
     size_t n = 0, room = text_list_len(config->env);
-    char **env = xcalloc(room + 4, sizeof *env);
+    char **env = xcalloc(room + 5, sizeof *env);
     for (size_t i = 0; i < room; i++)
         if (passes(config->env[i]))
             env[n++] = xstrdup(config->env[i]);
     bool alone = config->zk && strcmp(config->zk, "none") == 0;
     if (alone && config->url)
         env[n++] = xasprintf("OCHOPOD_URL=%s", config->url);
-    else if (!alone && config->zk)
+    if (alone && config->url && config->tls_name)
+        env[n++] = xasprintf("OCHOPOD_TLS_NAME=%s", config->tls_name);
+    if (!alone && config->zk)
         env[n++] = xasprintf("OCHOPOD_ZK=%s", config->zk);
     if (config->token_file)
         env[n++] = xasprintf("OCHOPOD_TOKEN_FILE=%s", config->token_file);

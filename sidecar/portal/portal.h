@@ -23,6 +23,7 @@ struct portal_config {      // all copied
     char *const *env;       // ours; of it PATH, HOME, TZ, LANG, LC_* and MARATHON_* are passed on
     const char *zk;         // with its credentials; "none": commands go through `url`
     const char *url;        // of our own control port
+    const char *tls_name;   // of whom its certificate is; NULL: of the url's host
     const char *token;      // of Ochothon's signature; NULL: none is looked for
     const char *token_file; // what `ocho` signs with; NULL: nothing
     const char *ca_file;    // whom it trusts behind https; NULL: nobody

@@ -159,6 +159,20 @@ def test_no_answer_has_a_secret(web):
     assert "marathon.web" in seen and [secret for secret in secrets if secret in seen] == []
 
 
+def test_a_pod_alone_is_its_own_portal(web):
+    """Without ZooKeeper it asks itself by https, under its cluster's name."""
+    web.run("lonely", {"cluster": "web", "zk": "none", "portal": True, **FILES, **TOOLS}, "-v", f"{web.secrets}:{MOUNTED}:ro",
+            env={"OCHOPOD_ZK": "none"}, started=False)
+    pod = Web(web, "lonely")
+    pod.until_configured()
+    try:
+        code, said = pod.ask("POST", "/shell", headers={"X-Shell": "grep -j"})
+        assert code == 200 and said["ok"] is True and list(json.loads(said["out"])) == [f"{CLUSTER} #0"], said
+        assert CLUSTER in web.bed.docker("exec", "lonely", "ocho", "ls")
+    finally:
+        web.bed.docker("rm", "-f", "-v", "lonely")
+
+
 # ---- ocho --url, from a machine that reaches the pods and no ZooKeeper ----
 
 def ocho(web, *words, status=0, at=0, token="token", **env):

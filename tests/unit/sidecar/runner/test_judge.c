@@ -242,13 +242,15 @@ static void the_portal_runs_one_program(void **state) {
 static void of_an_address_only_the_port_is_open(void **state) {
     (void)state;
     char *const env[] = {(char *)"PATH=/bin", NULL};
-    const struct runner_program program = {
-        .path = (char *)"/usr/bin/ocho",
-        .env = (char **)env,
-        .open = {{(char *)"OCHOPOD_URL=http://127.0.0.1:", true}}};
+    const struct runner_program program = {.path = (char *)"/usr/bin/ocho",
+                                           .env = (char **)env,
+                                           .open = {{(char *)"OCHOPOD_URL=http://127.0.0.1:", true},
+                                                    {(char *)"OCHOPOD_TLS_NAME=", false}}};
     setup.program = &program;
     runs("/state/exec-a", LIST("/usr/bin/ocho"),
          LIST("PATH=/bin", "OCHOPOD_URL=http://127.0.0.1:31080"));
+    runs("/state/exec-a", LIST("/usr/bin/ocho"),
+         LIST("PATH=/bin", "OCHOPOD_URL=http://127.0.0.1:31080", "OCHOPOD_TLS_NAME=marathon.zk"));
     refuses("/state/exec-a", LIST("/usr/bin/ocho"),
             LIST("PATH=/bin", "OCHOPOD_URL=http://127.0.0.1:1@there:80"), "\"OCHOPOD_URL\"");
     refuses("/state/exec-a", LIST("/usr/bin/ocho"), LIST("PATH=/bin", "OCHOPOD_ZK=zk://there"),
