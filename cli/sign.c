@@ -39,7 +39,7 @@ static int find_pod(const struct signer *signer, const char *url, int64_t timeou
         .timeout_ms = timeout_ms < 0 ? WAIT_MS : timeout_ms,
         .fresh = true,
         .trust = signer_trust(signer),
-        .tls_name = getenv("OCHOPOD_TLS_NAME"),
+        .tls_name = signer_tls_name(),
     };
     http_start(http, &request, on_reply, &asking);
     loop_run(asking.loop);

@@ -85,6 +85,12 @@ struct tls_trust *signer_trust(const struct signer *signer) {
     return signer->trust;
 }
 
+// To http.h "" is anybody: an empty variable must not say that.
+const char *signer_tls_name(void) {
+    const char *name = getenv("OCHOPOD_TLS_NAME");
+    return name && *name ? name : NULL;
+}
+
 // GET only looks.
 static enum auth_role role_of(const char *method) {
     return strcmp(method, "GET") == 0 ? AUTH_READ : AUTH_OPERATOR;

@@ -12,6 +12,8 @@ bool signer_signs(const struct signer *signer); // there is a token
 // Whom to trust behind https: OCHOPOD_CA, else the tls.ca_file of this container's spec; NULL:
 // nobody.
 struct tls_trust *signer_trust(const struct signer *signer);
+// Of whom the certificate behind --url may be, OCHOPOD_TLS_NAME; NULL: of its host alone.
+const char *signer_tls_name(void);
 // As auth_call_sign, with the time; without a token it adds nothing. cluster: "marathon.zookeeper".
 void signer_sign(const struct signer *signer, struct auth_call *call, const char *cluster,
                  const char *method, const char *url, const char *const *headers, const void *body,

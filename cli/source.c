@@ -383,7 +383,7 @@ static void ask_url(struct answer *answer) {
     struct http_request request = {.url = answer->url,
                                    .headers = answer->call.headers,
                                    .trust = trust,
-                                   .tls_name = answer->source->own ? "" : getenv("OCHOPOD_TLS_NAME"),
+                                   .tls_name = answer->source->own ? "" : signer_tls_name(),
                                    .connect_ms = READ_MS,
                                    .timeout_ms = READ_MS,
                                    .max_reply = CLUSTER_MAX,

@@ -195,3 +195,9 @@ def test_through_one_pod_all_are_asked_signed(web):
     web.all[1].until(process="stopped")
     ocho(web, "on", "web", "--force")
     ocho(web, "wait", "web", "--for", "ready", "--pods", 2, "-t", 60)
+
+
+def test_a_certificate_of_another_name_is_not_trusted(web):
+    for name in ("", "marathon.another"):
+        assert "its certificate is not of" in ocho(web, "grep", status=3, OCHOPOD_TLS_NAME=name).stderr, name
+    assert "OCHOPOD_CA must name" in ocho(web, "grep", status=2, OCHOPOD_CA="").stderr
