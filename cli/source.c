@@ -335,6 +335,7 @@ struct answer {
     struct signer_challenge from; // who wants signatures; "" until it said so
     struct auth_call call;
     json_t *body;
+    bool refused; // by who is there: not out of reach
     struct err err;
 };
 
@@ -353,9 +354,13 @@ static void take_answer(struct answer *answer, const struct http_reply *reply) {
         return;
     }
     answer->body = json_read(reply->body, reply->len, CLUSTER_MAX, "/cluster", &answer->err);
-    if (answer->body && reply->status != 200)
-        err_set(&answer->err, ERR_RETRY, "/cluster answered %d: %s", reply->status,
-                json_text(answer->body, "error"));
+    if (!answer->body || reply->status == 200)
+        return;
+    answer->refused = reply->status == 401 || reply->status == 403;
+    bool bare = answer->refused && !signer_signs(answer->source->signer);
+    err_set(&answer->err, ERR_RETRY, "/cluster answered %d: %s%s", reply->status,
+            json_text(answer->body, "error"),
+            bare ? "; OCHOPOD_TOKEN_FILE names the file with the cluster's token" : "");
 }
 
 // A pod with a token says in its 401 which cluster's key it wants; it is asked again with that.
@@ -407,7 +412,7 @@ static json_t *read_url(struct source *source, struct err *err) {
         err_set(&answer.err, ERR_RETRY, "/cluster answered no cluster: is it a sidecar's port?");
     if (answer.err.kind) {
         err_copy(err, &answer.err);
-        err->kind = ERR_RETRY;
+        err->kind = answer.refused ? ERR_REFUSED : ERR_RETRY;
         err_wrap(err, "%s", source->url);
         return NULL;
     }

@@ -197,6 +197,21 @@ def test_through_one_pod_all_are_asked_signed(web):
     ocho(web, "wait", "web", "--for", "ready", "--pods", 2, "-t", 60)
 
 
+def test_a_wrong_token_is_said(web):
+    for words in (("grep",), ("exec", "web", "--force", "say", "x"), ("off", "web", "--force"),
+                  ("wait", "web", "--for", "ready", "-t", 2)):  # it goes on until then: a pod may come back with another
+        said = ocho(web, *words, token="other", status=1).stderr
+        assert "/cluster answered 401" in said and "another token" in said, said
+    said = ocho(web, "grep", status=1, OCHOPOD_TOKEN_FILE="").stderr
+    assert "/cluster answered 401" in said and "OCHOPOD_TOKEN_FILE names" in said, said
+    # A file that is no token is the user's mistake, as ever.
+    (web.secrets / "short").write_text("short\n", encoding="ascii")
+    for name, why in (("short", "16 to 512 characters"), ("absent", "cannot read")):
+        said = ocho(web, "grep", token=name, status=2).stderr
+        assert said.startswith("ocho: OCHOPOD_TOKEN_FILE: ") and f"{web.secrets}/{name}" in said and why in said, said
+    assert running(web)
+
+
 def test_a_certificate_of_another_name_is_not_trusted(web):
     for name in ("", "marathon.another"):
         assert "its certificate is not of" in ocho(web, "grep", status=3, OCHOPOD_TLS_NAME=name).stderr, name

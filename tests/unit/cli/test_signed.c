@@ -38,7 +38,8 @@ static void without_a_token_it_is_not_let_in(void **state) {
     (void)state;
     unsetenv("OCHOPOD_TOKEN_FILE");
     struct said said = ocho("info --url http://127.0.0.1:PORT");
-    is(&said, 3, "", "/cluster answered 401: not signed");
+    is(&said, 1, "", "/cluster answered 401: not signed");
+    assert_non_null(strstr(said.err, "; OCHOPOD_TOKEN_FILE names the file"));
 }
 
 static void with_another_token_it_is_not_let_in(void **state) {
@@ -48,7 +49,8 @@ static void with_another_token_it_is_not_let_in(void **state) {
     assert_true(f && fputs(OTHER, f) >= 0 && fflush(f) == 0);
     setenv("OCHOPOD_TOKEN_FILE", path, 1);
     struct said said = ocho("info --url http://127.0.0.1:PORT");
-    is(&said, 3, "", "/cluster answered 401: X-Signature is not right");
+    is(&said, 1, "", "/cluster answered 401: X-Signature is not right");
+    assert_null(strstr(said.err, "OCHOPOD_TOKEN_FILE"));
     unlink(path);
     setenv("OCHOPOD_TOKEN_FILE", "/nonexistent", 1);
     said = ocho("info --url http://127.0.0.1:PORT");
