@@ -1,14 +1,17 @@
 """What chaos stands on: two engines of our own as two hosts, a ZooKeeper ensemble of three processes in network
 namespaces of their own, and a cluster of pods on it. Everything started here ends in Bench.end()."""
 import ctypes
+import email.utils
 import http.client
 import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -21,6 +24,7 @@ NETWORK = "chaos"
 CLUSTER = "marathon.chaos"
 ROOT = f"/ochopod/clusters/{CLUSTER}"
 SESSION_S = 3
+JUMP_S = 6 * 3600  # a wall clock jumps by a multiple of it: no run takes as long, the rest of a stamp says when it was
 WORKLOAD_PORT = 9000
 JARS = ["zookeeper.jar", "zookeeper-jute.jar", "slf4j-log4j12.jar", "log4j-1.2.jar", "metrics-core.jar",
         "snappy-java.jar"]
@@ -82,6 +86,28 @@ def run(*args, check=True, timeout=120, **more):
     return done.stdout
 
 
+class Clock:
+    """What a party's clocks are ahead of the kernel's, in seconds: a file that tests/tools/clock.c has mapped there."""
+
+    def __init__(self, path, preload):
+        self.path, self.preload = path, preload
+        self.wall = self.monotonic = 0
+        path.write_bytes(bytes(16))
+
+    def set(self, wall=None, monotonic=None):
+        self.wall = self.wall if wall is None else wall
+        self.monotonic = self.monotonic if monotonic is None else monotonic
+        with open(self.path, "r+b", buffering=0) as file:  # in place: it is mapped
+            file.write(struct.pack("=qq", round(self.wall * 10**9), round(self.monotonic * 10**9)))
+
+    def environment(self):
+        return {"LD_PRELOAD": str(self.preload), "CLOCK_OFFSETS": str(self.path)}
+
+    def binds(self):
+        """In a container they have the same names."""
+        return [f"{path}:{path}:ro" for path in (self.preload, self.path)]
+
+
 class Host:
     """One engine and the network namespace that it lives in."""
 
@@ -138,6 +164,7 @@ class Server:
         self.address = f"198.18.128.{number}"
         self.dir = bench.dir / self.name
         self.netns = f"{Path(self.host.netns).name}-{self.name}"
+        self.clock = None
         self.process = None
 
     def wire(self):
@@ -152,8 +179,9 @@ class Server:
         run("ip", "-n", self.netns, "link", "set", "eth0", "up")
         run("ip", "-n", self.netns, "route", "add", "default", "via", "198.18.128.254")
 
-    def prepare(self, addresses):
+    def prepare(self, addresses, preload):
         (self.dir / "data").mkdir(parents=True)
+        self.clock = Clock(self.dir / "clock", preload)
         (self.dir / "data/myid").write_text(str(self.number))
         (self.dir / "log4j.properties").write_text(LOG4J)
         servers = "".join(f"server.{n}={a}:2888:3888\n" for n, a in enumerate(addresses, 1))
@@ -172,7 +200,8 @@ class Server:
                  # A server that has waited for a majority looks for one at least this often, not every minute.
                  "-Dzookeeper.fastleader.maxNotificationInterval=2000", "-Dzookeeper.skipACL=no", "-cp", classes,
                  "org.apache.zookeeper.server.quorum.QuorumPeerMain", str(self.dir / "zoo.cfg")],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **self.clock.environment()},
+                preexec_fn=die_with_parent)
 
     def kill(self):
         if self.process and self.process.poll() is None:
@@ -227,6 +256,7 @@ class Pod:
         self.name = f"pod{number}"
         self.dir = bench.dir / self.name
         self.conf = self.dir / "conf"
+        self.clock = None  # the machine's own
         self.logs = []   # of containers that were removed
         self.ids = set() # pod ids that it had
         self.present = False
@@ -252,11 +282,13 @@ class Pod:
                  # folder of its own: with the engine's data in it a container would hold all others' file systems, which
                  # hold all others', and each new one would double the kernel's work.
                  f"{self.host.dir}/sock:/engine:ro"]
+        clock = self.clock.environment() if self.clock else {}
         self.host.api.create(self.name, {
             "Image": SIDECAR, "Env": [f"OCHOPOD_SPEC={json.dumps(self.spec())}", f"DB_PASSWORD={CANARY}",
-                                           "DOCKER_HOST=unix:///engine/docker.sock"],
+                                      "DOCKER_HOST=unix:///engine/docker.sock",
+                                      *(f"{name}={value}" for name, value in clock.items())],
             "Labels": {"chaos": "sidecar"}, "StopTimeout": 10,
-            "HostConfig": {"Binds": binds, "NetworkMode": NETWORK, "Memory": 96 << 20,
+            "HostConfig": {"Binds": binds + (self.clock.binds() if self.clock else []), "NetworkMode": NETWORK, "Memory": 96 << 20,
                            "RestartPolicy": {"Name": "always"}}})
 
     def start(self):
@@ -320,6 +352,11 @@ class Pod:
         except ValueError:
             return answer.status, text
 
+    def date(self):
+        """What its clock says, in seconds of the epoch."""
+        with urllib.request.urlopen(f"http://{self.address}:8080/info", timeout=5) as answer:
+            return email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp()
+
     def info(self):
         status, said = self.ask("GET", "/info")
         if status != 200:
@@ -347,10 +384,11 @@ class Pod:
 
 
 class Bench:
-    def __init__(self, first, second, pods=5, sequential=False):
-        """first: a test engine that is running, with the images on it."""
+    def __init__(self, first, second, build, pods=5, sequential=False):
+        """first: a test engine that is running, with the images on it. build: where the tests' own programs are."""
         self.hosts = [Host(first, "198.18"), Host(second, "198.19")]
         self.dir = self.hosts[1].dir.parent / (self.hosts[1].dir.name + ".chaos")
+        self.build, self.preload = Path(build), self.dir / "clock.so"
         self.count = pods
         self.sequential = sequential
         self.servers, self.pods, self.decoys = [], [], []
@@ -375,6 +413,7 @@ class Bench:
         run(TOP / "tests/lib/link", "join", one.dir, two.dir)
         shutil.rmtree(self.dir, ignore_errors=True)
         self.dir.mkdir()
+        shutil.copy(self.build / "tests/tools/clock.so", self.preload)
         self.ensemble()
         for number in range(1, self.count + 1):
             self.add(number, self.hosts[number % 2 == 0])
@@ -391,7 +430,7 @@ class Bench:
         self.servers = [Server(self, n) for n in (1, 2, 3)]
         for server in self.servers:
             server.wire()
-            server.prepare([s.address for s in self.servers])
+            server.prepare([s.address for s in self.servers], self.preload)
             server.start()
         wait_until("the ensemble serves", self.agree, 90)
 
@@ -404,6 +443,7 @@ class Bench:
     def add(self, number, host):
         pod = Pod(self, number, host)
         pod.folders()
+        pod.clock = Clock(pod.dir / "clock", self.preload)
         pod.create()
         pod.start()
         self.pods.append(pod)
@@ -455,6 +495,20 @@ class Bench:
             client.start(timeout=60)
             self.kazoo = client
         return self.kazoo
+
+    def clocks_obey(self):
+        """A preloaded library that did nothing would be seen by nobody else: all clocks jump, and are read from outside."""
+        everybody = self.servers + self.pods
+        for one in everybody:
+            one.clock.set(wall=4 * JUMP_S)
+        try:
+            made = self.zk().create("/clock", b"", ephemeral=True, include_data=True)[1].created
+            self.zk().delete("/clock")
+            for name, stamp in [("ZooKeeper", made), *((p.name, p.date()) for p in self.pods)]:
+                assert 3 * JUMP_S < stamp - time.time() < 5 * JUMP_S, f"the clock of {name} does not jump"
+        finally:
+            for one in everybody:
+                one.clock.set(wall=0)
 
     # ---- going down ----
 

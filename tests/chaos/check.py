@@ -3,7 +3,7 @@ import datetime
 import json
 import re
 
-from bench import CANARY, ROOT
+from bench import CANARY, JUMP_S, ROOT
 from txnlog import committed
 
 LOCKS, PODS = f"{ROOT}/coordinator/", f"{ROOT}/pods/"
@@ -108,12 +108,13 @@ def s6(run):
     return bad
 
 
-def when(line):
-    """Wall-clock seconds of a sidecar's line, or None."""
+def when(run, line):
+    """CLOCK_BOOTTIME of a sidecar's line, or None. How far its clock had jumped is nothing but a multiple of JUMP_S."""
     try:
-        return datetime.datetime.fromisoformat(line.split()[0].replace("Z", "+00:00")).timestamp()
+        stamp = datetime.datetime.fromisoformat(line.split()[0].replace("Z", "+00:00")).timestamp()
     except (ValueError, IndexError):
         return None
+    return run.began + (stamp - run.wall - run.began + JUMP_S / 2) % JUMP_S - JUMP_S / 2
 
 
 def cut_rounds(run, pod):
@@ -123,10 +124,10 @@ def cut_rounds(run, pod):
         if " configures files=changed" in line:
             comes = True
         elif "state=stopping from=running event=stop" in line:
-            begun = when(line) if comes else None
+            begun = when(run, line) if comes else None
         elif "workload=ready" in line or (" info sidecar " in line and " port=" in line):  # a worker begins
             if begun and "workload=ready" not in line:
-                found.append(begun - run.wall)
+                found.append(begun)
             comes, begun = False, None
     return found
 
@@ -136,9 +137,9 @@ def replacements(run, pod):
     found, begun = [], None
     for line in pod.said.splitlines():
         if "state=stopping from=running event=stop" in line:
-            begun = when(line)
+            begun = when(run, line)
         elif "workload=ready" in line and begun:
-            found.append((begun - run.wall, when(line) - run.wall))
+            found.append((begun, when(run, line)))
             begun = None
         elif " state=" in line and "state=stopped from=stopping" not in line and "state=starting from=stopped" not in line \
                 and "state=running from=starting" not in line and " pod " in line:

@@ -115,6 +115,7 @@ class Harness:
         began = boottime()
         wait_until("the cluster has formed", self.bench.settled, SETTLE_S, 0.3)
         say(f"{self.at()}  the cluster has formed, {boottime() - began:.1f} s")
+        self.bench.clocks_obey()
 
     def rest(self):
         """L1 to L6 within ten times their bounds, then nothing may happen any more."""

@@ -104,10 +104,10 @@ def change(t, word, whole=True):
     return {"t": t, "path": "/conf/one.conf", "word": word, "whole": whole, "size": 9}
 
 
-def replaced(begin, end):
-    """What a sidecar says of it; seconds of the epoch."""
-    return (f"1970-01-01T00:00:{begin:02}.000Z info pod marathon.chaos#0 state=stopping from=running event=stop\n"
-            f"1970-01-01T00:00:{end:02}.000Z info pod marathon.chaos#0 workload=ready after_ms=1\n")
+def replaced(begin, end, jumped=("1970-01-01T00", "1970-01-01T00")):
+    """What a sidecar says of it; seconds of the epoch, and what its clock made of day and hour."""
+    return (f"{jumped[0]}:00:{begin:02}.000Z info pod marathon.chaos#0 state=stopping from=running event=stop\n"
+            f"{jumped[1]}:00:{end:02}.000Z info pod marathon.chaos#0 workload=ready after_ms=1\n")
 
 
 def cut(files, end):
@@ -119,6 +119,7 @@ def cut(files, end):
 
 ENDED, READY = "info sidecar marathon.chaos pod=a port=8080", "info pod marathon.chaos#0 workload=ready after_ms=1"
 A, B = ["1"] * 4, ["2"] * 4
+JUMPED = ("1970-01-04T06", "1969-12-31T18")
 ENDS = ("workload killed", ["pod1"], 4, 6)
 FINE = [made_up([(1, A), (9, B)]),
         made_up([(1, A), (9, A)], done=[fault(*ENDS)]),
@@ -127,9 +128,12 @@ FINE = [made_up([(1, A), (9, B)]),
         made_up([(1, A)], said="init worker=ended status=1", done=[fault(check.HELPER_KILLED[0], [], 4, 6)])]
 FINE += [made_up([(1, A), (9, A)], said=cut("changed", ENDED)),
          made_up([], said=replaced(1, 4), other=replaced(5, 9)),
+         made_up([], said=replaced(1, 4, JUMPED), other=replaced(5, 9)),
          made_up([], said=replaced(1, 6), other=replaced(5, 9), done=[fault(*ENDS)])]
 WRONG = {
-    "s5": [made_up([], said=replaced(1, 6), other=replaced(5, 9))],
+    "s5": [made_up([], said=replaced(1, 6), other=replaced(5, 9)),
+           made_up([], said=replaced(1, 6), other=replaced(5, 9, JUMPED)),
+           made_up([], said=replaced(1, 6, JUMPED[::-1]), other=replaced(5, 9))],
     "s6": [made_up([(1, A), (9, A)]),
            made_up([(1, A), (9, A)], done=[fault("worker killed", [], 4, 6)]),
            made_up([(7, A), (9, A)], done=[fault(*ENDS)]),
