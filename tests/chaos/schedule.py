@@ -1,7 +1,8 @@
 """One seed is one schedule: faults in pairs, how long each pair lasts, the calm after it."""
 import random
 
-import nemesis_hands  # noqa: F401 - they fill the table
+import nemesis_clock  # noqa: F401 - they fill the table
+import nemesis_hands  # noqa: F401
 import nemesis_network  # noqa: F401
 import nemesis_process  # noqa: F401
 from nemesis import TABLE
