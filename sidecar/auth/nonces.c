@@ -30,11 +30,20 @@ void nonces_free(struct nonces *nonces) {
     free(nonces);
 }
 
+// What is forgotten is refused by its time, should the clock be set back to it.
+static void forget(struct nonces *nonces, const struct used *it) {
+    if (it->time > nonces->floor)
+        nonces->floor = it->time;
+}
+
 static void forget_old(struct nonces *nonces, int64_t now) {
     size_t kept = 0;
-    for (size_t i = 0; i < nonces->n; i++)
+    for (size_t i = 0; i < nonces->n; i++) {
         if (nonces->list[i].until > now)
             nonces->list[kept++] = nonces->list[i];
+        else
+            forget(nonces, &nonces->list[i]);
+    }
     nonces->n = kept;
 }
 
@@ -47,8 +56,7 @@ static int by_time(const void *pa, const void *pb) {
 static void push_out(struct nonces *nonces) {
     size_t out = NONCES_MAX / 4;
     qsort(nonces->list, nonces->n, sizeof *nonces->list, by_time);
-    if (nonces->list[out - 1].time > nonces->floor)
-        nonces->floor = nonces->list[out - 1].time;
+    forget(nonces, &nonces->list[out - 1]);
     nonces->n -= out;
     memmove(nonces->list, nonces->list + out, nonces->n * sizeof *nonces->list);
 }

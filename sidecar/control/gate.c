@@ -251,7 +251,9 @@ char *gate_nonce(struct gate *gate) {
     return xstrdup(nonce);
 }
 
-static const char used_before[] = "used before, or signed before this worker began: sign anew";
+static const char used_before[] =
+    "used before, or signed before this worker began or its clock was "
+    "set back: sign anew, or GET /nonce";
 
 // A nonce of ours needs no clock but ours.
 static const char *wrong_own(struct gate *gate, const char *nonce) {

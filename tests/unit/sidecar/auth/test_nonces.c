@@ -63,8 +63,23 @@ static void what_is_over_makes_room(void **state) {
     struct nonces *nonces = nonces_create(KEEP, 0);
     for (int i = 0; i < NONCES_MAX; i++)
         assert_true(use(nonces, i, 1000, 1000));
-    // All of them are of one time; were they still fresh, the next of it would be refused.
-    assert_true(use(nonces, NONCES_MAX, 1000, 1001 + KEEP));
+    assert_true(use(nonces, NONCES_MAX, 1001 + KEEP, 1001 + KEEP));
+    assert_true(use(nonces, NONCES_MAX + 1, 1001 + KEEP, 1001 + KEEP));
+    nonces_free(nonces);
+}
+
+// Forward for so long that all is forgotten, and back.
+static void a_clock_that_jumps_lets_no_replay_through(void **state) {
+    (void)state;
+    enum { FORWARD = 3600000, SOME = 70 };
+    struct nonces *nonces = nonces_create(KEEP, 0);
+    for (int i = 0; i < SOME; i++)
+        assert_true(use(nonces, i, 1000 + i, 1000 + i));
+    for (int i = SOME; i < 4 * SOME; i++)
+        assert_true(use(nonces, i, FORWARD + i, FORWARD + i));
+    for (int i = 0; i < SOME; i++)
+        assert_false(use(nonces, i, 1000 + i, 2000));
+    assert_true(use(nonces, 4 * SOME, 3000, 3000)); // who signs now is heard
     nonces_free(nonces);
 }
 
@@ -75,6 +90,7 @@ int main(void) {
         cmocka_unit_test(a_flood_lets_no_replay_through),
         cmocka_unit_test(the_oldest_by_their_time_are_pushed_out),
         cmocka_unit_test(what_is_over_makes_room),
+        cmocka_unit_test(a_clock_that_jumps_lets_no_replay_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
