@@ -174,7 +174,7 @@ static bool wants_restart(const struct pod *pod, const struct job *job) {
            (proposal_is_changed(p) && pod->spec->workload.on_change.kind == CHANGE_RESTART);
 }
 
-static void take_over(struct pod *pod, const struct job *job);
+static int take_over(struct pod *pod, const struct job *job, struct err *err);
 
 static void on_compare(struct run *run) {
     struct pod *pod = run->pod;
@@ -188,7 +188,8 @@ static void on_compare(struct run *run) {
     bool up = pod->at == POD_RUNNING || pod->at == POD_WAITING || pod->at == POD_STARTING;
     if (up && !job->parked && !proposal_is_changed(job->proposal) && !wants_restart(pod, job)) {
         pod->wanted = true;
-        take_over(pod, job);
+        if (take_over(pod, job, &err)) // it is as it was before
+            pod_unsaved(pod, &err);
         run_skip(run, "ready");
         return;
     }
@@ -264,7 +265,7 @@ static void replace_json(json_t **where, json_t *with) {
 }
 
 // In force from here on, in memory and in the state directory.
-static void take_over(struct pod *pod, const struct job *job) {
+static int take_over(struct pod *pod, const struct job *job, struct err *err) {
     struct state *state = pod->state;
     const struct pod_request *request = &job->request;
     struct proposal *p = job->proposal;
@@ -278,7 +279,7 @@ static void take_over(struct pod *pod, const struct job *job) {
     state_set(&state->hash, p->hash);
     state_set(&state->owner, pod->place->run);
     pod->configured = true;
-    pod_save(pod);
+    return state_save(state, err);
 }
 
 static void swapped(json_t *answer, const struct err *err, void *arg) {
@@ -310,14 +311,24 @@ static void on_swap(struct run *run) {
                            pod->spec->state_dir, swapped, run);
 }
 
+// What is started and not written down is started once more by whoever comes after us: not at all,
+// then, until a round can be.
 static void on_take(struct run *run) {
     struct pod *pod = run->pod;
     struct job *job = job_of(run);
-    if (!job->parked) {
-        pod->state->started = true; // from here on there may be data
-        pod->wanted = true;
+    struct err err = ERR_INIT;
+    bool starts = !job->parked && !is_told(run);
+    pod->state->started |= !job->parked; // from here on there may be data
+    if (take_over(pod, job, &err)) {
+        pod_unsaved(pod, &err);
+        if (starts) {
+            pod->configured = false;
+            replace_json(&pod->state->applied, NULL);
+            run_fail(run, &err);
+            return;
+        }
     }
-    take_over(pod, job);
+    pod->wanted |= !job->parked;
     pod_swap_over(pod);
     if (job->parked) {
         job->answer = json_pack("{s:b, s:s}", "started", 0, "status",

@@ -121,11 +121,14 @@ void pod_changed(struct pod *pod) {
         pod->config.on_change(pod->config.arg);
 }
 
+void pod_unsaved(const struct pod *pod, const struct err *err) {
+    log_err("pod %s %s: a restart would not know what is so now", pod->config.full_name, err->text);
+}
+
 void pod_save(struct pod *pod) {
     struct err err = ERR_INIT;
     if (state_save(pod->state, &err))
-        log_err("pod %s %s: a restart would not know what is so now", pod->config.full_name,
-                err.text);
+        pod_unsaved(pod, &err);
 }
 
 bool pod_launches(const struct pod *pod) {

@@ -309,6 +309,24 @@ static void a_state_that_fills_up_in_a_round_is_healed_by_the_next(void **unused
     stage_free(s);
 }
 
+// A worker that came after would not know it for what the round had started, and ask for another.
+static void nothing_is_started_that_cannot_be_written_down(void **unused) {
+    (void)unused;
+    struct stage *s = running("  strict: true\n");
+    expect_done(stage_check(s));
+    state_is_full(s, true);
+    expect_kind(stage_on(s), ERR_REFUSED); // at the last save before the start: no file is swapped
+    assert_int_equal(workloads_running(s), 0);
+    assert_int_equal(stage_starts(s), 1);
+    fake_loop_advance(s->loop, 60000); // nor by itself
+    assert_int_equal(stage_starts(s), 1);
+    state_is_full(s, false);
+    stage_configure(s);
+    expect_process(s, "running");
+    assert_int_equal(stage_starts(s), 2);
+    stage_free(s);
+}
+
 static void what_an_operator_says_and_cannot_be_kept_is_refused(void **unused) {
     (void)unused;
     struct stage *s = running("");
@@ -479,6 +497,7 @@ int main(void) {
         cmocka_unit_test(a_frozen_engine_is_503_and_nothing_else),
         cmocka_unit_test(a_state_that_cannot_be_kept_refuses_the_round),
         cmocka_unit_test(a_state_that_fills_up_in_a_round_is_healed_by_the_next),
+        cmocka_unit_test(nothing_is_started_that_cannot_be_written_down),
         cmocka_unit_test(what_an_operator_says_and_cannot_be_kept_is_refused),
         cmocka_unit_test(the_worker_may_end_at_any_moment_of_an_on),
         cmocka_unit_test(an_older_copy_of_the_state_is_brought_up_by_a_round),
