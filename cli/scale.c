@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { PODS_MAX = 100000 };
+#define DIGITS "0123456789"
 
 struct scale {
     struct follow f;
@@ -23,7 +24,7 @@ struct scale {
 static int parse_factor(const char *factor, char *ret_op, double *ret, struct err *err) {
     char *end = NULL;
     bool known = *factor && strchr("@x+-", *factor);
-    bool digit = known && strchr("0123456789.", factor[1]) && factor[1];
+    bool digit = known && strchr(DIGITS ".", factor[1]) && factor[1];
     *ret = digit ? strtod(factor + 1, &end) : 0;
     *ret_op = *factor;
     if (!digit || *end || !isfinite(*ret) || *ret > PODS_MAX)
@@ -82,23 +83,41 @@ static int scale_down(struct scale *s, size_t i, int64_t to, struct err *err) {
     return n < surplus ? put_instances(s, i, to, err) : 0;
 }
 
-static void begin(struct scale *s, size_t i, const char *pattern, char op, double by) {
+static int find(struct scale *s, size_t i, const char *pattern) {
     struct goal *goal = &s->goals[i];
     struct target *t = &s->targets[i];
     *goal = (struct goal){.what = pattern, .cluster = pattern, .newer = -1, .strict = true};
     if (target_find(&s->f, pattern, s->f.options->group, t, &goal->err))
-        return;
-    int64_t to = wanted(t->instances, op, by);
+        return -1;
     goal->app = t->app;
     goal->cluster = t->pods.n ? t->pods.list[0].cluster : pattern; // in full, as it is signed for
     goal->control = t->control;
+    return 0;
+}
+
+// All of them before any is changed: a word that means no app is a mistake in the line.
+static bool find_all(struct scale *s, char *const *patterns) {
+    const struct err *first = NULL;
+    for (size_t i = 0; i < s->n; i++)
+        if (find(s, i, patterns[i]) && !first)
+            first = &s->goals[i].err;
+    for (size_t i = 0; first && i < s->n; i++)
+        if (!s->goals[i].err.kind)
+            err_set(&s->goals[i].err, first->kind, "%s stays as it is", patterns[i]);
+    return !first;
+}
+
+static void change(struct scale *s, size_t i, char op, double by) {
+    struct goal *goal = &s->goals[i];
+    const struct target *t = &s->targets[i];
+    int64_t to = wanted(t->instances, op, by);
     goal->pods = to;
     s->deltas[i] = to - t->instances;
     int failed = to > t->instances   ? put_instances(s, i, to, &goal->err)
                  : to < t->instances ? scale_down(s, i, to, &goal->err)
                                      : 0;
     if (failed)
-        err_wrap(&goal->err, "%s", pattern);
+        err_wrap(&goal->err, "%s", goal->what);
 }
 
 // ---- the verb ----
@@ -119,8 +138,10 @@ static void print(const struct scale *s) {
 }
 
 static int scale_all(struct scale *s, char *const *patterns, char op, double by) {
+    bool found = find_all(s, patterns);
     for (size_t i = 0; i < s->n; i++) {
-        begin(s, i, patterns[i], op, by);
+        if (found)
+            change(s, i, op, by);
         if (s->goals[i].err.kind)
             fprintf(stderr, "ocho: %s\n%s", s->goals[i].err.text, marathon_details(s->f.marathon));
     }
@@ -135,15 +156,28 @@ static int scale_all(struct scale *s, char *const *patterns, char op, double by)
     return follow_status(s->goals, s->n);
 }
 
-// `ocho scale zookeeper @5` as well as Ochothon's -f @5.
-static const char *factor_of(const struct cli_options *o, size_t *n) {
-    if (o->factor)
-        return o->factor;
+// Meant as a factor, right or wrong, and no pattern: "5", "@5x", "x2,5", "x".
+static bool is_like_factor(const char *word) {
+    bool signed_ = *word && strchr("x+-", *word);
+    return *word == '@' || strspn(word, DIGITS) == strlen(word) ||
+           (signed_ && strchr(DIGITS, word[1])) ||
+           (signed_ && strspn(word + 1, DIGITS ".") == strlen(word + 1));
+}
+
+// `ocho scale zookeeper @5` as well as Ochothon's -f @5. *n: how many of the words are patterns.
+static int find_factor(const struct cli_options *o, size_t *n, const char **ret, struct err *err) {
     const char *last = o->args[*n - 1];
-    bool is_factor = *n > 1 && strchr("@x+-", *last) && strchr("0123456789.", last[1]) && last[1] &&
-                     strspn(last + 1, "0123456789.") == strlen(last + 1);
-    *n -= is_factor;
-    return is_factor ? last : "+1";
+    bool is_last = !o->factor && *n > 1 && is_like_factor(last);
+    *n -= is_last;
+    *ret = o->factor ? o->factor : is_last ? last : "+1";
+    for (size_t i = 1; i < *n; i++)
+        if (is_like_factor(o->args[i]))
+            return err_set(
+                err, ERR_USER,
+                "\"%.40s\" is a pattern or a factor? A factor comes last and once, and a "
+                "cluster of that name is namespace.%.40s",
+                o->args[i], o->args[i]);
+    return 0;
 }
 
 static int run(const struct cli_options *options) {
@@ -151,7 +185,8 @@ static int run(const struct cli_options *options) {
     struct err err = ERR_INIT;
     char op;
     double by;
-    if (parse_factor(factor_of(options, &s.n), &op, &by, &err))
+    const char *factor;
+    if (find_factor(options, &s.n, &factor, &err) || parse_factor(factor, &op, &by, &err))
         return cli_fail(&err);
     int status = follow_open(options, &s.f);
     if (status)
@@ -177,9 +212,10 @@ const struct verb scale_verb = {
     .args = "PATTERN... [@N|xF|+N]",
     .summary = "more or fewer pods of a Marathon app; waits until all of them run and are ready",
     .details =
-        "The pods of a PATTERN must be one app's, unless -g names a pod of it. What is one too "
-        "many is killed\n(POST /control/kill), then its task is removed: the newest first. "
-        "Never below one.\nJSON: {\"PATTERN\": {\"ok\", \"delta\"}}\n",
+        "The pods of a PATTERN must be one app's, unless -g names a pod of it; nothing is changed "
+        "when one of\nthem means no app. What is one too many is killed (POST /control/kill), "
+        "then its task is removed: the\nnewest first. Never below one.\nJSON: {\"PATTERN\": "
+        "{\"ok\", \"delta\"}}\n",
     .options = "jXGOt=dzu",
     .args_min = 1,
     .args_max = CLI_MANY,

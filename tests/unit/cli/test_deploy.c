@@ -9,6 +9,13 @@ static void wrong_words_ask_nobody(void **state) {
         auto_free char *line = xasprintf("scale zk -f %s" URL, factors[i]);
         check(line, 2, NULL, "is no factor");
     }
+    static const char *const last[] = {"5", "@", "@5x", "x2,5", "x", "x1.75.1", "+1x", "@1e9"};
+    for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++) {
+        auto_free char *line = xasprintf("scale zk %s" URL, last[i]);
+        check(line, 2, "", "is no factor: @5 (to five), x1.75 (times)");
+    }
+    check("scale zk @5 web" URL, 2, "", "\"@5\" is a pattern or a factor?");
+    check("scale zk 5 -f @5" URL, 2, "", "a cluster of that name is namespace.5");
     check("bump zk -v a:b" URL, 2, NULL, "is no tag");
     check("kill zk" URL, 2, NULL, "--force");
     deploy("-r a/b", 2, NULL, "is no tag");

@@ -55,6 +55,24 @@ static void two_apps_want_a_group(void **state) {
     check("scale none @5" SOON URL, 1, NULL, "no pod matches");
 }
 
+static void all_are_found_before_one_is_changed(void **state) {
+    (void)state;
+    check("scale zk none @5 -j" URL, 1,
+          "{\"zk\":{\"ok\":false,\"delta\":0},\"none\":{\"ok\":false,\"delta\":0}}",
+          "ocho: zk stays as it is\nocho: none: no pod matches\n");
+    check("scale zk none @1" URL, 1, "0% success (+0 pods)", NULL);
+    assert_int_equal(asked("PUT") + asked("POST"), 0);
+    assert_string_equal(order, "");
+}
+
+// The first word is a pattern whatever it looks like, and so is one with a namespace.
+static void a_cluster_may_be_called_like_a_factor(void **state) {
+    (void)state;
+    check("scale 5 @5" URL, 1, NULL, "ocho: 5: no pod matches\n");
+    check("scale zk marathon.x2 @5" URL, 1, NULL, "ocho: marathon.x2: no pod matches\n");
+    check("scale zk xen @5" URL, 1, NULL, "ocho: xen: no pod matches\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(scale_up_is_a_number),
@@ -63,6 +81,8 @@ int main(void) {
         test(a_pod_that_does_not_end_keeps_its_task),
         test(a_pod_of_another_app_with_its_number_lives),
         test(two_apps_want_a_group),
+        test(all_are_found_before_one_is_changed),
+        test(a_cluster_may_be_called_like_a_factor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
