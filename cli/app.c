@@ -155,13 +155,68 @@ static void renew_shape(json_t *app) {
     json_object_del(docker, "network");
 }
 
-json_t *app_over(const json_t *verbatim, const json_t *made) {
+// Marathon's default, where a list says none.
+static bool is_on_host(const json_t *networks) {
+    const json_t *first = json_array_get(networks, 0);
+    return json_is_array(networks) && (!first || strcmp(json_text(first, "mode"), "host") == 0);
+}
+
+static bool is_listed(const json_t *list, const json_t *port) {
+    size_t i;
+    json_t *it;
+    json_array_foreach((json_t *)list, i, it) {
+        const char *is = json_text(it, "protocol"), *other = json_text(port, "protocol");
+        if (json_equal(json_object_get(it, "port"), json_object_get(port, "port")) &&
+            strcmp(*is ? is : "tcp", *other ? other : "tcp") == 0)
+            return true;
+    }
+    return false;
+}
+
+// *required: it is to have this very number at the host.
+static json_t *definition_of(struct tree *tree, const json_t *mapping, bool *required) {
+    json_t *port = json_object_get(mapping, "containerPort");
+    json_int_t own = json_integer_value(port);
+    json_int_t host = json_integer_value(json_object_get(mapping, "hostPort"));
+    if (host && host != own)
+        tree_complain(tree, "ports",
+                      "\"%lld %lld\" cannot be on the host's network, where a port has one number: "
+                      "\"%lld *\", and what binds it says so too",
+                      (long long)own, (long long)host, (long long)host);
+    *required = *required || host;
+    return json_pack("{s:O, s:O*, s:O*, s:O*}", "port", port, "protocol",
+                     json_object_get(mapping, "protocol"), "name", json_object_get(mapping, "name"),
+                     "labels", json_object_get(mapping, "labels"));
+}
+
+// On the host's network nothing is mapped: ports are asked for, each by the number that the pod
+// knows it by. Marathon allots any to each of them, or none is another than its number.
+static void define_ports(struct tree *tree, json_t *app) {
+    json_t *container = json_object_get(app, "container"), *mapping;
+    json_t *asked = json_object_get(app, "portDefinitions");
+    json_t *list = json_is_array(asked) ? json_deep_copy(asked) : json_array();
+    bool required = false;
+    size_t i;
+    json_array_foreach(json_object_get(container, "portMappings"), i, mapping) {
+        auto_json json_t *port = definition_of(tree, mapping, &required);
+        if (!is_listed(list, port ? port : mapping))
+            CHECK(json_array_append(list, port ? port : mapping) == 0);
+    }
+    json_object_del(container, "portMappings");
+    CHECK(json_object_set_new(app, "portDefinitions", list) == 0);
+    if (required)
+        CHECK(json_object_set_new(app, "requirePorts", json_true()) == 0);
+}
+
+json_t *app_over(struct tree *tree, const json_t *verbatim, const json_t *made) {
     json_t *app = app_merge(verbatim, made);
     renew_shape(app);
     // An app is in one network: the one that was asked for.
     json_t *networks = json_object_get(verbatim, "networks");
     if (networks)
         CHECK(json_object_set_new(app, "networks", json_deep_copy(networks)) == 0);
+    if (is_on_host(networks))
+        define_ports(tree, app);
     return app;
 }
 

@@ -47,8 +47,9 @@ void app_name(struct tree *tree, const char *at, const char *cluster, const char
               const struct app_wish *wish, struct app *ret);
 // portMappings; the control port first, at its own or any port of the host.
 json_t *app_mappings(int control, const struct spec_port *ports, size_t n);
-// Under what we made goes what the file says verbatim; in the shape of Marathon 1.5 and later.
-json_t *app_over(const json_t *verbatim, const json_t *made);
+// Under what we made goes what the file says verbatim; in the shape of Marathon 1.5 and later. On
+// the host's network portMappings become portDefinitions; complains where one cannot.
+json_t *app_over(struct tree *tree, const json_t *verbatim, const json_t *made);
 // Complains where a variable is more than Linux takes.
 void app_check_size(struct tree *tree, const json_t *app);
 

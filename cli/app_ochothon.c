@@ -153,7 +153,7 @@ int app_from_ochothon(struct tree *tree, const struct app_wish *wish, struct app
     if (!failed) {
         auto_json json_t *made = make(&file, ret, namespace_, settings, wish);
         CHECK(made);
-        ret->json = app_over(file.verbatim, made);
+        ret->json = app_over(tree, file.verbatim, made);
         app_check_size(tree, ret->json);
         failed = tree_tell(tree, report, err);
         warn_unknown(tree, ret->file, report);

@@ -147,7 +147,7 @@ static int build(struct tree *tree, const struct spec *spec, const struct app_wi
     auto_json json_t *made = make(spec, ret, namespace_, text, wish);
     add_settings(made, settings);
     const json_t *verbatim = json_object_get(tree_json(tree), "verbatim");
-    ret->json = app_over(verbatim ? verbatim : none, made);
+    ret->json = app_over(tree, verbatim ? verbatim : none, made);
     app_check_size(tree, ret->json);
     return tree_tell(tree, report, err);
 }

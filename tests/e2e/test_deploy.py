@@ -93,6 +93,22 @@ def test_fewer_pods_are_the_oldest_and_others_stay(world, tmp_path):
     assert said["web"]["down"] == [1] and only_app(marathon)["instances"] == 1
 
 
+def test_on_the_hosts_network_ports_are_allotted(world, tmp_path):
+    """Nothing is mapped there: two of one agent have the same port by two numbers."""
+    _, marathon, ocho = world
+    spec = {"cluster": "web", "damper": "200ms", "ports": [80], "verbatim": {"networks": [{"mode": "host"}]},
+            "workload": {"image": BUSYBOX, "command": ["sleep", "1000000"], "stop": {"grace": "20s"}}}
+    (tmp_path / "web.yaml").write_text(json.dumps(spec), encoding="utf-8")
+    ocho.do("deploy", "/spec/web.yaml", "-p", "2", "--strict", "-t", "120", "-j", folder=tmp_path)
+    app = only_app(marathon)
+    assert app["networks"] == [{"mode": "host"}] and not app["container"].get("portMappings"), app
+    assert [port["port"] for port in app["portDefinitions"]] == [8080, 80] and not app["requirePorts"], app
+    ports, _ = ocho.do("port", "80", "web", "-j")
+    assert sorted(int(p["ports"]) for p in ports.values()) == sorted(t["ports"][1] for t in marathon.tasks(app["id"]))
+    assert ocho.do("kill", "web", "--force", "-t", "60", "-j")[0]["web"]["ok"]
+    assert marathon.do("GET", "/v2/apps")["apps"] == []
+
+
 def test_what_never_comes_up_is_removed_and_says_why(world, tmp_path):
     bed, marathon, ocho = world
     done = ocho.run("deploy", "/spec/web.yaml", "--strict", "-t", "15", "-j",

@@ -100,7 +100,7 @@ static void all_that_a_file_and_a_line_can_say(void **state) {
             "settings: {deep: {a: 1, b: ~}, list: [1]}\n"
             "ports: [2181, \"2888 *\", \"3888 9000 udp\", \"8080 31000\"]\n"
             "verbatim: {cpus: 0.5, env: {X: y, pod: lost}, container: {volumes: [{a: b}]},"
-            " networks: [{mode: host}]}\n",
+            " networks: [{mode: container, name: dcos}]}\n",
             &wish,
             "{\"cpus\":0.5,\"env\":{\"X\":\"y\",\"pod\":\"{\\\"deep\\\":{\\\"a\\\":1,\\\"b\\\":3},"
             "\\\"list\\\":[1,2]}\",\"ochopod_cluster\":\"zk-blue\",\"ochopod_debug\":\"true\","
@@ -113,7 +113,7 @@ static void all_that_a_file_and_a_line_can_say(void **state) {
             "{\"containerPort\":2181,\"hostPort\":0,\"protocol\":\"tcp\"},"
             "{\"containerPort\":2888,\"hostPort\":2888,\"protocol\":\"tcp\"},"
             "{\"containerPort\":3888,\"hostPort\":9000,\"protocol\":\"udp\"}]},"
-            "\"networks\":[{\"mode\":\"host\"}],"
+            "\"networks\":[{\"mode\":\"container\",\"name\":\"dcos\"}],"
             "\"id\":\"ochopod.eu.zk-blue-2016-11-22-12-00-00\",\"instances\":3}");
 }
 
@@ -130,6 +130,47 @@ static void verbatim_in_the_older_shape_is_renewed(void **state) {
     assert_null(json_object_get(docker, "portMappings"));
     assert_int_equal(json_array_size(json_object_get(container, "portMappings")), 2);
     app_done(&app);
+}
+
+// Marathon refuses mappings there: ports are asked for.
+static void ports_on_the_hosts_network(const char *ports, const char *more, const char *wanted,
+                                       bool required) {
+    struct app_wish wish = plain();
+    static const char *const images[] = {"image: zk", "workload: {image: zk}"};
+    for (size_t i = 0; i < 2; i++) {
+        auto_free char *text = xasprintf("cluster: zk\n%s\nports: %s\n"
+                                         "verbatim: {networks: [{mode: host}]%s}\n",
+                                         images[i], ports, more);
+        struct app app = app_of(text, &wish);
+        auto_free char *s = json_write(json_object_get(app.json, "portDefinitions"));
+        assert_string_equal(s, wanted);
+        assert_null(json_object_get(json_object_get(app.json, "container"), "portMappings"));
+        assert_int_equal(json_is_true(json_object_get(app.json, "requirePorts")), required);
+        app_done(&app);
+    }
+}
+
+static void the_hosts_network_has_definitions_and_no_mappings(void **state) {
+    (void)state;
+    ports_on_the_hosts_network("[2181, 53 udp]", "",
+                               "[{\"port\":8080,\"protocol\":\"tcp\"},"
+                               "{\"port\":2181,\"protocol\":\"tcp\"},"
+                               "{\"port\":53,\"protocol\":\"udp\"}]",
+                               false);
+    ports_on_the_hosts_network("[2181 *]", "",
+                               "[{\"port\":8080,\"protocol\":\"tcp\"},"
+                               "{\"port\":2181,\"protocol\":\"tcp\"}]",
+                               true);
+    ports_on_the_hosts_network("[2181]",
+                               ", portDefinitions: [{port: 2181, name: client}],"
+                               " container: {portMappings: [{containerPort: 9, name: last}]}",
+                               "[{\"port\":2181,\"name\":\"client\"},"
+                               "{\"port\":9,\"name\":\"last\"},"
+                               "{\"port\":8080,\"protocol\":\"tcp\"}]",
+                               false);
+    struct app_wish wish = plain();
+    says("cluster: zk\nimage: zk\nports: [2181 9000]\nverbatim: {networks: [{mode: host}]}\n",
+         &wish, ":3:8: ports: \"2181 9000\" cannot be on the host's network");
 }
 
 static void each_key_of_ochothons_wrong_in_turn(void **state) {
@@ -293,6 +334,7 @@ int main(void) {
         TEST(the_smallest_file),
         TEST(all_that_a_file_and_a_line_can_say),
         TEST(verbatim_in_the_older_shape_is_renewed),
+        TEST(the_hosts_network_has_definitions_and_no_mappings),
         TEST(each_key_of_ochothons_wrong_in_turn),
         TEST(mistakes_have_their_place),
         TEST(what_ochothon_ignored_is_ignored_and_said),
