@@ -70,6 +70,11 @@ void goal_done(struct goal *goal) {
     free(goal->note);
 }
 
+void follow_look(struct follow *f) {
+    int64_t least = loop_now(source_loop(f->source)) + ASK_MS;
+    source_until(f->source, f->deadline > least ? f->deadline : least);
+}
+
 // ---- one pod ----
 
 static const char *bare(const char *app) {
@@ -203,6 +208,7 @@ static int read_pods(struct follow *f, struct goal *goals, size_t n, struct pods
     struct cli_options all = *f->options; // -i means others
     all.indices_len = 0;
     auto_free char **patterns = patterns_of(goals, n);
+    follow_look(f);
     if (!source_is_pod(f->source))
         return pods_read(f->source, &all, patterns, ret, err);
     // The one pod may be of another cluster, or among those that go.

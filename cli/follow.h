@@ -40,6 +40,8 @@ struct follow {
 // an exit status; 0: go on. follow_close when done.
 int follow_open(const struct cli_options *options, struct follow *ret) must_check;
 void follow_close(struct follow *f);
+// Before pods are read: that has the time that is left, and enough to see something.
+void follow_look(struct follow *f);
 // Each goal that has no error yet becomes settled or has one.
 void follow_goals(struct follow *f, struct goal *goals, size_t n);
 void goal_done(struct goal *goal);

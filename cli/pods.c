@@ -14,6 +14,7 @@ enum {
     CONNECT_MS = 2000,
     ASK_MS = 5000,
     OPEN_MS = 10000,
+    CLUSTER_MS = 3000, // GET /cluster asks each pod before it answers, and waits two seconds
     AGAIN_MS = 100,
     SHORT_MS = 1000, // hardly enough for an answer
     HEADERS_MAX = 3
@@ -156,9 +157,11 @@ static void tell_missing(const struct pods *pods, const struct cli_options *opti
 int pods_begin(const struct cli_options *options, char *const *patterns, struct pods *ret) {
     struct err err = ERR_INIT;
     struct source *source;
-    if (source_open(options, options->timeout_ms < 0 ? OPEN_MS : options->timeout_ms, &source,
-                    &err))
+    int64_t ms = options->timeout_ms < 0 ? OPEN_MS : options->timeout_ms;
+    if (source_open(options, ms, &source, &err))
         return cli_fail(&err);
+    if (source_is_pod(source) && ms < CLUSTER_MS)
+        source_until(source, loop_now(source_loop(source)) + CLUSTER_MS);
     if (pods_read(source, options, patterns, ret, &err)) {
         source_close(source);
         return cli_fail(&err);

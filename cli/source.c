@@ -19,6 +19,7 @@ struct source {
     struct http *http;
     struct signer *signer;
     struct loop_timer *deadline;
+    int64_t until; // loop_now: what is read comes by then
     bool opening, late;
     char *url; // of the pod; else zk
     bool own;  // it is that of this container, whatever its certificate's name
@@ -57,6 +58,16 @@ static int turn(struct source *source, int64_t ms) {
     return source->late ? -1 : 0;
 }
 
+// Never 0, which would be for ever.
+static int64_t left(const struct source *source) {
+    int64_t ms = source->until - loop_now(source->loop);
+    return ms < 1 ? 1 : ms < READ_MS ? ms : READ_MS;
+}
+
+void source_until(struct source *source, int64_t until) {
+    source->until = until;
+}
+
 // ---- opening ----
 
 // OCHOPOD_ZK, as the sidecar itself would read it: its spec counts where this is its container.
@@ -91,7 +102,7 @@ static void on_state(enum zk_state state, void *arg) {
         loop_quit(source->loop);
 }
 
-static int open_zk(struct source *source, const char *url, int64_t wait_ms, struct err *err) {
+static int open_zk(struct source *source, const char *url, struct err *err) {
     auto_free char *auth = NULL;
     if (zk_parse_url(url, &source->servers, &auth, err))
         return -1;
@@ -99,7 +110,7 @@ static int open_zk(struct source *source, const char *url, int64_t wait_ms, stru
     if (zk_open(source->loop, &config, on_state, source, &source->zk, err))
         return -1;
     source->opening = true;
-    int late = turn(source, wait_ms);
+    int late = turn(source, left(source));
     source->opening = false;
     if (late || zk_state(source->zk) != ZK_CONNECTED)
         return err_set(err, ERR_RETRY, "ZooKeeper at %s does not answer", source->servers);
@@ -126,6 +137,7 @@ int source_open(const struct cli_options *options, int64_t wait_ms, struct sourc
     list_init(&source->ops);
     source->loop = loop_create();
     source->http = http_create(source->loop, 128, 0);
+    source->until = loop_now(source->loop) + wait_ms;
     if (signer_open(&source->signer, err)) {
         source_close(source);
         return -1;
@@ -135,7 +147,7 @@ int source_open(const struct cli_options *options, int64_t wait_ms, struct sourc
     else if (strcmp(zk, "none") == 0) {
         source->url = xasprintf("http%s://127.0.0.1:%d", tls ? "s" : "", port);
         source->own = true;
-    } else if (open_zk(source, zk, wait_ms, err)) {
+    } else if (open_zk(source, zk, err)) {
         source_close(source);
         return -1;
     }
@@ -315,7 +327,7 @@ static json_t *read_zk(struct source *source, struct err *err) {
     auto_json json_t *clusters = source->clusters;
     struct op *op = op_make(source, NULL, xstrdup(ROOT), NULL);
     op->op = zk_names(source->zk, op->path, on_clusters, op);
-    bool late = turn(source, READ_MS) != 0;
+    bool late = turn(source, left(source)) != 0;
     bool partial = !list_empty(&source->ops);
     drop_ops(source);
     if (late || (partial && !source->err.kind))
@@ -389,8 +401,8 @@ static void ask_url(struct answer *answer) {
                                    .headers = answer->call.headers,
                                    .trust = trust,
                                    .tls_name = answer->source->own ? "" : signer_tls_name(),
-                                   .connect_ms = READ_MS,
-                                   .timeout_ms = READ_MS,
+                                   .connect_ms = left(answer->source),
+                                   .timeout_ms = left(answer->source),
                                    .max_reply = CLUSTER_MAX,
                                    .fresh = true};
     http_start(answer->source->http, &request, on_answer, answer);

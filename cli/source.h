@@ -10,10 +10,12 @@
 
 struct source;
 // --url, --zk, OCHOPOD_ZK, ochopod_zk, or what the spec of this container says. ERR_RETRY:
-// ZooKeeper does not answer within wait_ms.
+// ZooKeeper does not answer within wait_ms. What is read then has the rest of them.
 int source_open(const struct cli_options *options, int64_t wait_ms, struct source **ret,
                 struct err *err) must_check;
 void source_close(struct source *source); // takes NULL
+// What is read from now on has until then (as loop_now), and ten seconds at most.
+void source_until(struct source *source, int64_t until);
 struct loop *source_loop(struct source *source);
 struct http *source_http(struct source *source);
 const struct signer *source_signer(const struct source *source);

@@ -79,6 +79,7 @@ int target_find(struct follow *f, const char *pattern, int64_t group, struct tar
     struct target t = {.pattern = pattern};
     struct cli_options all = without_indices(f);
     char *patterns[] = {(char *)pattern, NULL};
+    follow_look(f);
     if (pods_read(f->source, &all, patterns, &t.pods, err))
         return -1;
     int failed = choose_app(&t, group, err);
@@ -113,6 +114,7 @@ int target_kill(struct follow *f, const struct target *target, const int64_t *se
     struct pods pods;
     some.indices = (int64_t *)seqs;
     some.indices_len = n;
+    follow_look(f);
     if (pods_read(f->source, &some, patterns, &pods, err))
         return -1;
     int64_t left = f->deadline - loop_now(source_loop(f->source));

@@ -9,7 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 60000, OPEN_MS = 5000, ASK_MS = 3000, PAUSE_MS = 300 };
+// LOOK_MS: the last look, which begins when the time is over, sees something too. Of --url the pod
+// alone may take two seconds.
+enum { TIMEOUT_MS = 60000, OPEN_MS = 5000, ASK_MS = 3000, LOOK_MS = 3000, PAUSE_MS = 300 };
 
 struct wait {
     const struct cli_options *options;
@@ -148,22 +150,24 @@ static enum verdict judge(struct wait *w, const struct pods *pods) {
     return all && enough_rounds(pods->clusters, w->options->generation) ? SO : NOT_YET;
 }
 
-static int64_t left(const struct wait *w, int64_t most) {
-    int64_t ms = w->deadline - now_ms();
+static int64_t left(int64_t deadline, int64_t most) {
+    int64_t ms = deadline - now_ms();
     return ms < 0 ? 0 : ms < most ? ms : most;
 }
 
 // Whatever cannot be seen now is looked at again: also a ZooKeeper that is not there yet.
 static enum verdict look(struct wait *w) {
-    if (!w->source && source_open(w->options, left(w, OPEN_MS), &w->source, &w->err))
+    int64_t least = now_ms() + LOOK_MS, until = w->deadline > least ? w->deadline : least;
+    if (!w->source && source_open(w->options, left(until, OPEN_MS), &w->source, &w->err))
         return w->err.kind == ERR_USER ? FAILED : NOT_YET;
+    source_until(w->source, until);
     struct pods pods;
     if (pods_read(w->source, w->options, w->options->args, &pods, &w->err)) {
         source_close(take_ptr(w->source));
         return NOT_YET;
     }
     w->err = (struct err)ERR_INIT;
-    pods_ask_info(&pods, ASK_MS);
+    pods_ask_info(&pods, left(until, ASK_MS));
     enum verdict verdict = judge(w, &pods);
     pods_done(&pods);
     return verdict;
@@ -209,7 +213,7 @@ static int run(const struct cli_options *options) {
     w.deadline = w.began + (options->timeout_ms < 0 ? TIMEOUT_MS : options->timeout_ms);
     enum verdict verdict;
     while ((verdict = look(&w)) == NOT_YET && now_ms() < w.deadline) {
-        struct timespec pause = {.tv_nsec = left(&w, PAUSE_MS) * 1000000};
+        struct timespec pause = {.tv_nsec = left(w.deadline, PAUSE_MS) * 1000000};
         nanosleep(&pause, NULL);
     }
     int status = conclude(&w, verdict);

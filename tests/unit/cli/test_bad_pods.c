@@ -1,6 +1,7 @@
 // Pods, and pods of --url, that answer what they should not: each is one clear line.
 #include "tests/unit/cli/program.h"
 #include "tests/unit/cli/stub.h"
+#include <time.h>
 
 #define URL " --url http://127.0.0.1:PORT"
 
@@ -158,6 +159,33 @@ static void a_wrong_pod_of_url_is_out_of_reach(void **state) {
     check(line, 3, "", "/cluster");
 }
 
+static int64_t now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000) + t.tv_nsec / 1000000;
+}
+
+// What no -t bounds would take ten seconds.
+static void a_silent_one_is_waited_for_as_long_as_told(void **state) {
+    (void)state;
+    static const char *const lines[] = {"wait zk -t 1 --url http://",
+                                        "ls -t 1 --url http://",
+                                        "grep -t 1 --url http://",
+                                        "off zk --force -t 1 --url http://",
+                                        "kill zk --force -t 1 --url http://",
+                                        "completion clusters --url http://",
+                                        "completion clusters --zk ",
+                                        "ls -t 1 --zk "};
+    int port = stub_start(hangs);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        auto_free char *line = xasprintf("%s127.0.0.1:%d", lines[i], port);
+        int64_t began = now_ms();
+        check(line, 3, "", NULL);
+        if (now_ms() - began >= 8000)
+            fail_msg("ocho %s: %lld ms", line, (long long)(now_ms() - began));
+    }
+}
+
 static void what_others_say_is_fit_to_be_shown(void **state) {
     (void)state;
     a_cluster_with(stub_start(wordy));
@@ -191,6 +219,7 @@ int main(void) {
         test(check_of_one_compares_it_with_its_leader),
         test(whoever_steers_it_hears_the_same),
         test(a_wrong_pod_of_url_is_out_of_reach),
+        test(a_silent_one_is_waited_for_as_long_as_told),
         test(what_others_say_is_fit_to_be_shown),
         test(pods_of_url_that_are_none_are_listed_and_count),
     };
