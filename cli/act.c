@@ -79,7 +79,7 @@ json_t *act_outcome(const struct pods *pods, char *const *patterns, const char *
     return all;
 }
 
-static bool is_meant(const struct pods *pods, const char *pattern) {
+bool act_means(const struct pods *pods, const char *pattern) {
     for (size_t i = 0; i < pods->n; i++)
         if (source_matches(pattern, pods->list[i].cluster))
             return true;
@@ -89,7 +89,7 @@ static bool is_meant(const struct pods *pods, const char *pattern) {
 int act_status(const struct pods *pods, char *const *patterns, const char *done) {
     int status = pods_report(pods, done);
     for (; *patterns; patterns++)
-        if (!is_meant(pods, *patterns)) {
+        if (!act_means(pods, *patterns)) {
             fprintf(stderr, "ocho: %s: no pod is meant\n", *patterns);
             status = status == EXIT_DONE ? EXIT_SOME : status;
         }

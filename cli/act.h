@@ -24,6 +24,8 @@ void act_kill(struct pods *pods, int64_t timeout_ms);
 // number; "failed": {label: why} where there are any. New reference.
 json_t *act_outcome(const struct pods *pods, char *const *patterns, const char *key,
                     bool by_number);
+// A pod of those is of a cluster that the pattern matches.
+bool act_means(const struct pods *pods, const char *pattern);
 // Says on stderr who failed, and which pattern means nobody: each is status 1. done: "off", the
 // word for it.
 int act_status(const struct pods *pods, char *const *patterns, const char *done);

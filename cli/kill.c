@@ -13,6 +13,7 @@ struct kill {
     struct pods pods;
     struct marathon *marathon; // NULL: no pod is Marathon's
     int64_t deadline;
+    size_t late; // killed, and their deployment goes on
 };
 
 static const char *app_of(const struct pod_seen *pod) {
@@ -154,9 +155,12 @@ static void remove_app(struct kill *k, const char *app) {
     if (!failed)
         return;
     fprintf(stderr, "%s", marathon_details(k->marathon));
-    for (size_t i = 0; i < k->pods.n; i++)
-        if (was_killed(&k->pods.list[i]) && strcmp(app_of(&k->pods.list[i]), app) == 0)
-            pods_fail(&k->pods.list[i], err.text);
+    for (size_t i = 0; i < k->pods.n; i++) {
+        if (!was_killed(&k->pods.list[i]) || strcmp(app_of(&k->pods.list[i]), app) != 0)
+            continue;
+        pods_fail(&k->pods.list[i], err.text);
+        k->late += err.kind == ERR_TIMEOUT;
+    }
 }
 
 static void remove_apps(struct kill *k) {
@@ -172,6 +176,15 @@ static void remove_apps(struct kill *k) {
 }
 
 // ---- the verb ----
+
+// As of the other verbs of Marathon's: a status that all share that failed, else 1.
+static int status_of(const struct kill *k) {
+    bool all = k->late && k->late == k->pods.n && !k->pods.missing;
+    for (char *const *pattern = k->options->args; *pattern; pattern++)
+        all = all && act_means(&k->pods, *pattern);
+    int status = act_status(&k->pods, k->options->args, "killed");
+    return all ? EXIT_TIME : status;
+}
 
 static void print(const struct kill *k) {
     auto_json json_t *all = act_outcome(&k->pods, k->options->args, "down", true);
@@ -205,7 +218,7 @@ static int kill_pods(struct kill *k) {
     }
     tell_others(k);
     print(k);
-    return act_status(&k->pods, k->options->args, "killed");
+    return status_of(k);
 }
 
 static int run(const struct cli_options *options) {

@@ -22,6 +22,10 @@ static bool late;         // that answer comes when the time of `-t 1s` is over
 static bool lost;         // the answer to a POST of an app, which is there
 static bool blind;        // what is asked of an app that was posted is not answered
 static bool deaf;         // its tasks run, and there is no way to their ports
+static bool own;          // an app that is asked for has those two tasks
+static bool three;        // and a third one, which runs too
+static int going;         // how often the deployment of a change is listed; -1: always
+static bool changed;      // something was
 static bool is_marathons; // pod, and no app
 static const char *spec;  // in its environment
 static const char *more;  // of its definition
@@ -56,18 +60,26 @@ static void answer_kills(void) {
 
 // Both of its tasks are this process; with --url pods are found by them.
 static ordered_by_the_program void app_of_two(const char *line, int fd) {
-    const char *id = deaf ? line + strlen("GET /v2/apps") : "/app "; // else it is another one's
+    const char *id = deaf || own ? line + strlen("GET /v2/apps")
+                                 : "/app "; // else it is another one's
     auto_free char *app = xasprintf(
         "{\"app\":{\"id\":\"%.*s\",\"instances\":2,%s\"env\":{\"A\":\"b\",\"OCHOPOD_SPEC\":\"%s\"},"
         "\"container\":{\"type\":\"DOCKER\",\"docker\":{\"image\":\"ochopod/sidecar:1\"},"
         "\"portMappings\":[{\"containerPort\":1},{\"containerPort\":8080}]},\"tasks\":["
         "{\"id\":\"a\",\"host\":\"127.0.0.1\",\"state\":\"TASK_RUNNING\",\"ports\":[1,%d]},"
         "{\"id\":\"b\",\"host\":\"localhost\",\"state\":\"TASK_RUNNING\",\"ports\":[1,%d]},"
-        "{\"id\":\"c\",\"host\":\"127.0.0.1\",\"state\":\"TASK_STAGING\",\"ports\":[1,1]}],"
+        "{\"id\":\"c\",\"host\":\"127.0.0.1\",\"state\":\"TASK_%s\",\"ports\":[1,%d]}],"
         "\"lastTaskFailure\":{\"state\":\"TASK_FAILED\",\"message\":\"no image\","
         "\"host\":\"h1\"}}}",
-        (int)strcspn(id, " ?"), id, more, spec, deaf ? 1 : it.port, deaf ? 1 : it.port);
+        (int)strcspn(id, " ?"), id, more, spec, deaf ? 1 : it.port, deaf ? 1 : it.port,
+        three ? "RUNNING" : "STAGING", three ? it.port : 1);
     scripted_answer(fd, 200, app);
+}
+
+static ordered_by_the_program void list_deployments(int fd) {
+    bool listed = changed && going;
+    going -= listed && going > 0;
+    scripted_answer(fd, 200, listed ? "[{\"id\":\"other\"},{\"id\":\"d\"}]" : "[]");
 }
 
 static ordered_by_the_program void serve(struct scripted *s, int n, const struct server_request *r,
@@ -88,15 +100,17 @@ static ordered_by_the_program void serve(struct scripted *s, int n, const struct
         auto_free char *app = xasprintf("{\"app\":{\"id\":\"%.*s\"}}", (int)strcspn(id, " "), id);
         scripted_answer(fd, 200, app);
     } else if (strstr(r->line, "/v2/deployments"))
-        scripted_answer(fd, 200, "[]");
+        list_deployments(fd);
     else if (is_marathons && strstr(r->line, "/v2/apps/app"))
         scripted_answer(fd, 404, "{\"message\":\"App '/app' does not exist\"}");
     else if (strstr(r->line, "/tasks "))
         scripted_answer(fd, 200, tasks);
     else if (reads)
         app_of_two(r->line, fd);
-    else
+    else {
+        changed = true;
         scripted_answer(fd, 200, "{\"version\":\"v\",\"deploymentId\":\"d\"}");
+    }
 }
 
 __attribute__((unused)) static void put(const char *text) {
@@ -114,7 +128,8 @@ __attribute__((unused)) static int begin(void **state) {
     put("cluster: zk\nimage: zk:1\n");
     said_by.status = 0;
     order[0] = '\0';
-    alive = once = late = lost = blind = deaf = is_marathons = false;
+    alive = once = late = lost = blind = deaf = is_marathons = own = three = changed = false;
+    going = 0;
     spec = SPEC;
     more = "";
     tasks = "{\"tasks\":[{\"id\":\"task-3\"},{\"id\":\"task-10\"}]}";

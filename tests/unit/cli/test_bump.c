@@ -49,12 +49,25 @@ static void a_spec_that_cannot_be_changed_is_no_reason_to_kill(void **state) {
     check("bump zk --sidecar -v 2" SOON URL, 4, NULL, "the image ochopod/sidecar:1 ->");
 }
 
+// The pods are as they were asked for, and Marathon is not done.
+static void the_deployment_is_followed_to_its_end(void **state) {
+    (void)state;
+    it.seq = 11; // newer than those that were killed
+    going = 4;
+    fake_pod_is(it.pod, "running", true);
+    check("bump zk -v 2 --strict -j" URL, 0, "{\"zk\":{\"ok\":true,\"up\":[11,11]}}", NULL);
+    assert_int_equal(asked("GET /v2/deployments"), 5);
+    going = -1;
+    check("bump zk -v 3 -j" SOON URL, 4, "\"ok\":false", "deployment d goes on");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(those_that_did_end_are_told),
         test(bump_moves_the_workload),
         test(bump_moves_the_sidecar_when_told),
         test(the_same_tag_is_a_restart),
+        test(the_deployment_is_followed_to_its_end),
         test(a_spec_that_cannot_be_changed_is_no_reason_to_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,6 +184,28 @@ static void what_was_not_looked_at_has_not_come_up(void **state) {
     assert_int_equal(asked("DELETE"), 0);
 }
 
+// ---- to the end of its deployment ----
+
+// The pods are as they were asked for, and Marathon is not done.
+static void a_deployment_that_ends_is_waited_for(void **state) {
+    (void)state;
+    own = true;
+    going = 4;
+    fake_pod_is(it.pod, "running", true);
+    deploy("-p 2 --strict -j", 0, "\"ok\":true", "");
+    assert_int_equal(asked("GET /v2/deployments"), 5);
+}
+
+static void one_that_stays_is_told(void **state) {
+    (void)state;
+    own = true;
+    going = -1;
+    fake_pod_is(it.pod, "running", true);
+    deploy("-p 2 -j" SOON, 4, "\"ok\":false", "deployment d goes on");
+    assert_true(asked("GET /v2/deployments") > 1);
+    assert_int_equal(asked("DELETE"), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(wrong_words_ask_nobody),
@@ -198,6 +220,8 @@ int main(void) {
         test(tasks_that_run_unheard_are_not_removed),
         test(what_was_not_looked_at_has_not_come_up),
         test(progress_is_for_a_terminal_alone),
+        test(a_deployment_that_ends_is_waited_for),
+        test(one_that_stays_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

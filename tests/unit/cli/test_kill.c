@@ -69,6 +69,22 @@ static void kill_tells_what_marathon_refuses(void **state) {
     check("kill zk --force -j" URL, 1, "\"ok\":false", "answered 500: no");
 }
 
+static void the_deployment_is_followed_to_its_end(void **state) {
+    (void)state;
+    going = 4;
+    check("kill zk --force -j" URL, 0, "{\"zk\":{\"ok\":true,\"down\":[3,10]}}\n", "");
+    assert_int_equal(asked("GET /v2/deployments"), 6); // once before anything is killed
+}
+
+// A pattern that means nobody is another failure.
+static void one_that_stays_is_told(void **state) {
+    (void)state;
+    going = -1;
+    check("kill zk --force -j" SOON URL, 4, "\"ok\":false", "deployment d goes on\n");
+    changed = false;
+    check("kill zk web --force" SOON URL, 1, "0% success", "deployment d goes on\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(kill_keeps_an_app_with_a_task_of_somebody_else),
@@ -78,6 +94,8 @@ int main(void) {
         test(kill_says_what_it_leaves_of_a_pod_of_marathons),
         test(kill_needs_marathon_first),
         test(kill_leaves_what_is_not_marathons),
+        test(the_deployment_is_followed_to_its_end),
+        test(one_that_stays_is_told),
         test(kill_tells_what_marathon_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,19 @@ static void a_cluster_may_be_called_like_a_factor(void **state) {
     check("scale zk xen @5" URL, 1, NULL, "ocho: xen: no pod matches\n");
 }
 
+// The pods are as they were asked for, and Marathon is not done.
+static void the_deployment_is_followed_to_its_end(void **state) {
+    (void)state;
+    three = true;
+    going = 4;
+    fake_pod_is(it.pod, "running", true);
+    check("scale zk @3 -j" URL, 0, "{\"zk\":{\"ok\":true,\"delta\":1}}", "");
+    assert_int_equal(asked("GET /v2/deployments"), 5);
+    going = -1;
+    check("scale zk @3 -j" SOON URL, 4, "{\"zk\":{\"ok\":false,\"delta\":1}}",
+          "3 of 3 pods running; deployment d goes on");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(scale_up_is_a_number),
@@ -81,6 +94,7 @@ int main(void) {
         test(a_pod_that_does_not_end_keeps_its_task),
         test(a_pod_of_another_app_with_its_number_lives),
         test(two_apps_want_a_group),
+        test(the_deployment_is_followed_to_its_end),
         test(all_are_found_before_one_is_changed),
         test(a_cluster_may_be_called_like_a_factor),
     };

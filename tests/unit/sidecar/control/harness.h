@@ -41,6 +41,7 @@ static struct {
     json_t *cluster;
     json_t *metrics, *ports; // NULL: none
     int resets, reads, infos;
+    int64_t seq; // 0: it does not say
 } it;
 
 // ---- hooks ----
@@ -57,6 +58,8 @@ static json_t *give_info(void *arg) {
         json_object_set_new(info, "metrics", json_object());
     if (!it.ports)
         json_object_del(info, "ports");
+    if (it.seq)
+        json_object_set_new(info, "seq", json_integer(it.seq));
     return info;
 }
 
