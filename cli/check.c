@@ -89,14 +89,15 @@ static int run(const struct cli_options *options) {
     }
     if (options->json)
         cli_print(rows, true);
-    else
+    else if (pods_are_to_show(&pods, rows))
         print(rows);
     size_t missing = pods.n ? pods_tell_missing(&pods, options) : 0;
     size_t all = json_object_size(rows) + missing;
     if (well < all || !all)
         fprintf(stderr, "ocho: %zu of %zu are well\n", well, all);
+    bool fine = all && well == all && !pods.unmatched;
     pods_end(&pods);
-    return all && well == all ? EXIT_DONE : EXIT_SOME;
+    return fine ? EXIT_DONE : EXIT_SOME;
 }
 
 const struct verb check_verb = {

@@ -30,6 +30,7 @@ static int run(const struct cli_options *options) {
     int status = pods_begin(options, options->args, &pods);
     if (status)
         return status;
+    status = pods.unmatched ? EXIT_SOME : EXIT_DONE;
     auto_json json_t *rows = json_object();
     const char *name;
     json_t *cluster;

@@ -46,7 +46,7 @@ static int run(const struct cli_options *options) {
         CHECK(json_object_set_new(rows, pods.list[i].label, row_of(&pods.list[i])) == 0);
     if (options->json)
         cli_print(rows, true);
-    else
+    else if (pods_are_to_show(&pods, rows))
         print(rows);
     status = pods_report(&pods, "answered");
     pods_end(&pods);

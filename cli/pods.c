@@ -138,7 +138,7 @@ size_t pods_tell_missing(const struct pods *pods, const struct cli_options *opti
     return missing;
 }
 
-static void tell_missing(const struct pods *pods, const struct cli_options *options,
+static void tell_missing(struct pods *pods, const struct cli_options *options,
                          char *const *patterns) {
     const char *name;
     json_t *cluster;
@@ -147,8 +147,10 @@ static void tell_missing(const struct pods *pods, const struct cli_options *opti
         bool matches = false;
         json_object_foreach(pods->clusters, name, cluster)
             matches = matches || source_matches(*pattern, name);
-        if (!matches)
-            fprintf(stderr, "ocho: no cluster matches \"%s\"\n", *pattern);
+        if (matches)
+            continue;
+        fprintf(stderr, "ocho: no cluster matches \"%s\"\n", *pattern);
+        pods->unmatched++;
     }
     if (any)
         pods_tell_missing(pods, options);
@@ -421,6 +423,10 @@ void pods_ask_info(struct pods *pods, int64_t timeout_ms) {
 
 // ---- how it went ----
 
+bool pods_are_to_show(const struct pods *pods, const json_t *rows) {
+    return json_object_size(rows) || !pods->unmatched;
+}
+
 int pods_report(const struct pods *pods, const char *answered) {
     size_t good = 0;
     for (size_t i = 0; i < pods->n; i++) {
@@ -430,7 +436,7 @@ int pods_report(const struct pods *pods, const char *answered) {
     }
     size_t all = pods->n + pods->missing;
     if (good == all)
-        return EXIT_DONE;
+        return pods->unmatched ? EXIT_SOME : EXIT_DONE;
     fprintf(stderr, "ocho: %zu of %zu %s\n", good, all, answered);
     return EXIT_SOME;
 }

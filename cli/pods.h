@@ -13,7 +13,8 @@ struct pod_seen {
 struct pods {
     struct pod_seen *list; // by cluster, then by sequence number
     size_t n;
-    size_t missing; // numbers of -i that no pod has
+    size_t missing;   // numbers of -i that no pod has
+    size_t unmatched; // patterns that no cluster matches
     json_t *clusters;
     struct source *source; // borrowed, unless pods_begin opened it
 };
@@ -70,6 +71,9 @@ const json_t *pods_info(const struct pod_seen *pod); // NULL when it did not ans
 const char *pods_error(const struct pod_seen *pod);  // "" when there is none
 void pods_fail(struct pod_seen *pod, const char *why);
 
-// "2 of 3 answered" and why, on stderr, when somebody has not; answers the exit status. Of verbs
-// that steer the word is another one.
+// There is something to show, or nobody named what is not there: a table's head alone says less
+// than the line that a pattern matches nothing.
+bool pods_are_to_show(const struct pods *pods, const json_t *rows);
+// "2 of 3 answered" and why, on stderr, when somebody has not; answers the exit status, which a
+// pattern that matches nothing makes 1 as well. Of verbs that steer the word is another one.
 int pods_report(const struct pods *pods, const char *answered);

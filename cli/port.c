@@ -48,7 +48,7 @@ static int run(const struct cli_options *options) {
     }
     if (options->json)
         cli_print(rows, true);
-    else
+    else if (pods_are_to_show(&pods, rows))
         print(rows);
     status = pods_report(&pods, "answered");
     if (!json_object_size(rows)) {

@@ -158,7 +158,7 @@ static void ls_counts(void **state) {
     check("ls" URL, 0, "marathon.zk     2        2", NULL);
     check("ls zk" URL, 0, "marathon.zk", NULL);
     check("ls mara*.z?" URL, 0, "marathon.zk", NULL);
-    check("ls -j web" URL, 0, "{}\n", "no cluster matches \"web\"");
+    check("ls -j web" URL, 1, "{}\n", "no cluster matches \"web\"");
     one_more_that_is_away();
     check("ls -j" URL, 1, "{\"marathon.zk\":{\"total\":3,\"running\":2,\"status\":\"\"}}\n",
           "2 of 3 answered");

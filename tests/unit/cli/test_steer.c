@@ -278,11 +278,31 @@ static void check_says_why_a_pod_is_not_well(void **state) {
     check("check web" URL, 1, NULL, "no cluster matches \"web\"");
 }
 
+static void a_pattern_that_matches_nothing_is_1(void **state) {
+    (void)state;
+    static const char *const verbs[] = {"ls",        "grep", "info", "cluster",
+                                        "port 8080", "poll", "log",  "check"};
+    it.ports = json_pack("{s:i}", "8080", 28800);
+    fake_pod_is(it.pod, "running", true);
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        bool indented = !strcmp(verbs[i], "info") || !strcmp(verbs[i], "cluster");
+        auto_free char *none = xasprintf("%s nope" URL, verbs[i]);
+        auto_free char *json = xasprintf("%s nope -j" URL, verbs[i]);
+        auto_free char *some = xasprintf("%s zk nope" URL, verbs[i]);
+        auto_free char *all = xasprintf("%s" URL, verbs[i]);
+        check(none, 1, indented ? "{}\n" : "", "ocho: no cluster matches \"nope\"\n");
+        check(json, 1, "{}\n", "ocho: no cluster matches \"nope\"\n");
+        check(some, 1, strcmp(verbs[i], "log") ? "marathon.zk" : NULL,
+              "ocho: no cluster matches \"nope\"\n");
+        check(all, 0, NULL, "");
+    }
+}
+
 static void cluster_is_what_the_pod_answers(void **state) {
     (void)state;
     check("cluster -j" URL, 0, "{\"marathon.zk\":{\"cluster\":\"marathon.zk\",", "");
     check("cluster" URL, 0, "  \"marathon.zk\": {\n", "");
-    check("cluster web -j" URL, 0, "{}\n", "no cluster matches");
+    check("cluster web -j" URL, 1, "{}\n", "no cluster matches");
     it.cluster_fails = true;
     check("cluster" URL, 3, "", "no session");
 }
@@ -322,6 +342,7 @@ int main(void) {
         test(files_of_the_command_line_are_sent_along),
         test(port_and_poll_print_what_ochothon_prints),
         test(check_says_why_a_pod_is_not_well),
+        test(a_pattern_that_matches_nothing_is_1),
         test(cluster_is_what_the_pod_answers),
         test(log_is_short_unless_told),
         test(debug_names_each_request),
