@@ -2,6 +2,7 @@
 // cluster names from the program itself. A script of plain bash, installed with the program.
 #include "base/check.h"
 #include "base/own.h"
+#include "base/text.h"
 #include "cli/source.h"
 #include <stdio.h>
 #include <string.h>
@@ -66,14 +67,56 @@ static void print_takers(const char *kind) {
     }
 }
 
+// What is behind an option: files here, one of these words, or what nobody can know.
+static const char *kind_of(const struct cli_option *option) {
+    return text_starts(option->arg, "FILE")    ? "files"
+           : strcmp(option->arg, "STATE") == 0 ? "running ready stopped dead"
+           : strcmp(option->arg, "WHEN") == 0  ? "always missing"
+                                               : "none";
+}
+
+static void print_values(const char *kind) {
+    struct cli_option option;
+    const char *bar = "";
+    printf("    ");
+    for (size_t i = 0; cli_verbs[i]; i++)
+        for (size_t k = 0; cli_option_of(cli_verbs[i], k, &option); k++) {
+            if (cli_verbs[i]->hidden || !option.arg || strcmp(kind_of(&option), kind) != 0)
+                continue;
+            printf("%s\"%s --%s\"", bar, cli_verbs[i]->name, option.name);
+            bar = "|";
+            if (option.letter)
+                printf("|\"%s -%c\"", cli_verbs[i]->name, option.letter);
+        }
+    printf(") echo %s ;;\n", kind);
+}
+
 static const char finders[] =
+    "# As they were typed: bash cuts words at : = @ as well.\n"
+    "_ocho_words() {\n"
+    "    local line=$COMP_LINE word i\n"
+    "    words=()\n"
+    "    for ((i = 0; i <= COMP_CWORD; i++)); do\n"
+    "        word=${COMP_WORDS[i]}\n"
+    "        if [[ $i == 0 || $line == [[:blank:]]* ]]; then\n"
+    "            words+=(\"$word\")\n"
+    "        else\n"
+    "            words[-1]+=$word\n"
+    "        fi\n"
+    "        line=${line#\"${line%%[![:blank:]]*}\"}\n"
+    "        line=${line#\"$word\"}\n"
+    "    done\n"
+    "}\n"
     "_ocho_clusters() {\n"
     "    local where=() i\n"
-    "    for ((i = 2; i < COMP_CWORD - 1; i++)); do\n"
-    "        [ \"${COMP_WORDS[i]}\" != --zk ] || where=(--zk \"${COMP_WORDS[i + 1]}\")\n"
+    "    for ((i = 2; i < ${#words[@]} - 1; i++)); do\n"
+    "        case ${words[i]} in\n"
+    "        --zk|--url) where+=(\"${words[i]}\" \"${words[i + 1]}\") ;;\n"
+    "        --zk=*|--url=*) where+=(\"${words[i]}\") ;;\n"
+    "        esac\n"
     "    done\n"
-    "    [ -n \"${OCHOPOD_ZK:-}${where[*]}\" ] || return\n"
-    "    \"${COMP_WORDS[0]}\" completion clusters \"${where[@]}\" 2>/dev/null\n"
+    "    [ -n \"${OCHOPOD_ZK:-}${ochopod_zk:-}${OCHOPOD_URL:-}${where[*]}\" ] || return\n"
+    "    \"${words[0]}\" completion clusters \"${where[@]}\" 2>/dev/null\n"
     "}\n"
     "# Word by word: `compgen -W` would run what stands in them.\n"
     "_ocho_offer() {\n"
@@ -84,34 +127,47 @@ static const char finders[] =
     "        *.\"$1\"*) [[ ${word#*.} != \"$1\"* ]] || COMPREPLY+=(\"${word#*.}\") ;;\n"
     "        esac\n"
     "    done\n"
+    "}\n"
+    "_ocho_files() {\n"
+    "    local found\n"
+    "    mapfile -t found < <(compgen -f -- \"$1\")\n"
+    "    COMPREPLY+=(\"${found[@]}\")\n"
     "}\n";
 
 static const char beginning[] =
     "_ocho() {\n"
-    "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
-    "    local verb=${COMP_WORDS[1]} files=\"\" found=()\n"
+    "    local words verb cur prev kind cuts=${COMP_WORDBREAKS//[!:=@]/}\n"
     "    COMPREPLY=()\n"
-    "    if [ \"$COMP_CWORD\" = 1 ] || [ \"$verb\" = help ]; then\n"
+    "    _ocho_words\n"
+    "    verb=${words[1]} cur=${words[-1]} prev=${words[-2]}\n"
+    "    if [[ $cuts == *=* && $cur == --*=* ]]; then\n"
+    "        prev=${cur%%=*} cur=${cur#*=}\n"
+    "    fi\n"
+    "    kind=$(_ocho_value \"$verb $prev\")\n"
+    "    if [ ${#words[@]} = 2 ] || [ \"$verb\" = help ]; then\n"
     "        _ocho_offer \"$cur\" < <(_ocho_verbs)\n"
-    "    elif [ \"$prev\" = --for ]; then\n"
-    "        _ocho_offer \"$cur\" < <(printf '%s\\n' running ready stopped dead)\n"
+    "    elif [ \"$kind\" = files ]; then\n"
+    "        _ocho_files \"$cur\"\n"
+    "    elif [ -n \"$kind\" ]; then\n"
+    "        [ \"$kind\" = none ] || _ocho_offer \"$cur\" < <(printf '%s\\n' $kind)\n"
     "    elif [[ $cur == -* ]]; then\n"
     "        _ocho_offer \"$cur\" < <(_ocho_options \"$verb\")\n"
-    "    elif [[ $prev == --cluster || $prev == --junit || $prev == --overrides ]]; then\n"
-    "        files=yes\n"
     "    else\n"
     "        case $verb in\n        ";
 
 static const char end[] = ")\n"
-                          "            files=yes ;;\n"
+                          "            _ocho_files \"$cur\" ;;\n"
                           "        esac\n"
                           "    fi\n"
-                          "    [ -z \"$files\" ] || mapfile -t found < <(compgen -f -- \"$cur\")\n"
-                          "    COMPREPLY+=(\"${found[@]}\")\n"
+                          "    # What stands before the last cut stays on the line.\n"
+                          "    [ -z \"$cuts\" ] || cur=${cur%\"${cur##*[\"$cuts\"]}\"}\n"
+                          "    [ -z \"$cuts\" ] || COMPREPLY=(\"${COMPREPLY[@]#\"$cur\"}\")\n"
                           "}\n"
                           "complete -o filenames -F _ocho ocho\n";
 
 static int print_bash(void) {
+    static const char *const kinds[] = {"files", "running ready stopped dead", "always missing",
+                                        "none"};
     printf("# bash completion of ocho; written by `ocho completion bash`\n"
            "_ocho_verbs() {\n    printf '%%s\\n' ");
     print_verbs();
@@ -119,10 +175,15 @@ static int print_bash(void) {
     for (size_t i = 0; cli_verbs[i]; i++)
         if (!cli_verbs[i]->hidden)
             print_options(cli_verbs[i]);
+    printf("    esac\n}\n_ocho_value() {\n    case $1 in\n");
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        print_values(kinds[i]);
     printf("    esac\n}\n%s%s", finders, beginning);
     print_takers("PATTERN");
     printf(")\n            _ocho_offer \"$cur\" < <(_ocho_clusters) ;;&\n        exec|");
     print_takers("SPEC");
+    printf("|");
+    print_takers("FILE...");
     printf("%s", end);
     return EXIT_DONE;
 }

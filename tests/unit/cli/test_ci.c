@@ -88,49 +88,116 @@ static void what_xml_cannot_say_is_escaped(void **state) {
 
 // ---- bash ----
 
-// Completes the last of the words, sorted, one blank between; a shell's own words.
-static char *completed(const char *words, const char *env) {
-    auto_free char *script = xasprintf(
-        "%s; COMP_WORDS=(%s/ocho %s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); "
-        "source <(%s/ocho completion bash) && _ocho && printf '%%s\\n' \"${COMPREPLY[@]}\" | "
-        "sort | xargs echo -n",
-        env, BUILD_DIR, words, BUILD_DIR);
-    int out = temporary(), err = temporary(), status = 0;
+// An interactive bash on a terminal, as a person has it: `keys` are typed when it is ready. Answers
+// what its line is then.
+static char rc[128];
+
+static void write_rc(const char *more) {
+    snprintf(rc, sizeof(rc), "%s/rc", dir);
+    auto_file FILE *f = fopen(rc, "we");
+    assert_non_null(f);
+    fprintf(f,
+            "unset OCHOPOD_ZK ochopod_zk OCHOPOD_URL PROMPT_COMMAND\nPATH=%s:$PATH\n"
+            "source <(ocho completion bash)\ncd %s\n%s\n"
+            "bind -x '\"\\C-g\": printf \"LINE<%%s>END\" \"$READLINE_LINE\"'\nPS1='ready> '\n",
+            BUILD_DIR, SOURCE_DIR, more);
+}
+
+static pid_t start_bash(int master) {
     pid_t pid = fork();
     assert_true(pid >= 0);
-    if (!pid) {
-        dup2(out, STDOUT_FILENO);
-        dup2(err, STDERR_FILENO);
-        execlp("bash", "bash", "--norc", "-c", script, NULL);
-        _exit(127);
-    }
+    if (pid)
+        return pid;
+    setsid();
+    int slave = open(ptsname(master), O_RDWR);
+    for (int fd = 0; fd < 3; fd++)
+        dup2(slave, fd);
+    setenv("INPUTRC", "/dev/null", 1);
+    setenv("TERM", "dumb", 1);
+    execlp("bash", "bash", "--noprofile", "--rcfile", rc, "-i", NULL);
+    _exit(127);
+}
+
+static bool has_said(int master, char *seen, size_t size, const char *part) {
+    size_t len = strlen(seen);
+    ssize_t n = read(master, seen + len, size - len - 1);
+    if (n > 0)
+        seen[len + (size_t)n] = '\0';
+    return strstr(seen, part);
+}
+
+static char *typed(const char *more, const char *keys) {
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK), status;
+    char seen[16384] = "";
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    write_rc(more);
+    pid_t pid = start_bash(master);
+    pump(has_said(master, seen, sizeof(seen), "ready> "));
+    dprintf(master, "%s\x07", keys);
+    pump(has_said(master, seen, sizeof(seen), ">END"));
+    kill(pid, SIGKILL);
     pump(waitpid(pid, &status, WNOHANG) == pid);
-    char got[8192], why[2048];
-    read_back(out, got, sizeof(got));
-    read_back(err, why, sizeof(why));
-    if (status || *why)
-        fail_msg("bash: %d %s", status, why);
-    return xstrdup(got);
+    close(master);
+    unlink(rc);
+    const char *line = strstr(seen, "LINE<");
+    assert_non_null(line);
+    line += strlen("LINE<");
+    return xasprintf("%.*s", (int)(strstr(line, ">END") - line), line);
+}
+
+static void completes_with(const char *more, const char *words, const char *want) {
+    auto_free char *keys = xasprintf("ocho %s\t", words);
+    auto_free char *got = typed(more, keys), *line = xasprintf("ocho %s", want);
+    if (strcmp(got, line) != 0)
+        fail_msg("ocho %s: %s, not %s", words, got, line);
 }
 
 static void completes(const char *words, const char *want) {
-    auto_free char *got = completed(words, "unset OCHOPOD_ZK");
-    if (strcmp(got, want) != 0)
-        fail_msg("ocho %s: %s, not %s", words, got, want);
+    completes_with("", words, want);
 }
 
-static void bash_completes_verbs_options_and_states(void **state) {
+static void bash_completes_verbs_options_and_words(void **state) {
     (void)state;
-    completes("va", "validate");
-    completes("help heal", "health");
-    completes("wait --f", "--for");
-    completes("wait --for re", "ready");
-    completes("off --fo", "--force");
-    completes("ls --fo", "");
-    completes("grep marath", ""); // no ZooKeeper is named: nobody is asked
-    completes("validate " SOURCE_DIR "/CMakeL", SOURCE_DIR "/CMakeLists.txt");
-    auto_free char *none = completed("grep m", "OCHOPOD_ZK=127.0.0.1:1");
-    assert_string_equal(none, "");
+    completes("va", "validate ");
+    completes("help heal", "help health ");
+    completes("wait --f", "wait --for ");
+    completes("wait --for re", "wait --for ready ");
+    completes("wait --for=re", "wait --for=ready ");
+    completes("deploy --pull al", "deploy --pull always ");
+    completes("off --fo", "off --force ");
+    completes("ls --fo", "ls --fo");
+    completes("deploy -n CMakeL", "deploy -n CMakeL"); // a name, and no file
+}
+
+static void bash_completes_files(void **state) {
+    (void)state;
+    static const char *const lines[] = {
+        "validate ",           "deploy ",          "deploy a.yml ",          "deploy -o ",
+        "deploy --overrides=", "wait zk --junit ", "render a.yml --cluster "};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        auto_free char *begun = xasprintf("%sCMakeL", lines[i]);
+        auto_free char *want = xasprintf("%sCMakeLists.txt ", lines[i]);
+        completes(begun, want);
+    }
+}
+
+// The words that bash has cut at : and @ come to the program as they were typed.
+static void bash_completes_names_of_clusters(void **state) {
+    (void)state;
+    static const char *const where[] = {"--zk h:2181", "--zk zk://u:p@h:2181,i:2181/x",
+                                        "--zk=h:2181", "--url http://h:8080"};
+    completes("grep marath", "grep marath"); // nothing says where: nobody is asked
+    completes_with("OCHOPOD_ZK=127.0.0.1:1", "grep marath", "grep marath");
+    for (size_t i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
+        auto_free char *program = xasprintf(
+            "ocho() { [ \"$*\" != 'completion clusters %s' ] || echo marathon.zk; }", where[i]);
+        auto_free char *begun = xasprintf("grep %s mara", where[i]);
+        auto_free char *want = xasprintf("grep %s marathon.zk ", where[i]);
+        completes_with(program, begun, want);
+    }
+    auto_free char *url = xasprintf("export OCHOPOD_URL=http://127.0.0.1:%d", it.port);
+    completes_with(url, "grep mara", "grep marathon.zk ");
+    completes_with(url, "off z", "off zk ");
 }
 
 static void names_of_clusters_are_offered(void **state) {
@@ -145,7 +212,9 @@ int main(void) {
         test(a_report_has_a_case_for_each_pod),
         test(a_report_that_cannot_be_written_is_said_at_once),
         test(what_xml_cannot_say_is_escaped),
-        test(bash_completes_verbs_options_and_states),
+        test(bash_completes_verbs_options_and_words),
+        test(bash_completes_files),
+        test(bash_completes_names_of_clusters),
         test(names_of_clusters_are_offered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
