@@ -167,6 +167,9 @@ static bool is_deployed(struct follow *f, struct goal *goal) {
     struct err err = ERR_INIT;
     int going = goal->deployment ? marathon_deploying(f->marathon, goal->deployment, &err) : 0;
     auto_free char *was = xstrdup(goal->err.text);
+    if (going < 0 && err.kind == ERR_TIMEOUT && goal->deploying)
+        going = 1; // the last question had hardly any time: what was said before says more
+    goal->deploying = going > 0;
     if (going > 0)
         err_set(&goal->err, ERR_TIMEOUT, "%.280s; deployment %.60s goes on", was, goal->deployment);
     else if (going < 0)

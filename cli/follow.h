@@ -16,8 +16,9 @@ struct goal {
     bool strict;         // running, and ready where they say so; else being there is enough
     // How it went.
     bool settled;
-    bool seen;   // the last look at its pods saw them, or that there are none
-    int64_t *up; // owned: the numbers of the pods that are as asked for
+    bool deploying; // when Marathon was last asked
+    bool seen;      // the last look at its pods saw them, or that there are none
+    int64_t *up;    // owned: the numbers of the pods that are as asked for
     size_t up_len;
     size_t dead; // of these: done or ended for good
     size_t mute; // are there, and gave no answer to how they are

@@ -123,7 +123,7 @@ static int outlast(struct kill *k, const char *deployment, struct err *err) {
         int going = marathon_deploying(k->marathon, deployment, err);
         if (going <= 0)
             return going;
-        if (loop_now(loop_of(k)) >= k->deadline)
+        if (loop_now(loop_of(k)) + ms >= k->deadline)
             return err_set(err, ERR_TIMEOUT, "deployment %.60s goes on", deployment);
         marathon_pause(k->marathon, ms);
     }
