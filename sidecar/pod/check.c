@@ -148,9 +148,9 @@ static void check_done(struct run *run) {
     proposal_free(pod->checked);
     pod->checked = take_ptr(job->proposal);
     loop_timer_start(pod->loop, &pod->forget, FORGET_MS, forget, pod);
-    job->answer = json_pack("{s:b, s:b, s:b, s:b}", "joined", pod->state->joined, "started",
-                            pod->state->started, "running", pod->at == POD_RUNNING, "changed",
-                            changed);
+    job->answer = json_pack("{s:b, s:b, s:b, s:b, s:b}", "joined", pod->state->joined, "started",
+                            pod->state->started, "running", pod->at == POD_RUNNING, "ready",
+                            pod_ready(pod) && !halt_was_begun(pod), "changed", changed);
     run_next(run);
 }
 

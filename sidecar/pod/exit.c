@@ -39,9 +39,8 @@ void exit_note_signal(struct pod *pod, const char *signo) {
 // lost.
 static bool is_caused(const struct pod *pod) {
     bool signalled = pod->killed_ms && loop_now(pod->loop) - pod->killed_ms < CAUSED_MS;
-    bool stopped = *pod->state->ending && strcmp(pod->state->ending, pod->state->started_at) == 0;
     bool shot = pod->exit_code == EXIT_KILLED || pod->exit_code == EXIT_SHIM_GONE;
-    return !pod->oom && (signalled || stopped || shot || !pod->live);
+    return !pod->oom && (signalled || halt_was_begun(pod) || shot || !pod->live);
 }
 
 static int64_t pause_of(struct pod *pod, bool its_fault) {

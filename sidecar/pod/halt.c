@@ -190,3 +190,8 @@ void halt_begin(struct pod *pod) {
     pod_save(pod);
     run_start(&pod->halt, pod, steps, halt_done);
 }
+
+// Of this run, by whichever worker; it may still run.
+bool halt_was_begun(const struct pod *pod) {
+    return *pod->state->ending && strcmp(pod->state->ending, pod->state->started_at) == 0;
+}

@@ -379,6 +379,7 @@ void container_take_next(struct run *run); // a step: removes the old one, renam
 void container_drop_next(struct run *run); // a step: a new one that nothing asks for any more
 // halt.c
 void halt_begin(struct pod *pod);
+bool halt_was_begun(const struct pod *pod); // of the present run
 // exit.c
 void exit_die(struct pod *pod, int code);
 void exit_note_signal(struct pod *pod, const char *signal);

@@ -302,13 +302,47 @@ static void a_pod_that_ends_while_zookeeper_is_asked_is_not_called_back(void **u
     stage_free(s);
 }
 
-// ---- an operator's on ----
+// ---- another worker ----
 
 static void worker_again(struct stage *s) {
     stage_worker_gone(s);
     stage_worker(s);
     fake_loop_advance(s->loop, 1000);
 }
+
+static bool check_says(struct stage *s, const char *key) {
+    struct said *said = stage_check(s);
+    expect_done(said);
+    return json_is_true(json_object_get(said->answer, key));
+}
+
+// The stop goes on in the engine without the worker that asked for it: the leader must not take it
+// for one that is well, and stop another beside it.
+static void who_is_still_being_stopped_by_a_worker_that_is_gone_is_not_ready(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    struct fake_habits slow = FAKE_HABITS_USUAL;
+    assert_false(check_says(s, "ready"));
+    expect_done(stage_on(s));
+    assert_true(check_says(s, "ready"));
+    slow.term_ms = 8000;
+    fake_engine_habits(s->engine, WORKLOAD, slow);
+    stage_grow(s);
+    assert_true(check_says(s, "ready"));
+    expect_nothing_yet(stage_on(s));
+    worker_again(s);
+    expect_process(s, "running");
+    assert_true(check_says(s, "running"));
+    assert_false(check_says(s, "ready"));
+    fake_engine_habits(s->engine, WORKLOAD, FAKE_HABITS_USUAL);
+    struct said *on = stage_on(s);
+    fake_loop_advance(s->loop, 12000);
+    expect_done(on);
+    assert_true(check_says(s, "ready"));
+    stage_free(s);
+}
+
+// ---- an operator's on ----
 
 // Woken, and the worker ends before the engine has heard of it, or while it starts it.
 static struct stage *woken_in_vain(void) {
@@ -398,6 +432,7 @@ int main(void) {
         cmocka_unit_test(who_comes_back_into_its_own_round_goes_on_with_it),
         cmocka_unit_test(where_nobody_has_led_yet_the_tree_decides),
         cmocka_unit_test(a_newer_leader_that_cannot_be_kept_lets_nobody_in),
+        cmocka_unit_test(who_is_still_being_stopped_by_a_worker_that_is_gone_is_not_ready),
         cmocka_unit_test(an_operators_on_is_kept_before_it_is_carried_out),
         cmocka_unit_test(an_off_behind_it_is_what_counts),
         cmocka_unit_test(so_it_is_for_one_that_was_dead),
