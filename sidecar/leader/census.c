@@ -82,3 +82,12 @@ void census_take(struct cluster *c, const json_t *written, const json_t *answers
             ret->changed = true;
     }
 }
+
+enum census_turn census_turn(const json_t *answer) {
+    bool running = said(answer, "running", true);
+    if (!said(answer, "started", true))
+        return TURN_REST;
+    if (!running)
+        return TURN_DOWN;
+    return said(answer, "ready", true) ? TURN_REST : TURN_UNREADY;
+}

@@ -1,7 +1,7 @@
 // What the pods said in check, and what follows from it for the round: who is dropped, whether the
 // book of members was wrong, whether anything runs, whether anything would change. Pure. Our pods
-// answer {"joined", "started", "running", "changed"}, all optional; an original pod answers {}: of
-// him we assume that he started and runs if ever a round was completed.
+// answer {"joined", "started", "running", "ready", "changed"}, all optional; an original pod
+// answers {}: of him we assume that he started and runs if ever a round was completed.
 #pragma once
 #include "sidecar/cluster/cluster.h"
 
@@ -20,3 +20,12 @@ void census_open(struct cluster *c, const json_t *written);
 // dropped. written: /members. completed: a round of this cluster was once completed.
 void census_take(struct cluster *c, const json_t *written, const json_t *answers,
                  const json_t *gone, bool completed, struct census *ret);
+
+enum census_turn {
+    TURN_DOWN,    // ran once and does not run
+    TURN_UNREADY, // runs, and is not ready
+    TURN_REST,    // ready, or never ran: a newcomer comes after those who must know of it
+};
+// In order, who is down comes first: no workload is stopped beside one that our last round left
+// down. NULL: nothing was said.
+enum census_turn census_turn(const json_t *answer);

@@ -185,8 +185,12 @@ static void do_propose(struct leader *l) {
 
 static struct rollout *start(struct leader *l, enum rollout_task task, bool in_order,
                              rollout_fn *fn) {
-    const struct rollout_about about = {l->round.cluster, l->round.hash, l->ledger->round,
-                                        l->ledger->digest, l->ledger->proposal_len};
+    // Where all were turned off there is nobody left to spare.
+    bool by_turn = task == ROLLOUT_ON && in_order &&
+                   !round_stops_all(&l->round, l->spec->full_shutdown);
+    const struct rollout_about about = {l->round.cluster,        l->round.hash,
+                                        l->ledger->round,        l->ledger->digest,
+                                        l->ledger->proposal_len, by_turn ? l->round.checked : NULL};
     return rollout_start(&l->from, task, &about, in_order, fn, l);
 }
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "sidecar/cluster/reference.h"
+#include "sidecar/leader/census.h"
 #include <string.h>
 
 enum {
@@ -21,6 +22,7 @@ const char *const rollout_names[] = {
 struct target {
     struct rollout *rollout;
     struct record *record;
+    enum census_turn turn;
     struct peer *peer; // in flight
 };
 
@@ -151,25 +153,30 @@ void rollout_keep(struct rollout *r, const json_t *pods) {
         finish_soon(r);
 }
 
-static int by_seq(const void *pa, const void *pb) {
+static int by_turn(const void *pa, const void *pb) {
     const struct target *a = pa, *b = pb;
+    if (a->turn != b->turn)
+        return a->turn < b->turn ? -1 : 1;
     if (a->record->seq != b->record->seq)
         return a->record->seq < b->record->seq ? -1 : 1;
     return strcmp(a->record->id, b->record->id);
 }
 
-static void aim(struct rollout *r, json_t *pods) {
+static void aim(struct rollout *r, json_t *pods, const json_t *checked) {
     r->targets = xcalloc(json_object_size(pods) + 1, sizeof *r->targets);
     const char *id;
     json_t *pod;
     json_object_foreach(pods, id, pod) {
         struct target *t = &r->targets[r->n];
-        *t = (struct target){.rollout = r};
+        *t = (struct target){.rollout = r, .turn = census_turn(json_object_get(checked, id))};
         // The watch let through only what parses.
         CHECK(record_from_json(id, pod, &t->record, NULL) == 0);
+        if (t->turn != TURN_REST)
+            log_info("leader pod=%s is=%s goes-first=true", id,
+                     t->turn == TURN_DOWN ? "down" : "unready");
         r->n++;
     }
-    qsort(r->targets, r->n, sizeof *r->targets, by_seq);
+    qsort(r->targets, r->n, sizeof *r->targets, by_turn);
 }
 
 static bool all_are_referred(const struct rollout *r) {
@@ -207,7 +214,7 @@ struct rollout *rollout_start(const struct peer_from *from, enum rollout_task ta
         .fn = fn,
         .arg = arg,
     };
-    aim(r, about->cluster->pods);
+    aim(r, about->cluster->pods, about->checked);
     write_bodies(r, about);
     pump(r);
     if (r->n == 0)

@@ -1,8 +1,8 @@
 // One phase over all pods: check, off, on or ok, at most 64 requests at once, or one after another
-// in the order of seq. After the first failure nothing more is sent. A failed check ends at once:
-// nothing was touched; off and on wait for what is in flight, because it goes on in the pods
-// anyway. ok goes to everybody, whatever they answer. A pod that answers 410 to check is not a
-// failure.
+// in the order of seq, those first who are down. After the first failure nothing more is sent. A
+// failed check ends at once: nothing was touched; off and on wait for what is in flight, because it
+// goes on in the pods anyway. ok goes to everybody, whatever they answer. A pod that answers 410 to
+// check is not a failure.
 //
 // What a pod is sent: the whole body while that is small. Above 64 KiB those of our pods whose
 // record says that they can are referred to /proposal, which they read from ZooKeeper; original
@@ -25,8 +25,9 @@ struct rollout_about { // a round; read during rollout_start only
     const struct cluster *cluster;
     const char *hash;
     int64_t round;
-    const char *digest;  // of /proposal, "": nobody can be referred to it
-    size_t proposal_len; // a whole body is never smaller
+    const char *digest;    // of /proposal, "": nobody can be referred to it
+    size_t proposal_len;   // a whole body is never smaller
+    const json_t *checked; // {id: what it said in check}, NULL: then seq alone is the order
 };
 
 struct rollout;

@@ -11,6 +11,7 @@ void round_done(struct round *r) {
     cluster_free(r->cluster);
     json_decref(r->births);
     json_decref(r->dead);
+    json_decref(r->checked);
     memset(r, 0, sizeof *r);
 }
 
@@ -43,6 +44,8 @@ int round_checked(struct round *r, const struct ledger *ledger, const struct rol
                   bool *ret_again, struct err *err) {
     bool completed = *ledger->hash != '\0';
     census_take(r->cluster, ledger->members, result->answers, result->gone, completed, &r->census);
+    json_decref(r->checked);
+    r->checked = json_incref((json_t *)result->answers);
     bury(r, result->gone);
     *ret_again = r->census.dropped || r->census.corrected;
     r->corrected += r->census.corrected;

@@ -10,6 +10,7 @@
 struct round {
     struct cluster *cluster; // NULL before the first
     json_t *births, *dead;   // {pod id: birth}
+    json_t *checked;         // {pod id: what it said} in the last check, NULL before
     char hash[65];           // of the cluster as it is proposed
     int64_t began;
     int corrected;        // how often the members were

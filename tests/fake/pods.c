@@ -70,9 +70,10 @@ static void say(struct fake_http_answer *answer, int status, char *body) {
 }
 
 static char *what_it_is(const struct fake_pod *pod) {
-    return xasprintf("{\"joined\":%s,\"started\":%s,\"running\":%s}",
+    return xasprintf("{\"joined\":%s,\"started\":%s,\"running\":%s,\"ready\":%s}",
                      pod->joined ? "true" : "false", pod->started ? "true" : "false",
-                     pod->running ? "true" : "false");
+                     pod->running ? "true" : "false",
+                     pod->running && !pod->unready ? "true" : "false");
 }
 
 static char *what_it_says(const struct fake_pod *pod, enum fake_task task) {

@@ -20,6 +20,7 @@ struct fake_pod {
     // what it will do
     bool dead, deaf;                        // 410 to everything; nobody listens
     int renewals;                           // of its record
+    bool unready;                           // runs, and says that it is not ready
     bool off;                               // by an operator: configured by on, not started
     bool original;                          // answers {} and knows no epochs
     bool old;                               // ours, of a version that does not read /proposal

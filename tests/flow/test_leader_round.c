@@ -285,6 +285,87 @@ static void in_order_stops_at_the_first_failure(void **state) {
     }
 }
 
+// Four in order run, c has just failed its on and is down, and the configuration changes.
+static struct seat *roll_that_stopped(struct stage *s) {
+    s->spec.sequential = true;
+    for (const char *id = "abcd"; *id; id++)
+        fake_pods_add(s->pods, (char[]){*id, 0});
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, is_whole(s, seat), 500);
+    s->pods->all[2]->refuses[FAKE_ON] = "poisoned";
+    fake_pod_renew(s->pods->all[0]);
+    RUN_UNTIL(s, status_has(seat, "refused on: poisoned"), 500);
+    s->pods->all[2]->running = false;
+    fake_pods_reset(s->pods);
+    fake_pods_add(s->pods, "e");
+    return seat;
+}
+
+static char *ons(const struct stage *s) {
+    auto_text struct text t = {0};
+    char *copy = xstrdup(text_str(&s->pods->story)), *rest = copy;
+    for (char *line = strtok_r(rest, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        if (text_starts(line, "on "))
+            text_addf(&t, "%c", line[3]);
+    free(copy);
+    return xstrdup(text_str(&t));
+}
+
+static void who_is_down_goes_first_and_nobody_is_stopped_beside_it(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    struct seat *seat = roll_that_stopped(s);
+    run(s, 100 * 1000); // however often it is tried
+    assert_true(status_has(seat, "refused on: poisoned"));
+    assert_true(s->pods->all[2]->asked[FAKE_ON] > 3);
+    for (int i = 0; i < 5; i++)
+        assert_true(i == 2 || s->pods->all[i]->asked[FAKE_ON] == 0);
+    fake_pods_reset(s->pods);
+    s->pods->all[2]->refuses[FAKE_ON] = NULL;
+    RUN_UNTIL(s, is_whole(s, seat), 61 * 1000);
+    auto_free char *order = ons(s);
+    assert_string_equal(order, "cabde"); // e, who never ran, is no workload that we stopped
+    stage_free(s);
+}
+
+static void who_leads_next_begins_with_who_is_down(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    struct seat *seat = roll_that_stopped(s);
+    s->pods->all[2]->refuses[FAKE_ON] = NULL;
+    seat_close(seat);
+    seat = stage_lead(s);
+    RUN_UNTIL(s, is_whole(s, seat), 3000);
+    auto_free char *order = ons(s);
+    assert_string_equal(order, "cabde");
+    stage_free(s);
+}
+
+static void who_runs_and_is_not_ready_goes_before_who_is(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    struct seat *seat = roll_that_stopped(s);
+    s->pods->all[2]->refuses[FAKE_ON] = NULL;
+    s->pods->all[1]->unready = s->pods->all[3]->unready = true;
+    s->pods->all[0]->original = true; // says nothing
+    RUN_UNTIL(s, is_whole(s, seat), 3000);
+    auto_free char *order = ons(s);
+    assert_string_equal(order, "cbdae");
+    stage_free(s);
+}
+
+static void who_was_turned_off_with_all_others_goes_by_seq(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    s->spec.full_shutdown = true;
+    struct seat *seat = roll_that_stopped(s);
+    s->pods->all[2]->refuses[FAKE_ON] = NULL;
+    RUN_UNTIL(s, is_whole(s, seat), 3000);
+    auto_free char *order = ons(s);
+    assert_string_equal(order, "abcde");
+    stage_free(s);
+}
+
 static void updates_go_in_order_but_a_quorum_starts_together(void **state) {
     (void)state;
     struct stage *s = stage_create();
@@ -662,6 +743,10 @@ int main(void) {
         cmocka_unit_test(at_most_64_are_asked_at_once),
         cmocka_unit_test(in_order_means_one_after_the_other),
         cmocka_unit_test(in_order_stops_at_the_first_failure),
+        cmocka_unit_test(who_is_down_goes_first_and_nobody_is_stopped_beside_it),
+        cmocka_unit_test(who_leads_next_begins_with_who_is_down),
+        cmocka_unit_test(who_runs_and_is_not_ready_goes_before_who_is),
+        cmocka_unit_test(who_was_turned_off_with_all_others_goes_by_seq),
         cmocka_unit_test(updates_go_in_order_but_a_quorum_starts_together),
         cmocka_unit_test(full_shutdown_stops_all_before_any_starts),
         cmocka_unit_test(founders_are_those_of_the_first_round_and_ordinals_are_kept),

@@ -146,6 +146,24 @@ static void nothing_changes_only_when_all_say_so(void **state) {
     cluster_free(c);
 }
 
+static enum census_turn turn(const char *answer) {
+    auto_json json_t *a = json(answer);
+    return census_turn(a);
+}
+
+static void who_is_down_comes_first_and_a_newcomer_does_not(void **state) {
+    (void)state;
+    assert_int_equal(turn("{'started':true,'running':false,'ready':false}"), TURN_DOWN);
+    assert_int_equal(turn("{'running':false}"), TURN_DOWN);
+    assert_int_equal(turn("{'started':true,'running':true,'ready':false}"), TURN_UNREADY);
+    assert_int_equal(turn("{'started':true,'running':true,'ready':true}"), TURN_REST);
+    assert_int_equal(turn("{'started':true,'running':true}"), TURN_REST); // an older pod of ours
+    assert_int_equal(turn("{'started':false,'running':false,'ready':false}"), TURN_REST);
+    assert_int_equal(turn("{}"), TURN_REST); // an original one
+    assert_int_equal(turn("{'running':'no'}"), TURN_REST);
+    assert_int_equal(census_turn(NULL), TURN_REST);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_round_makes_founders),
@@ -155,6 +173,7 @@ int main(void) {
         cmocka_unit_test(the_dead_are_dropped),
         cmocka_unit_test(of_an_original_pod_the_worst_is_assumed),
         cmocka_unit_test(nothing_changes_only_when_all_say_so),
+        cmocka_unit_test(who_is_down_comes_first_and_a_newcomer_does_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
