@@ -199,6 +199,9 @@ void check_call(const char *line, const char *id, const struct loop *who, void *
         violate("S7", "%s touches what is not its own: %s", h->name, line);
     bool ends = text_starts(line, "stop ") || text_starts(line, "remove ") ||
                 (text_starts(line, "kill ") && !text_ends(line, " HUP"));
-    if (c && ends && strcmp(h->truth.container, c->id) == 0)
-        h->truth.asked_stop = true;
+    if (!c || !ends || strcmp(h->truth.container, c->id) != 0)
+        return;
+    if (h->truth.running && !h->truth.asked_stop)
+        check_spared(h);
+    h->truth.asked_stop = true;
 }

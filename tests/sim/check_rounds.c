@@ -131,6 +131,35 @@ static void check_order(const struct host *h, const struct job *job, struct prop
     p->on_begun |= bit(h);
 }
 
+// By our hand alone: not by itself, by an operator or a stranger, for its health, or because its
+// sidecar's container went or was told to.
+static bool is_down_by_us(const struct host *h) {
+    const struct truth *t = &h->truth;
+    const struct pod *pod = h->worker ? worker_pod(h->worker) : NULL;
+    bool unwanted = t->off || t->dead || (pod && (pod->state->off || pod->state->dead));
+    bool leaves = !h->in || (pod && pod->leaving);
+    bool stopped = t->running ? t->asked_stop : t->stopped_by_us;
+    bool otherwise = t->causes & ~(unsigned)CAUSE_INTERRUPTED;
+    return *t->container && stopped && !unwanted && !leaves && !otherwise;
+}
+
+// What truly runs, whichever round stopped it: a roll takes nobody down beside one that is down.
+// Who has left the cluster is not in the round, and not waited for.
+void check_spared(const struct host *h) {
+    const struct job *job = h->job;
+    if (!sim->sequential || sim->full_shutdown || !job || job->request.task != POD_ON ||
+        job->request.scope != POD_LEADER)
+        return;
+    const struct proposal_seen *p = find(job->request.epoch, job->request.round);
+    for (int i = 0; i < HOSTS; i++) {
+        const struct host *other = &sim->hosts[i];
+        if (p && other != h && p->listed & bit(other) && is_down_by_us(other))
+            violate("S5", "%s is stopped by on of %lld/%lld, %s of the same round is down by us",
+                    h->name, (long long)job->request.epoch, (long long)job->request.round,
+                    other->name);
+    }
+}
+
 // The lease: ZooKeeper may have given our lock to another one.
 void check_sends(const struct host *h, const char *task) {
     const struct zk *zk = worker_zk(h->worker);

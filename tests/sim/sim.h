@@ -207,6 +207,7 @@ void check_call(const char *line, const char *id, const struct loop *who, void *
 void check_turn(struct host *h);
 void check_boot(struct host *h);
 void check_sends(const struct host *h, const char *task); // a leader's request leaves
+void check_spared(const struct host *h);                  // its workload is about to be stopped
 void check_swap(const struct host *h, const char *path);  // a file takes the place of another
 void check_files(struct host *h);
 void check_text(const char *where, const char *text); // no secret in it
