@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -124,13 +125,33 @@ _Noreturn static void answer(int fd, pid_t parent) {
     _exit(0);
 }
 
+static void woken(int signo) {
+    (void)signo;
+}
+
+// Until there is a question. Who has answered is reaped at once, whether or not anybody asks again:
+// its end is heard in ppoll alone, so it is not missed.
+static void wait_for_one(int control, int *children) {
+    struct pollfd p = {.fd = control, .events = POLLIN};
+    sigset_t none;
+    sigemptyset(&none);
+    do
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            --*children;
+    while (ppoll(&p, 1, NULL, &none) < 0 && errno == EINTR);
+}
+
 _Noreturn void names_serve(int control) {
     pid_t self = getpid();
     int children = 0;
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &ends, NULL);
+    signal(SIGCHLD, woken);
     for (;;) {
+        wait_for_one(control, &children);
         int fd = receive(control);
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            children--;
         pid_t pid = children < CHILDREN_MAX ? fork() : -1;
         if (pid == 0) {
             close(control);
