@@ -231,6 +231,60 @@ def test_zookeeper_away_for_longer_than_the_session(pods, zk):
     assert pod.info["seq"] == seq
 
 
+def test_an_empty_zookeeper_in_its_place_is_a_new_tree(pods):
+    """All that it held is gone, under a cluster that runs: it forms again, and what ran runs on."""
+    bed, path = pods.bed, "/ochopod/clusters/marathon.wiped"
+    spec = {"cluster": "wiped", "session": "5s", "damper": "5s", "needs": {"pods": 2},
+            "files": [{"target": "/conf/size", "content": "{{ size }}\n"}]}
+
+    def nodes(work):
+        client = KazooClient(hosts=f"{bed.address('coordination')}:2181", timeout=10)
+        client.start(timeout=30)
+        try:
+            return work(client)
+        finally:
+            client.stop()
+            client.close()
+
+    def ages(zk):
+        zk.ensure_path("/aged")
+        for _ in range(300):
+            zk.set("/aged", b"")
+
+    nodes(ages)  # so that the old tree's epochs are the higher ones
+    two = [pods.run(f"wiped-{i}", dict(spec)) for i in (1, 2)]
+    for pod in two:
+        pod.until_configured(2)
+    before = [(pod.started, pod.info["id"], pod.info["seq"]) for pod in two]
+    old = nodes(lambda zk: epoch_of(zk, "wiped"))
+    volumes = bed.volumes()
+    bed.docker("rm", "-f", "-v", "coordination")
+    assert bed.volumes() < volumes  # its data too
+    bed.coordination(NETWORK)
+
+    def formed(zk):
+        tree, members = zk.get(f"{path}/tree")[0].decode(), zk.get_children(f"{path}/pods")
+        assert zk.get(f"{path}/hash")[0] and len(json.loads(zk.get(f"{path}/snapshot")[0])) == 2
+        return (tree, epoch_of(zk, "wiped")) if len(members) == 2 else None
+
+    tree, new = wait_until("a round of the two in the new tree", lambda: nodes(formed), every=0.5)
+    assert tree != old.split("/")[0]
+    assert int(new.split("/")[1]) < int(old.split("/")[1])  # by numbers alone nobody would follow it
+    for pod in two:
+        wait_until(f"{pod.name} is back", lambda at=pod: at.info["attached"])
+        pod.until_configured(2)
+        assert pod.post("/control/off", body="{}", headers={"X-Ochopod-Epoch": old, "X-Ochopod-Round": "1000"})[0] == 409
+    assert [(pod.started, pod.info["id"], pod.info["seq"]) for pod in two] == before
+    assert sum(pod.info["state"].startswith("leader") for pod in two) == 1
+    # And they obey its leader: what is new is a round, which starts each of them once.
+    third = pods.run("wiped-3", dict(spec))
+    for pod in (*two, third):
+        pod.until_configured(3)
+        assert pod.sh("cat /conf/size") == "3"
+    assert [pod.started[0] for pod in two] == [started[0] for started, _, _ in before]
+    assert all(pod.workload["State"]["StartedAt"] != started[1] for pod, (started, _, _) in zip(two, before))
+
+
 # ---- fencing ----
 
 def test_who_is_not_the_leader_of_now_is_not_heard(pods, zk):
