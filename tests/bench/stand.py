@@ -238,7 +238,7 @@ class Round:
 class Sidecar:
     """A sidecar as a process outside any container."""
 
-    def __init__(self, stand, cluster, docker_host, needs=1, before=()):
+    def __init__(self, stand, cluster, docker_host, needs=1, before=(), **spec):
         self.port = stand.port()
         self.dir = stand.dir / f"sidecar-{self.port}"
         self.dir.mkdir()
@@ -247,7 +247,7 @@ class Sidecar:
         (self.dir / "pod.json").write_text(json.dumps(
             {"cluster": cluster, "namespace": "bench", "zk": f"zk://127.0.0.1:{ZK_PORT}", "damper": "0s",
              "needs": {"pods": needs},
-             "workload": {"image": STAMP, "lifetime": "independent", "stop": {"grace": "2s"}}}))
+             "workload": {"image": STAMP, "lifetime": "independent", "stop": {"grace": "2s"}}, **spec}))
         self.env = {"PATH": "/usr/bin:/bin", "DOCKER_HOST": docker_host, "ochopod_local": "true"}
         self.process = None
         self.spawned = 0.0
