@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -527,14 +528,16 @@ struct attacker {
 static void *exchange(void *arg) {
     struct attacker *a = arg;
     auto_free char *dir = in(a->w->volume, "d"), *link = in(a->w->volume, "l");
-    // With pauses of all lengths, so that the change falls between any two steps of the other side.
+    // With pauses of all lengths, so that the change falls between any two steps of the other side,
+    // and some in which it gets to its end.
     for (unsigned i = 0; !atomic_load(&a->stop); i++) {
         (void)syscall(SYS_renameat2, AT_FDCWD, dir, AT_FDCWD, link, RENAME_EXCHANGE);
-        usleep(i * 7 % 300);
+        usleep(i * 7 % (i % 8 ? 300 : 4000));
     }
     return NULL;
 }
 
+// Writes to be tried: RACE_WRITES, or as many as there is time for.
 static void a_race_of_links_writes_nothing_outside(void **state) {
     struct world *w = *state;
     auto_free char *dir = in(w->volume, "d"), *link = in(w->volume, "l");
@@ -543,20 +546,25 @@ static void a_race_of_links_writes_nothing_outside(void **state) {
     struct attacker a = {.w = w};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, exchange, &a), 0);
-    int staged_n = 0, refused_n = 0;
-    time_t deadline = time(NULL) + 60;
+    const char *said = getenv("RACE_WRITES");
+    long wanted = said ? atol(said) : 0, written_n = 0, refused_n = 0, late_n = 0;
+    time_t began = time(NULL), enough = began + 5, deadline = began + 60;
     // Refusals are quick, so there are more of them; both must have been seen often.
-    while ((staged_n < 20 || refused_n < 200) && time(NULL) < deadline) {
+    while (wanted ? written_n + refused_n < wanted
+                  : time(NULL) < enough ||
+                        ((written_n < 20 || refused_n < 200) && time(NULL) < deadline)) {
         struct err err = ERR_INIT;
         auto_json json_t *staged = stage(w, "d/canary", "dead", &err);
         auto_json json_t *swapped = staged ? swap(w, staged, &err) : NULL;
-        staged_n += swapped != NULL;
+        written_n += swapped != NULL;
         refused_n += swapped == NULL;
+        late_n += staged && !swapped;
     }
     atomic_store(&a.stop, true);
     pthread_join(thread, NULL);
-    print_message("%d written inside, %d refused\n", staged_n, refused_n);
-    assert_true(staged_n >= 20 && refused_n >= 200);
+    print_message("%ld written inside, %ld refused, %ld of them when staged, in %ld s\n", written_n,
+                  refused_n, late_n, (long)(time(NULL) - began));
+    assert_true(written_n >= 20 && refused_n >= 200);
 }
 
 static void *read_always(void *arg) {
