@@ -1,7 +1,7 @@
 // A disk that fails: the calls that state and files are written and read with, each of which can be
 // made to fail once, the n-th one that is made. A program with "faults" in its name is linked so
 // that they come here first (tests/CMakeLists.txt). A part of each such program, so everything is
-// static but what the linker looks for.
+// static but what the linker looks for. FAULTY_INIT, said before: those of init too.
 #pragma once
 #include <errno.h>
 #include <fcntl.h>
@@ -70,3 +70,26 @@ ssize_t __wrap_write(int fd, const void *buf, size_t len) {
     errno = fault.error;
     return -1;
 }
+
+#ifdef FAULTY_INIT
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+FAULTY(pid_t, fork, (void), ())
+FAULTY(int, poll, (struct pollfd * fds, nfds_t n, int ms), (fds, n, ms))
+FAULTY(int, signalfd, (int fd, const sigset_t *set, int flags), (fd, set, flags))
+FAULTY(int, socketpair, (int domain, int type, int protocol, int *pair),
+       (domain, type, protocol, pair))
+FAULTY(int, socket, (int domain, int type, int protocol), (domain, type, protocol))
+FAULTY(int, bind, (int fd, const struct sockaddr *at, socklen_t len), (fd, at, len))
+FAULTY(int, listen, (int fd, int n), (fd, n))
+FAULTY(int, accept4, (int fd, struct sockaddr *from, socklen_t *len, int flags),
+       (fd, from, len, flags))
+FAULTY(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags))
+FAULTY(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags))
+FAULTY(pid_t, waitpid, (pid_t pid, int *status, int how), (pid, status, how))
+FAULTY(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int how), (type, id, info, how))
+FAULTY(int, kill, (pid_t pid, int signo), (pid, signo))
+#endif
