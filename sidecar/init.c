@@ -42,7 +42,7 @@ struct init {
     int tether;       // the listening socket, -1 until the worker has given it
     int tethered[TETHERED_MAX];
     size_t tethered_len;
-    bool stopping;
+    int stopping; // the signal that a worker is told it by; 0: nobody has asked for it
 };
 
 static int64_t now_ms(void) {
@@ -67,6 +67,13 @@ static void close_all(struct init *in) {
         close(in->tethered[i]);
 }
 
+static void start_later(struct init *in) {
+    in->restart_at = now_ms() + in->backoff;
+    in->backoff = in->backoff ? in->backoff * 2 : BACKOFF_MIN_MS;
+    if (in->backoff > BACKOFF_MAX_MS)
+        in->backoff = BACKOFF_MAX_MS;
+}
+
 // The worker starts with our signals blocked: what is sent before it listens waits for it.
 static void start_worker(struct init *in) {
     in->started = now_ms();
@@ -77,11 +84,14 @@ static void start_worker(struct init *in) {
     if (in->pid < 0) {
         log_err("init cannot fork the worker: %s", strerror(errno));
         in->pid = 0;
-        in->restart_at = in->started + BACKOFF_MAX_MS;
+        start_later(in);
         return;
     }
-    if (in->pid)
+    if (in->pid) {
+        if (in->stopping)
+            kill(in->pid, in->stopping);
         return;
+    }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
@@ -120,10 +130,7 @@ static int worker_ended(struct init *in, int wait_status) {
     if (lived >= SETTLED_MS)
         in->backoff = 0;
     say_restart(in, status, refused);
-    in->restart_at = now_ms() + in->backoff;
-    in->backoff = in->backoff ? in->backoff * 2 : BACKOFF_MIN_MS;
-    if (in->backoff > BACKOFF_MAX_MS)
-        in->backoff = BACKOFF_MAX_MS;
+    start_later(in);
     return -1;
 }
 
@@ -162,15 +169,17 @@ static int signalled(struct init *in) {
         int ended = reap(in); // who has just died stops nothing
         if (ended >= 0)
             return ended;
-        in->stopping = true;
+        // The worker stops in good order on these two; any other would end it on the spot, and with
+        // it, for QUIT, the workload.
+        in->stopping = signo == SIGINT ? SIGINT : SIGTERM;
         // Even between two workers: only a worker can stop the workload in good order.
-        if (!in->pid)
+        if (!in->pid) {
             start_worker(in);
+            return -1;
+        }
     }
-    // The worker stops in good order on these two; any other would end it on the spot, and with it,
-    // for QUIT, the workload.
     if (in->pid && in->stopping)
-        kill(in->pid, signo == SIGINT ? SIGINT : SIGTERM);
+        kill(in->pid, in->stopping);
     return -1;
 }
 

@@ -77,7 +77,17 @@ ssize_t __wrap_write(int fd, const void *buf, size_t len) {
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
-FAULTY(pid_t, fork, (void), ())
+static int fault_forks; // that fork fails, from 1, and no other call
+
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+pid_t __wrap_fork(void) {
+    bool now = fault_forks > 0 && --fault_forks == 0;
+    if (now)
+        errno = EAGAIN;
+    return now || fails("fork") ? -1 : __real_fork();
+}
+
 FAULTY(int, poll, (struct pollfd * fds, nfds_t n, int ms), (fds, n, ms))
 FAULTY(int, signalfd, (int fd, const sigset_t *set, int flags), (fd, set, flags))
 FAULTY(int, socketpair, (int domain, int type, int protocol, int *pair),
@@ -89,7 +99,4 @@ FAULTY(int, accept4, (int fd, struct sockaddr *from, socklen_t *len, int flags),
        (fd, from, len, flags))
 FAULTY(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags))
 FAULTY(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags))
-FAULTY(pid_t, waitpid, (pid_t pid, int *status, int how), (pid, status, how))
-FAULTY(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int how), (type, id, info, how))
-FAULTY(int, kill, (pid_t pid, int signo), (pid, signo))
 #endif
