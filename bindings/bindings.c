@@ -50,8 +50,8 @@ struct resolve {
 void binding_facts_free(struct binding_facts *f) {
     if (!f)
         return;
-    char *strings[] = {f->fwk,  f->cluster, f->namespace_, f->application, f->task,
-                       f->node, f->ip,      f->public_,    f->zk,          f->zone};
+    char *strings[] = {f->fwk, f->cluster, f->namespace_, f->application, f->task, f->node,
+                       f->ip,  f->public_, f->zk,         f->zone,        f->slot};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free(strings[i]);
     json_decref(f->ports);
@@ -155,8 +155,8 @@ static bool is_literal(const char *ip) {
 }
 
 static void fill_missing(struct binding_facts *f) {
-    char **strings[] = {&f->fwk,  &f->cluster, &f->namespace_, &f->application, &f->task,
-                        &f->node, &f->ip,      &f->public_,    &f->zk,          &f->zone};
+    char **strings[] = {&f->fwk, &f->cluster, &f->namespace_, &f->application, &f->task, &f->node,
+                        &f->ip,  &f->public_, &f->zk,         &f->zone,        &f->slot};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!*strings[i])
             *strings[i] = xstrdup("");

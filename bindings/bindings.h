@@ -25,6 +25,7 @@ struct binding_facts {   // strings never NULL
     char *cluster, *namespace_; // "" when the binding has no opinion
     char *application, *task, *node;
     char *zone; // of the cloud's, "" when none is known
+    char *slot; // what tells a scheduler's tasks of one service apart, "" when it has no such thing
     char *ip, *public_;
     char *zk;      // "" when it knows none
     json_t *ports; // label -> int, as others reach it at ip. Without the control port when nobody

@@ -81,15 +81,15 @@ static int find(const struct binding_scene *scene, struct binding_facts *facts, 
         return err_set(err, ERR_USER,
                        "binding swarm: this process runs in no container of the engine's");
     const char *host = binding_env(scene->wish, "HOST");
-    auto_free char *slot = slot_of(scene->self);
     facts->fwk = xstrdup(scene->wish->local ? "marathon (debug)" : "swarm");
     facts->cluster = cluster_of(scene->self);
     facts->application = xstrdup(docker_container_label(scene->self, LABEL("service.name")));
     facts->task = xstrdup(docker_container_label(scene->self, LABEL("task.name")));
     facts->node = xstrdup(host && *host ? host
                                         : docker_container_label(scene->self, LABEL("node.id")));
+    facts->slot = slot_of(scene->self);
     find_address(scene, facts);
-    log_info("binding swarm service=%s slot=%s", facts->application, slot);
+    log_info("binding swarm service=%s slot=%s", facts->application, facts->slot);
     return 0;
 }
 

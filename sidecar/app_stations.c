@@ -132,6 +132,7 @@ static json_t *info(void *arg) {
     json_object_set_new(o, "id", json_string(app->state->pod_id));
     json_object_set_new(o, "binding", json_string(f->binding));
     json_object_set_new(o, "zone", json_string(f->zone));
+    json_object_set_new(o, "slot", json_string(f->slot));
     json_object_set_new(o, "attached", json_boolean(coordinator_attached(app->coordinator)));
     json_object_set_new(o, "docker", json_string(docker_is_up(app->docker) ? "up" : "down"));
     json_object_set_new(o, "generation", json_integer(generation(app)));
@@ -199,6 +200,7 @@ int app_name_cluster(struct app *app, struct err *err) {
         .node = facts->node,
         .public_ = facts->public_,
         .zone = facts->zone,
+        .slot = facts->slot,
         .port = xstrdup(port),
         .debug = spec->debug,
         .start = spec->start,

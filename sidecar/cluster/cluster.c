@@ -330,6 +330,7 @@ static json_t *view_pod(const struct entry *e, size_t index, size_t n) {
     put(v, "ports", ports ? json_deep_copy(ports) : json_object());
     copy_text(v, "node", e->json);
     copy_text(v, "zone", e->json);
+    copy_text(v, "slot", e->json);
     copy_text(v, "task", e->json);
     copy_text(v, "application", e->json);
     copy_text(v, "cluster", e->json);

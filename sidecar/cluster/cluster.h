@@ -46,9 +46,9 @@ int cluster_from_json(const json_t *body, const char *key, struct cluster **ret,
 
 // ---- for templates and hooks ----
 // {"pods": [...sorted by seq, each with index, first, last, self, seq, ordinal, founder, joined,
-// ip, public, ports, node, zone, task, application, id], "self": {...}, "index", "seq", "ordinal",
-// "size", "dependencies": {name: [...]}}. New reference. ports: label -> published port. Fails when
-// key is not among the pods.
+// ip, public, ports, node, zone, slot, task, application, id], "self": {...}, "index", "seq",
+// "ordinal", "size", "dependencies": {name: [...]}}. New reference. ports: label -> published port.
+// Fails when key is not among the pods.
 json_t *cluster_view(const struct cluster *c, const char *key, struct err *err);
 
 // ---- digest ----

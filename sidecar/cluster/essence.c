@@ -9,7 +9,7 @@
 // address is no reason to touch a workload. A pod of our own cluster may ask for a round by its
 // renewals; who depends on us has no use for one. Sorted, for the digest's sake.
 static const char *const keys[] = {"application", "cluster",  "ip",  "namespace", "node", "ports",
-                                   "public",      "renewals", "seq", "task",      "zone"};
+                                   "public",      "renewals", "seq", "slot",      "task", "zone"};
 enum { KEYS = sizeof keys / sizeof *keys, RENEWALS = 7 };
 
 // ---- digest: the canonical JSON of all that, written without building it, for it is taken at

@@ -247,6 +247,8 @@ json_t *record_make(const struct record_facts *facts, int64_t seq) {
         put(r, "seq", json_integer(seq));
     if (facts->zone && *facts->zone)
         put_text(r, "zone", facts->zone);
+    if (facts->slot && *facts->slot)
+        put_text(r, "slot", facts->slot);
     if (facts->renewals)
         put(r, "renewals", json_integer(facts->renewals));
     put_text(r, "sidecar", OCHOPOD_VERSION);

@@ -39,9 +39,9 @@ int record_from_json(const char *id, const json_t *json, struct record **ret,
                      struct err *err) must_check;
 void record_free(struct record *r); // takes NULL
 
-struct record_facts { // what a pod says of itself; NULL: "". zone: left out when not known
+struct record_facts { // what a pod says of itself; NULL: "". zone, slot: left out when not known
     const char *application, *cluster, *namespace_, *task, *zk, *fwk, *ip, *node, *public_, *port,
-        *zone;
+        *zone, *slot;
     bool debug, start, local, signs, tls;
     const json_t *ports; // object label -> int
     int64_t renewals;    // how often this pod has asked for a round although nothing else of its

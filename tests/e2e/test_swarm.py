@@ -86,7 +86,7 @@ def test_the_same_spec_is_an_ensemble_on_an_overlay_network_and_grows_and_heals(
     assert set(info) == {1, 2, 3}
     for slot, said in info.items():
         assert said["binding"] == "swarm" and said["ports"] == {"8080": 8080}, said
-        assert said["task"].startswith(f"zookeeper.{slot}."), said
+        assert said["task"].startswith(f"zookeeper.{slot}.") and said["slot"] == str(slot), said
         assert said["ip"].startswith("198.19."), said
     bed.docker("service", "scale", "--detach", "zookeeper=5")
     swarm.wait(5)
@@ -96,7 +96,8 @@ def test_the_same_spec_is_an_ensemble_on_an_overlay_network_and_grows_and_heals(
     os.kill(bed.inspect(lost)["State"]["Pid"], signal.SIGKILL)
     wait_until("another task in its slot", lambda: [s for s in swarm.sidecars() if swarm.slot(s) == slot and s != lost])
     swarm.wait(5)
-    assert [swarm.info(s)["id"] for s in swarm.sidecars() if swarm.slot(s) == slot] == [pod]
+    assert [(said["id"], said["slot"]) for s in swarm.sidecars() if swarm.slot(s) == slot
+            for said in [swarm.info(s)]] == [(pod, str(slot))]
 
 
 def test_ports_in_host_mode_are_addresses(swarm):

@@ -31,7 +31,29 @@ static void labels_say_service_task_and_node(void **state) {
     assert_string_equal(s.facts->cluster, "demo_zookeeper");
     assert_string_equal(s.facts->application, "demo_zookeeper");
     assert_string_equal(s.facts->task, "demo_zookeeper.2.u2k9o");
+    assert_string_equal(s.facts->slot, "2");
     assert_string_equal(s.facts->node, "n0de");
+    scene_done(&s);
+}
+
+static void what_no_slot_is_in_is_no_slot(void **state) {
+    (void)state;
+    struct scene s = ask("{\"com.docker.swarm.task.id\": \"u2k9o\","
+                         " \"com.docker.swarm.task.name\": \"other\","
+                         " \"com.docker.swarm.service.name\": \"zookeeper\"}",
+                         "{}", "");
+    assert_string_equal(s.facts->slot, "");
+    scene_done(&s);
+}
+
+// Of a global service the node stands where the slot does.
+static void a_global_service_has_nodes_for_slots(void **state) {
+    (void)state;
+    struct scene s = ask("{\"com.docker.swarm.task.id\": \"u2k9o\","
+                         " \"com.docker.swarm.task.name\": \"zookeeper.n0de.u2k9o\","
+                         " \"com.docker.swarm.service.name\": \"zookeeper\"}",
+                         "{}", "");
+    assert_string_equal(s.facts->slot, "n0de");
     scene_done(&s);
 }
 
@@ -89,6 +111,8 @@ static void other_containers_are_no_tasks(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(labels_say_service_task_and_node),
+        cmocka_unit_test(what_no_slot_is_in_is_no_slot),
+        cmocka_unit_test(a_global_service_has_nodes_for_slots),
         cmocka_unit_test(a_stack_is_no_part_of_the_clusters_name),
         cmocka_unit_test(without_host_mode_it_is_at_its_overlay_address),
         cmocka_unit_test(host_mode_ports_and_host_give_an_address),

@@ -189,6 +189,7 @@ static void the_view_is_sorted_by_seq_and_knows_itself(void **state) {
         c->dependencies, "web-*",
         json_pack("{s:{s:s, s:i, s:s}}", "w", "ip", "10.1.0.1", "seq", 0, "cluster", "web-1"));
     json_object_set_new(json_object_get(c->pods, "a"), "zone", json_string("eu-west-1a"));
+    json_object_set_new(json_object_get(c->pods, "a"), "slot", json_string("2"));
     struct err err = ERR_INIT;
     auto_json json_t *v = cluster_view(c, "c", &err);
     assert_non_null(v);
@@ -202,6 +203,8 @@ static void the_view_is_sorted_by_seq_and_knows_itself(void **state) {
     assert_true(json_is_true(json_object_get(json_array_get(pods, 2), "last")));
     assert_string_equal(json_text(json_array_get(pods, 0), "zone"), "eu-west-1a");
     assert_string_equal(json_text(json_array_get(pods, 1), "zone"), "");
+    assert_string_equal(json_text(json_array_get(pods, 0), "slot"), "2");
+    assert_string_equal(json_text(json_array_get(pods, 1), "slot"), "");
     assert_ptr_equal(json_object_get(v, "self"), json_array_get(pods, 2));
     assert_true(json_is_true(json_object_get(json_object_get(v, "self"), "joined")));
     assert_int_equal(json_integer_value(json_object_get(
@@ -236,6 +239,11 @@ static void the_hash_ignores_order_and_what_no_template_sees(void **state) {
     cluster_hash(copy, hb);
     assert_string_not_equal(ha, hb);
     cluster_free(copy);
+    copy = cluster_copy(a);
+    json_object_set_new(json_object_get(copy->pods, "a"), "slot", json_string("2"));
+    cluster_hash(copy, hb);
+    assert_string_not_equal(ha, hb);
+    cluster_free(copy);
     cluster_free(a);
     cluster_free(b);
 }
@@ -249,18 +257,19 @@ static void the_hash_is_that_of_canonical_json(void **state) {
                                   "10.0.0.1", "node", "a \"quoted\" \\ n\xc3\xb6\x01/de", "ports",
                                   "9", 1, "10", 2, "seq", 3, "renewals", 2, "zk", "left out",
                                   "task", "public", ""));
-    json_object_set_new(c->pods, "a",
-                        json_pack("{s:s, s:f, s:s}", "fwk", "x", "seq", 1.5, "zone", "z"));
+    json_object_set_new(
+        c->pods, "a",
+        json_pack("{s:s, s:f, s:s, s:s}", "fwk", "x", "seq", 1.5, "zone", "z", "slot", "4"));
     json_object_set_new(c->pods, "c", json_object());
     json_object_set_new(c->dependencies, "w\"x",
                         json_pack("{s:{s:i, s:i}}", "d", "seq", 1, "renewals", 4));
     json_object_set_new(c->dependencies, "kafka", json_object());
-    auto_json json_t *all = json_pack("{s:{s:{}, s:{s:{s:i}}}, s:{s:{s:f, s:s}, s:{}, s:{s:s, s:s, "
-                                      "s:{s:i,s:i}, s:i, s:i, s:n, s:s}}}",
-                                      "dependencies", "kafka", "w\"x", "d", "seq", 1, "pods", "a",
-                                      "seq", 1.5, "zone", "z", "c", "b", "ip", "10.0.0.1", "node",
-                                      "a \"quoted\" \\ n\xc3\xb6\x01/de", "ports", "9", 1, "10", 2,
-                                      "seq", 3, "renewals", 2, "task", "public", "");
+    auto_json json_t *all = json_pack(
+        "{s:{s:{}, s:{s:{s:i}}}, s:{s:{s:f, s:s, s:s}, s:{}, s:{s:s, s:s, "
+        "s:{s:i,s:i}, s:i, s:i, s:n, s:s}}}",
+        "dependencies", "kafka", "w\"x", "d", "seq", 1, "pods", "a", "seq", 1.5, "zone", "z",
+        "slot", "4", "c", "b", "ip", "10.0.0.1", "node", "a \"quoted\" \\ n\xc3\xb6\x01/de",
+        "ports", "9", 1, "10", 2, "seq", 3, "renewals", 2, "task", "public", "");
     assert_non_null(all);
     auto_free char *canonical = json_canonical(all);
     char want[65], got[65];

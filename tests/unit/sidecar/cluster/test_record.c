@@ -113,6 +113,16 @@ static void a_zone_is_registered_where_one_is_known(void **state) {
     assert_string_equal(json_text(there, "zone"), "eu-west-1a");
 }
 
+static void a_slot_is_registered_where_there_is_one(void **state) {
+    (void)state;
+    struct record_facts facts = {.ip = "10.0.0.4", .slot = ""};
+    auto_json json_t *nowhere = record_make(&facts, 1);
+    assert_null(json_object_get(nowhere, "slot"));
+    facts.slot = "2";
+    auto_json json_t *there = record_make(&facts, 1);
+    assert_string_equal(json_text(there, "slot"), "2");
+}
+
 static void a_first_payload_takes_its_seq_from_the_suffix(void **state) {
     (void)state;
     struct record_facts facts = {.ip = "10.0.0.4", .port = "8080"};
@@ -240,6 +250,7 @@ int main(void) {
         cmocka_unit_test(what_a_pod_speaks_is_a_flag_that_an_original_cannot_carry),
         cmocka_unit_test(ours_carry_a_marker_and_the_originals_order_of_keys),
         cmocka_unit_test(a_zone_is_registered_where_one_is_known),
+        cmocka_unit_test(a_slot_is_registered_where_there_is_one),
         cmocka_unit_test(a_first_payload_takes_its_seq_from_the_suffix),
         cmocka_unit_test(a_password_is_never_registered),
         cmocka_unit_test(what_cannot_be_used_is_refused_and_named),
