@@ -1,14 +1,18 @@
 #!/usr/bin/python3
 """A scripted Ochopod pod, for tests alone: what an original pod (1.0.7) puts on the wire, byte for byte, and none of
 what it does inside. It runs no workload. In both roles: led, it answers /control on its one-second tick; leading, it
-polls /pods every second and posts check, on and ok to all. Written from captures of the original.
+polls /pods every second and posts check, maybe off, on and ok to all. Written from captures of the original.
 
-  original.py --zk HOST:PORT --cluster NAME --ip ADDRESS --port N --record FILE [--depends NAME]
+  original.py --zk HOST:PORT --cluster NAME --ip ADDRESS --port N --record FILE
+              [--depends ENTRY]... [--full-shutdown] [--sequential]
+
+ENTRY: as in depends_on: a cluster of the same namespace, /namespace.cluster, either with a *.
 
 --record: one JSON line for each request it was sent ("in") and each it sent ("out"), head and body as they were on the
 wire. SIGTERM ends its session; SIGKILL leaves the server to find out. Exit status 0 after SIGTERM."""
 import argparse
 import collections
+import fnmatch
 import hashlib
 import json
 import re
@@ -24,8 +28,10 @@ from kazoo.client import KazooClient, KazooState
 from kazoo.exceptions import KazooException, NodeExistsError, NoNodeError
 
 TICK = 1.0
+SESSION = 5.0
 GRACE = 60
 ROOT = "/ochopod/clusters"
+NAMESPACE = "marathon"
 TASKS = ("check", "on", "off", "ok", "kill", "signal")
 LOCK = re.compile(r"__lock__(-?\d{10})$")
 INFO = ("application", "port", "task", "ip", "node", "ports", "public", "metrics", "dependencies", "process", "state",
@@ -193,13 +199,49 @@ def post(tape, host, port, path, body):
 
 # ---- its leader ----
 
+class Dependency:
+    """What one entry of depends_on holds. Read again once a watch has gone off, and each second while it is not there."""
+
+    def __init__(self, pod, zk, entry):
+        self.zk = zk
+        self.own = pod.prefix.rsplit("/", 1)[1]
+        self.where = entry[1:] if entry.startswith("/") else f"{NAMESPACE}.{entry}"
+        self.moved = threading.Event()
+        self.moved.set()
+        self.pods = {}
+
+    def turn(self, _event):
+        self.moved.set()
+
+    def look(self):
+        if not self.moved.is_set():
+            return self.pods
+        self.moved.clear()
+        self.pods = {}
+        wild = "*" in self.where
+        names = self.zk.get_children(ROOT, watch=self.turn) if wild else [self.where]
+        for name in names:
+            if name == self.own or not fnmatch.fnmatch(name, self.where):
+                continue
+            try:
+                value, _ = self.zk.get(f"{ROOT}/{name}/snapshot", watch=self.turn)
+                self.pods.update(json.loads(value))
+            except NoNodeError:
+                if not wild:
+                    self.moved.set()
+            except ValueError:
+                pass
+        return self.pods
+
+
 class Model:
     def __init__(self, pod, zk):
         self.pod = pod
         self.zk = zk
-        self.snapshots = {name: {} for name in pod.depends}
+        self.depends = {entry: Dependency(pod, zk, entry) for entry in pod.depends}
+        self.seen = None
+        self.snapshots = {}
         self.dirty = False
-        self.next = 0
         try:
             zk.create(f"{pod.prefix}/snapshot", b"{}", ephemeral=True)
         except NodeExistsError:
@@ -214,16 +256,12 @@ class Model:
                 local[name.split(".")[0]] = json.loads(value)
             except (NoNodeError, ValueError) as error:
                 raise Reset(f"watcher failure: {error!r}") from error
-        now = {"local": local}
-        for name in self.pod.depends:
-            try:
-                value, _ = self.zk.get(f"{ROOT}/marathon.{name}/snapshot")
-                now[name] = json.loads(value)
-            except NoNodeError:
-                now[name] = {}
-        changed = now != self.snapshots
-        self.snapshots = now
-        return changed
+        now = {"local": local, **{entry: it.look() for entry, it in self.depends.items()}}
+        if now == self.seen:
+            return False
+        self.seen = now
+        self.snapshots = dict(now, local=dict(local))  # a round takes the dead out of it
+        return True
 
     def md5(self):
         raw = hashlib.md5(json.dumps(self.snapshots).encode()).digest()
@@ -244,7 +282,7 @@ class Model:
             self.pod.hints["state"] = "leader"
 
     def tell(self, task, pods, dependencies):
-        """(key, code) of each; all at once, as the original's threads are."""
+        """{key: code}; all at once, as the original's threads are, or one after the other in the order of keys."""
         local = str(self.pod.port)
         codes = {}
 
@@ -255,6 +293,8 @@ class Model:
         threads = [threading.Thread(target=one, args=item) for item in sorted(pods.items())]
         for thread in threads:
             thread.start()
+            if self.pod.sequential:
+                thread.join()
         for thread in threads:
             thread.join()
         return codes
@@ -272,6 +312,8 @@ class Model:
         if any(code not in (200, 410) for code in codes.values()):
             return
         if pods:
+            if self.pod.full_shutdown:
+                self.tell("off", pods, dependencies)  # whatever they answer
             if any(code != 200 for code in self.tell("on", pods, dependencies).values()):
                 return
             self.tell("ok", pods, dependencies)
@@ -288,14 +330,16 @@ class Original:
     def __init__(self, args):
         self.zk_hosts = args.zk
         self.port = 8080  # the label; what it maps to is where we listen
-        self.prefix = f"{ROOT}/marathon.{args.cluster}"
+        self.prefix = f"{ROOT}/{NAMESPACE}.{args.cluster}"
         self.depends = args.depends
+        self.full_shutdown = args.full_shutdown
+        self.sequential = args.sequential
         self.tape = Tape(args.record)
         self.id = str(uuid.uuid4())
         self.seq = None
         self.force_reset = False
         self.crumbs = {
-            "application": "", "cluster": args.cluster, "debug": "true", "local": "false", "namespace": "marathon",
+            "application": "", "cluster": args.cluster, "debug": "true", "local": "false", "namespace": NAMESPACE,
             "port": "8080", "start": "true", "task": "", "zk": args.zk, "fwk": "marathon (debug)", "ip": args.ip,
             "node": "local", "ports": {"8080": args.port}, "public": args.ip}
         self.hints = dict(self.crumbs, metrics={}, dependencies=self.depends, state="follower")
@@ -309,7 +353,7 @@ class Original:
         self.lifecycle.start()
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         while not self.ending.is_set():
-            zk = KazooClient(hosts=self.zk_hosts, timeout=10.0, read_only=0, randomize_hosts=1)
+            zk = KazooClient(hosts=self.zk_hosts, timeout=SESSION, read_only=0, randomize_hosts=1)
             self.lost.clear()
             self.force_reset = False
             zk.add_listener(lambda state: self.lost.set() if state != KazooState.CONNECTED else None)
@@ -378,6 +422,8 @@ def main():
         parser.add_argument(name, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--depends", action="append", default=[])
+    parser.add_argument("--full-shutdown", action="store_true")
+    parser.add_argument("--sequential", action="store_true")
     pod = Original(parser.parse_args())
     signal.signal(signal.SIGTERM, pod.end)
     pod.run()

@@ -50,7 +50,7 @@ def wait_until(what, condition, timeout=DEADLINE):
 class Original:
     """A process on the host's side of the network, where pods and it reach each other."""
 
-    def __init__(self, originals, number):
+    def __init__(self, originals, number, cluster, args):
         bed = originals.bed
         self.tape = originals.dir / f"original-{number}.tape"
         self.out = originals.dir / f"original-{number}.out"
@@ -61,7 +61,7 @@ class Original:
         with open(self.out, "wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, HERE / "original.py", "--zk", f"{bed.address('coordination')}:2181", "--cluster",
-                 originals.cluster, "--ip", self.ip, "--port", str(self.port), "--record", self.tape],
+                 cluster, "--ip", self.ip, "--port", str(self.port), "--record", self.tape, *args],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         self.id = wait_until("the original registers", self._registered)
 
@@ -95,8 +95,8 @@ class Originals:
         self.bed, self.dir, self.cluster = bed, directory, cluster
         self.all = []
 
-    def run(self):
-        self.all.append(Original(self, len(self.all)))
+    def run(self, *args, cluster=None):
+        self.all.append(Original(self, len(self.all), cluster or self.cluster, args))
         return self.all[-1]
 
     def clear(self):
@@ -150,8 +150,26 @@ def until_in_snapshot(zk, cluster, ids, timeout=DEADLINE):
     wait_until(f"the snapshot is of {len(ids)} pods", lambda: set(snapshot(zk, cluster)) == set(ids), timeout)
 
 
-def ours(pods, originals, number):
-    return pods.run(f"ours-{number}", {"cluster": originals.cluster, "workload": dict(SPEC)})
+def ours(pods, originals, number, **more):
+    return pods.run(f"ours-{number}", {"cluster": originals.cluster, "workload": {**SPEC, **more.pop("workload", {})}, **more})
+
+
+def dependant(pods, originals, number, base, **more):
+    """One of ours that is started with the addresses of `base`, and keeps a history of that."""
+    script = ("trap 'echo off >>/conf/history; exit' TERM; cat /conf/peers >>/conf/history;"
+              " sleep 1000000 & wait")
+    return ours(pods, originals, number, depends_on=[base], needs={base: 1},
+                files=[{"target": "/conf/peers", "content": f'{{{{ grep("{base}", 8080) }}}}\n'}],
+                workload={"command": ["sh", "-c", script]}, **more)
+
+
+def history(pod):
+    return pod.sh("cat /conf/history").split()
+
+
+def addresses(*them):
+    """As a template shows them: by their numbers."""
+    return ",".join(f"{one.ip}:{one.port}" for one in them)
 
 
 ORIGINAL_HASH = re.compile(r"([0-9a-f]{2}:){15}[0-9a-f]{2}")
@@ -251,6 +269,109 @@ def test_a_large_cluster_sends_references_to_ours_and_all_of_it_to_originals(pod
     assert len(last["body"]) > 100000 and set(json.loads(last["body"])["pods"]) == set(snapshot(zk, originals.cluster))
     follower = second if leader is first else first
     follower.until(DEADLINE, process="running")
+
+
+@pytest.mark.parametrize("order", ["at-once", "sequential"])
+def test_an_original_leads_with_off_and_dependencies(pods, originals, zk, order):
+    base = f"{originals.cluster}-base"
+    one = originals.run(cluster=base)
+    until_in_snapshot(zk, base, [one.id])
+    leader = originals.run("--depends", base, "--full-shutdown", *(["--sequential"] if order == "sequential" else []))
+    wait_until("it leads", lambda: "leading" in leader.said())
+    first, second = dependant(pods, originals, 1, base), dependant(pods, originals, 2, base)
+    ids = sorted([leader.id, first.info["id"], second.info["id"]])
+    until_in_snapshot(zk, originals.cluster, ids)
+    for pod in first, second:
+        pod.until(DEADLINE, process="running", state="follower", ready=True)
+        assert history(pod)[-1] == addresses(one)
+    # A round that begins with nothing but another content of the dependency.
+    before = [(pod, pod.started, history(pod)) for pod in (first, second)]
+    two = originals.run(cluster=base)
+    until_in_snapshot(zk, base, [one.id, two.id])
+    wanted = [(f"/control/{task}/60", key, 200) for task in ("check", "off", "on", "ok") for key in ids]
+
+    def last_round():
+        out = leader.requests("out")[-len(wanted):]
+        by_task = [(r["path"], json.loads(r["body"])["key"], r["code"]) for r in out]
+        if order == "at-once":  # who of them answers first is nothing to wait for
+            by_task = [step for at in range(0, len(by_task), len(ids)) for step in sorted(by_task[at:at + len(ids)])]
+        with_both = all(set(json.loads(r["body"])["dependencies"][base]) == {one.id, two.id} for r in out)
+        return out if by_task == wanted and with_both else None
+
+    out = wait_until("check, off, on, ok to each", last_round)
+    for r in out:
+        body = json.loads(r["body"])
+        assert list(body) == ["pods", "dependencies", "key"] and sorted(body["pods"]) == ids
+        assert body["dependencies"] == {base: snapshot(zk, base)}
+        assert isinstance(json.loads(r["answer"]), dict)
+    for pod, started, lines in before:
+        pod.until(DEADLINE, process="running", ready=True)
+        assert pod.started != started
+        assert history(pod) == [*lines, "off", addresses(one, two)]
+        # Nor was it ever started with something else, or off answered with an error: not before it ran, either.
+        assert set(lines) <= {"off", addresses(one)}
+        assert pod.info["off"] is False
+    assert {r["code"] for r in leader.requests("out") if r["path"] == "/control/off/60"} == {200}
+
+
+def test_ours_lead_originals_with_off(pods, originals, zk):
+    first = ours(pods, originals, 1, full_shutdown=True)
+    first.until_configured(1, timeout=DEADLINE)
+    original = originals.run()
+    until_in_snapshot(zk, originals.cluster, [first.info["id"], original.id])
+    wait_until("it was told ok", lambda: original.asked()[-1:] == ["ok"])
+    assert original.asked()[-4:] == ["check", "off", "on", "ok"], original.asked()
+    told = [json.loads(r["body"]) for r in original.requests("in") if "/control/" in r["line"]][-4:]
+    for body in told:  # what we put beside it may change from step to step
+        assert [body[key] for key in ("pods", "dependencies", "key")] == [snapshot(zk, originals.cluster), {}, original.id]
+    assert original.info["process"] == "running" and first.info["process"] == "running"
+
+
+# ---- beside a cluster that an original leads ----
+
+def test_a_dependency_loses_the_original_that_led_it_and_its_snapshot(pods, originals, zk):
+    """Its snapshot is the leader's own, ephemeral node. What depends on it is neither emptied nor started twice."""
+    base = f"{originals.cluster}-base"
+    one = originals.run(cluster=base)
+    until_in_snapshot(zk, base, [one.id])
+    # A dead pod leads on, and is in no snapshot: when it is gone, too, the content is what it was.
+    assert post(one.ip, one.port, "/control/kill/60")[0] == 200
+    two = originals.run(cluster=base)
+    until_in_snapshot(zk, base, [two.id])
+    pod = dependant(pods, originals, 1, base)
+    pod.until_configured(1, timeout=DEADLINE)
+    beside = originals.run("--depends", base)
+    until_in_snapshot(zk, originals.cluster, [pod.info["id"], beside.id])
+    wait_until("it was told ok", lambda: beside.asked()[-1:] == ["ok"])
+    pod.until(DEADLINE, state="leader", ready=True)
+    assert history(pod) == [addresses(two)]
+    started, asked, owner = pod.started, beside.asked(), node(zk, base, "snapshot")[1].ephemeralOwner
+    assert owner != 0
+
+    one.end(signal.SIGKILL)
+    wait_until("the next one leads", lambda: "leading" in two.said())
+    until_in_snapshot(zk, base, [two.id])
+    assert node(zk, base, "snapshot")[1].ephemeralOwner not in (0, owner)
+
+    # With nobody to follow there is no such node at all.
+    two.end(signal.SIGKILL)
+    pod.until_status(f"{base} is gone, its last 1 pods are kept", DEADLINE)
+    assert node(zk, base, "snapshot") == ("", None)
+    said = pod.info
+    assert said["process"] == "running" and said["ready"]
+    assert pod.started == started and history(pod) == [addresses(two)]
+    assert beside.asked() == asked  # no round came of either
+
+    # Another content is followed, at once and once.
+    three = originals.run(cluster=base)
+    until_in_snapshot(zk, base, [three.id])
+    wait_until("it is started with the new content", lambda: history(pod)[-1] == addresses(three))
+    pod.until(DEADLINE, process="running", ready=True)
+    assert history(pod) == [addresses(two), "off", addresses(three)]
+    wait_until("it was told ok again", lambda: beside.asked()[len(asked):] == ["check", "on", "ok"])
+    told = [json.loads(r["body"]) for r in beside.requests("in") if "/control/" in r["line"]][-3:]
+    assert all(body["dependencies"] == {base: snapshot(zk, base)} for body in told)
+    assert "is gone" not in pod.info["status"]
 
 
 # ---- from one kind to the other ----
