@@ -352,11 +352,12 @@ def test_a_dependency_loses_the_original_that_led_it_and_its_snapshot(pods, orig
     wait_until("the next one leads", lambda: "leading" in two.said())
     until_in_snapshot(zk, base, [two.id])
     assert node(zk, base, "snapshot")[1].ephemeralOwner not in (0, owner)
+    wait_until("the status has nothing to tell", lambda: "is gone" not in pod.info["status"])
 
     # With nobody to follow there is no such node at all.
     two.end(signal.SIGKILL)
+    wait_until("the snapshot is gone", lambda: node(zk, base, "snapshot") == ("", None))
     pod.until_status(f"{base} is gone, its last 1 pods are kept", DEADLINE)
-    assert node(zk, base, "snapshot") == ("", None)
     said = pod.info
     assert said["process"] == "running" and said["ready"]
     assert pod.started == started and history(pod) == [addresses(two)]
@@ -371,7 +372,7 @@ def test_a_dependency_loses_the_original_that_led_it_and_its_snapshot(pods, orig
     wait_until("it was told ok again", lambda: beside.asked()[len(asked):] == ["check", "on", "ok"])
     told = [json.loads(r["body"]) for r in beside.requests("in") if "/control/" in r["line"]][-3:]
     assert all(body["dependencies"] == {base: snapshot(zk, base)} for body in told)
-    assert "is gone" not in pod.info["status"]
+    wait_until("the status has nothing to tell", lambda: "is gone" not in pod.info["status"])
 
 
 # ---- from one kind to the other ----
