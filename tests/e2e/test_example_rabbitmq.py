@@ -1,6 +1,7 @@
 """compose/rabbitmq: its README as it stands, and a cluster of three of which one is killed. A full stop is not tested: what is known
 of it stands in the README."""
 import json
+from datetime import datetime
 
 import pytest
 from amqp import Publisher, declare, drain
@@ -38,6 +39,15 @@ class Rabbits(Service):
             return seen[0][0]
         return wait_until(f"a cluster of {n}", so, timeout, every=3)
 
+    def turns(self):
+        """[(when a node was started, when it was a member)] in that order, by one clock: the machine's."""
+        def turn(sidecar):
+            workload = self.workload(sidecar)
+            said = self.bed.docker("logs", "--timestamps", workload).split(maxsplit=1)[0]
+            mark = self.bed.docker("exec", workload, "stat", "-c", "%.9Y", "/var/lib/rabbitmq/.member")
+            return datetime.fromisoformat(said).timestamp(), float(mark)
+        return sorted(turn(s) for s in self.sidecars())
+
     def replicas(self, sidecar):
         """Of the quorum queue."""
         rows = json.loads(self.ctl(sidecar, "list_queues", "name", "members", "--formatter", "json"))
@@ -51,12 +61,21 @@ def rabbits(bed):
     COOKIE.unlink(missing_ok=True)
 
 
+def assert_one_after_the_other(rabbits):
+    """Each was a member, and so serves, before the next one was started."""
+    turns = rabbits.turns()
+    print(turns)
+    assert all(started < member for started, member in turns), turns
+    assert all(before[1] < after[0] for before, after in zip(turns, turns[1:])), turns
+
+
 def test_rabbitmq(bed, rabbits):
     readme = Readme(bed, "rabbitmq")
     readme.step()
     readme.step()
     readme.step()
     members = rabbits.until_members(3)
+    assert_one_after_the_other(rabbits)
     declare(rabbits.addresses()[0])
     with Publisher(rabbits.addresses) as publisher:
         publisher.goes_on()
@@ -64,6 +83,7 @@ def test_rabbitmq(bed, rabbits):
         assert all(m in said for m in members), said
         readme.step()
         rabbits.until_members(5)
+        assert_one_after_the_other(rabbits)
         wait_until("a replica on each", lambda: len(rabbits.replicas(rabbits.sidecars()[0])["ledger"]) == 5, 300)
         publisher.goes_on()
         readme.step()
@@ -131,6 +151,7 @@ def test_faults(bed, rabbits):
     bed.coordination("ochopod")
     bed.run(*COMPOSE, "up", "-d", "--scale", "rabbitmq=3")
     members = rabbits.until_members(3)
+    assert_one_after_the_other(rabbits)
     assert_cookie_is_secret(bed, rabbits, cookie)
     declare(rabbits.addresses()[0])
     with Publisher(rabbits.addresses) as publisher:
