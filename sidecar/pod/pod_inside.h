@@ -343,7 +343,7 @@ bool pod_is_attached(const struct pod *pod);
 struct fence_mark pod_mark(const struct pod *pod);
 // The run goes on when the workload is so, or fails with why it cannot be.
 void pod_wish(struct run *run, enum wish wish);
-void pod_save(struct pod *pod); // state_save; a failure is logged
+void pod_save(struct pod *pod);                                 // state_save; a failure is logged
 void pod_unsaved(const struct pod *pod, const struct err *err); // that log line
 bool pod_launches(const struct pod *pod);
 bool pod_is_member(
