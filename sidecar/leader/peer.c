@@ -15,6 +15,7 @@ struct peer {
     struct loop_timer *timer;
     char *label, *task, *body;
     char *id, *url, *target, *epoch, *round, *budget;
+    int64_t until; // so long it is waited for, asked once or twice
     bool again;    // the answer was lost once
     bool signs;    // it says that it signs its answers
     char *cluster; // what its certificate is of
@@ -141,6 +142,7 @@ static void on_reply(const struct http_reply *reply, const struct err *err, void
 static void send_now(void *arg) {
     struct peer *p = arg;
     const struct peer_from *from = p->from;
+    int64_t left = p->until - loop_now(from->loop);
     if (!from->may(from->arg)) {
         struct err err = ERR_INIT;
         err_set(&err, ERR_DETACHED, "waiting for ZooKeeper before %s of %s", p->task, p->label);
@@ -159,7 +161,7 @@ static void send_now(void *arg) {
         .tls_name = p->cluster,
         .body = p->body,
         .body_len = strlen(p->body),
-        .timeout_ms = patience(from),
+        .timeout_ms = left > 0 ? left : 1,
         .max_reply = MAX_REPLY,
     };
     p->call = http_start(from->http, &request, on_reply, p);
@@ -185,6 +187,7 @@ struct peer *peer_ask(const struct peer_from *from, const struct record *to, con
         .target = xasprintf("X-Ochopod-Target: %s", to->id),
         .epoch = xasprintf("X-Ochopod-Epoch: %s/%" PRId64, from->tree, from->epoch),
         .round = xasprintf("X-Ochopod-Round: %" PRId64, round),
+        .until = loop_now(from->loop) + patience(from),
         .budget = xasprintf("X-Ochopod-Budget-Ms: %" PRId64, from->grace),
         .fn = fn,
         .arg = arg,
