@@ -9,12 +9,18 @@
 #include <string.h>
 
 enum {
-    LEADER_MS = 12000,  // L1: two sessions, jitter, a boot
-    SETTLED_MS = 75000, // L2: with what is left of a back-off (30 s of a workload, 60 s of rounds)
-    OWNED_MS = 2500,    // L4
-    RELISTED_MS = 5000, // L5
-    IDLE_MS = 60000,    // L7
-    NAMED_MS = 15000,   // L9: the budget of one check
+    LEADER_MS = 2 * SESSION_MS + 1000, // L1
+    SETTLED_MS = 15000,                // L2, and what a back-off takes meanwhile
+    REGISTERED_MS = 3 * SESSION_MS,    // L3
+    OWNED_MS = 2000,                   // L4
+    RELISTED_MS = 5000,                // L5
+    IDLE_MS = 60000,                   // L7
+    BACK_OFF_MS = 60000,               // the longest that is allowed for
+    STEADY_MS = 3000,                  // what holds so long is taken to stay so
+    NAMED_MS = DAMPER_MS + 12500 +
+               200, // L9: the damper, the budget of check and a quarter, the way
+    LOOK_MS = 50,
+    AGAIN_MS = 5000, // an operator who is not obeyed says it once more
 };
 
 #define NO(...) (snprintf(why, size, __VA_ARGS__), false)
@@ -94,23 +100,122 @@ bool check_settled(char *why, size_t size) {
     return is_whole(why, size);
 }
 
-static bool within(int64_t ms, bool (*cond)(char *why, size_t size), const char *id,
-                   const char *what) {
-    char why[512] = "";
-    int64_t end = world_now() + ms;
+// ---- clocks ----
+
+static void took(int id, int64_t ms) {
+    if (ms > sim->total.slowest[id])
+        sim->total.slowest[id] = (int)ms;
+}
+
+static bool within(int64_t ms, bool (*cond)(char *why, size_t size), int id, const char *what) {
+    char why[512] = "", name[8];
+    int64_t begun = world_now();
+    snprintf(name, sizeof name, "L%d", id);
     while (!cond(why, sizeof why)) {
-        if (world_now() >= end) {
-            violate(id, "%s: %s", what, why);
+        if (world_now() >= begun + ms) {
+            violate(name, "%s: %s", what, why);
             return false;
         }
-        world_run(50);
+        world_run(LOOK_MS);
     }
-    world_say("%s after %lld ms", what, (long long)(world_now() - end + ms));
+    took(id, world_now() - begun);
+    world_say("%s after %lld ms", what, (long long)(world_now() - begun));
     return true;
 }
 
 static bool has_leader(char *why, size_t size) {
     return leader() ? true : NO("not exactly one leads");
+}
+
+static bool is_registered(char *why, size_t size) {
+    for (int i = 0; i < HOSTS; i++) {
+        const struct host *h = &sim->hosts[i];
+        size_t nodes = h->in && !h->truth.dead ? nodes_of(h->truth.pod_id) : 1;
+        if (nodes != 1)
+            return NO("%s is registered %zu times", h->name, nodes);
+    }
+    return true;
+}
+
+// Somebody waits because something failed before: a round, or a workload.
+static bool is_backing_off(void) {
+    for (int i = 0; i < HOSTS; i++) {
+        const struct host *h = &sim->hosts[i];
+        if (!h->worker)
+            continue;
+        if (worker_pod(h->worker)->at == POD_WAITING)
+            return true;
+        if (world_now() < h->round_at && strstr(worker_state(h->worker), "pending"))
+            return true;
+    }
+    return false;
+}
+
+// What must come to be once faults have stopped, and when it was seen not to be so last.
+struct clock {
+    int id;
+    bool (*cond)(char *why, size_t size);
+    int64_t bound, last;
+};
+
+static int64_t healed_at, excused;
+
+static void heal_now(void) {
+    healed_at = world_now();
+    excused = 0;
+}
+
+// False: its time is over.
+static bool look(struct clock *c, const char *what, bool *ret_holds) {
+    char why[512] = "", name[8];
+    int64_t ms = world_now() - healed_at, more = c->id == 2 ? excused : 0;
+    *ret_holds = c->cond(why, sizeof why);
+    if (*ret_holds)
+        return true;
+    c->last = ms - more + LOOK_MS;
+    if (ms <= c->bound + more)
+        return true;
+    snprintf(name, sizeof name, "L%d", c->id);
+    violate(name, "%s, %lld ms after the heal, %lld of them a back-off: %s", what, (long long)ms,
+            (long long)more, why);
+    return false;
+}
+
+// L1, L2 and L3, from the last heal_now() on: from its bound on each holds, and L2 only when all of
+// them have held for a while. `also` is asked for now and then, and may set the clocks back.
+static bool settle_with(const char *what, void (*also)(void)) {
+    struct clock clocks[] = {{1, has_leader, LEADER_MS, 0},
+                             {3, is_registered, REGISTERED_MS, 0},
+                             {2, check_settled, SETTLED_MS, 0}};
+    int64_t steady = world_now(), from = healed_at;
+    while (world_now() - steady < STEADY_MS) {
+        bool holds = false;
+        if (also)
+            also();
+        if (healed_at != from)
+            clocks[0].last = clocks[1].last = clocks[2].last = 0;
+        from = healed_at;
+        for (int i = 0; i < 3; i++)
+            if (!look(&clocks[i], what, &holds))
+                return false;
+        if (!holds)
+            steady = world_now();
+        bool waits = is_backing_off();
+        world_run(LOOK_MS);
+        if (waits && excused < BACK_OFF_MS)
+            excused += LOOK_MS;
+    }
+    for (int i = 0; i < 3; i++)
+        took(clocks[i].id, clocks[i].last);
+    world_say("%s: one leads after %lld ms, all are registered after %lld, settled after %lld and "
+              "%lld of back-off",
+              what, (long long)clocks[0].last, (long long)clocks[1].last, (long long)clocks[2].last,
+              (long long)excused);
+    return true;
+}
+
+static bool settle(const char *what) {
+    return settle_with(what, NULL);
 }
 
 // ---- drills: one thing at a time, each with its bound ----
@@ -133,15 +238,21 @@ static bool owns(char *why, size_t size) {
     return true;
 }
 
+static int how_many(void) {
+    int n = 0;
+    for (int i = 0; i < HOSTS; i++)
+        n += sim->hosts[i].in;
+    return n;
+}
+
 static void drill_worker(void) {
     drilled = chance_of(50) && leader() ? leader() : someone();
     int before = sim->total.restarts, rounds = sim->total.rounds;
     world_say("drill: the worker of %s dies", drilled->name);
     host_crash(drilled, 100);
-    within(OWNED_MS, owns, "L4", "the workload is owned again");
-    within(SETTLED_MS, check_settled, "L2", "settled after a worker died");
-    world_run(2 * SESSION_MS);
-    within(SETTLED_MS, check_settled, "L2", "settled after a worker died");
+    heal_now();
+    within(OWNED_MS, owns, 4, "the workload is owned again");
+    settle("after a worker died");
     if (sim->total.restarts != before || sim->total.rounds != rounds)
         violate("S6", "a worker that died has cost %d restarts and %d rounds",
                 sim->total.restarts - before, sim->total.rounds - rounds);
@@ -154,24 +265,79 @@ static void drill_engine(void) {
     fake_engine_down(drilled->engine, "drill");
     world_run(3000);
     fake_engine_up(drilled->engine);
-    within(RELISTED_MS, owns, "L5", "the workload is owned again");
-    within(SETTLED_MS, check_settled, "L2", "settled after an engine went");
+    heal_now();
+    within(RELISTED_MS, owns, 5, "the workload is owned again");
+    settle("after an engine went");
     if (sim->total.restarts != before)
         violate("S6", "an engine that was away has cost a restart");
 }
 
+// Who stands still believes what it believed.
+static bool another_leads(char *why, size_t size) {
+    for (int i = 0; i < HOSTS; i++) {
+        const struct host *h = &sim->hosts[i];
+        if (h != drilled && h->worker && worker_leads(h->worker))
+            return true;
+    }
+    return NO("no other leads");
+}
+
+static int64_t away;
+
+static void watch_away(void) {
+    if (!nodes_of(drilled->truth.pod_id))
+        away += LOOK_MS;
+}
+
+// Another one leads. Who led and is back before the damper is over is missed by nobody: no round,
+// no restart.
 static void drill_leader(void) {
-    int before = sim->total.restarts;
-    struct host *l = leader();
-    if (!l)
+    enum { NO_LOCK, NO_SESSION, STILL, WAYS };
+    static const char *const how[] = {"loses its lock", "loses its session", "stands still"};
+    int before = sim->total.restarts, rounds = sim->total.rounds;
+    int way = (int)chance_in(0, WAYS - 1);
+    drilled = leader();
+    if (!drilled || how_many() < 2)
         return;
-    world_say("drill: the leader %s stands still", l->name);
-    host_pause(l, 3 * SESSION_MS);
-    world_run(2 * SESSION_MS + 1000);
-    world_run(3 * SESSION_MS);
-    within(LEADER_MS, has_leader, "L1", "one leads");
-    within(SETTLED_MS, check_settled, "L2", "settled after the leader stood still");
-    (void)before;
+    away = 0;
+    world_say("drill: the leader %s %s", drilled->name, how[way]);
+    if (way == NO_LOCK)
+        nemesis_unlock();
+    else if (way == NO_SESSION)
+        fake_zk_expire(worker_zk(drilled->worker));
+    else
+        host_pause(drilled, 10 * LEADER_MS);
+    heal_now();
+    int64_t begun = world_now();
+    within(LEADER_MS, another_leads, 1, "another one leads");
+    if (way == STILL) {
+        away = world_now() - begun;
+        drilled->resume_at = world_now();
+        heal_now();
+    }
+    settle_with("after another leader", watch_away);
+    int cost = sim->total.restarts - before;
+    rounds = sim->total.rounds - rounds;
+    if (rounds > 2 || ((cost || rounds) && away < DAMPER_MS - 2 * LOOK_MS))
+        violate("S6",
+                "another leader has cost %d restarts and %d rounds, the old one was away for "
+                "%lld ms",
+                cost, rounds, (long long)away);
+}
+
+// For so long that its pod is left out: a round without it, and one with it again.
+static void drill_leader_long(void) {
+    int rounds = sim->total.rounds;
+    struct host *l = leader();
+    if (!l || how_many() < 2)
+        return;
+    world_say("drill: the leader %s stands still for long", l->name);
+    host_pause(l, 5 * SESSION_MS);
+    world_run(5 * SESSION_MS);
+    heal_now();
+    settle("after the leader stood still");
+    if (sim->total.rounds > rounds + 2)
+        violate("S6", "a leader that stood still has cost %d rounds", sim->total.rounds - rounds);
 }
 
 static void drill_zk(void) {
@@ -180,18 +346,11 @@ static void drill_zk(void) {
     fake_zk_down(sim->zk);
     world_run(SESSION_MS / 2);
     fake_zk_up(sim->zk);
-    world_run(2000);
-    within(SETTLED_MS, check_settled, "L2", "settled after ZooKeeper was away");
+    heal_now();
+    settle("after ZooKeeper was away");
     if (sim->total.restarts != before || sim->total.rounds != rounds)
         violate("S6", "ZooKeeper away for a moment has cost %d restarts and %d rounds",
                 sim->total.restarts - before, sim->total.rounds - rounds);
-}
-
-static int how_many(void) {
-    int n = 0;
-    for (int i = 0; i < HOSTS; i++)
-        n += sim->hosts[i].in;
-    return n;
 }
 
 // The others go on without it, and with it when it is woken. Of none nobody leads.
@@ -202,14 +361,18 @@ static void drill_dead(void) {
     world_say("drill: %s is killed by an operator", drilled->name);
     drilled->truth.causes |= CAUSE_OPERATOR;
     net_operator(drilled, "kill");
-    world_run(15000);
-    within(SETTLED_MS, check_settled, "L2", "settled without the dead");
+    for (int i = 0; i < 100 && !drilled->truth.dead; i++)
+        world_run(LOOK_MS);
+    heal_now();
+    settle("without the dead");
     auto_free char *text = data_of("snapshot");
     if (strstr(text, drilled->truth.pod_id))
         violate("L2", "%s is dead and stayed in the snapshot", drilled->name);
-    nemesis_wake();
-    world_run(10000);
-    within(SETTLED_MS, check_settled, "L2", "settled with who was dead");
+    nemesis_wake(drilled);
+    for (int i = 0; i < 100 && drilled->truth.dead; i++)
+        world_run(LOOK_MS);
+    heal_now();
+    settle("with who was dead");
 }
 
 static bool is_named(char *why, size_t size) {
@@ -219,7 +382,8 @@ static bool is_named(char *why, size_t size) {
     return strstr(status, label) ? true : NO("the status is \"%s\"", status);
 }
 
-// The record asks for a round; one pod cannot be reached.
+// The record asks for a round; one pod cannot be reached. Named is who has not answered within its
+// budget and a quarter.
 static void drill_unreachable(void) {
     struct host *l = leader();
     drilled = someone();
@@ -228,9 +392,10 @@ static void drill_unreachable(void) {
     world_say("drill: %s cannot be reached", drilled->name);
     net_cut(l->index, drilled->index, true);
     nemesis_depend(10, 10 + (int)chance_in(4, 9));
-    within(NAMED_MS, is_named, "L9", "the pod is named");
+    within(NAMED_MS, is_named, 9, "the pod is named");
     net_cut(l->index, drilled->index, false);
-    within(SETTLED_MS, check_settled, "L2", "settled after a pod could not be reached");
+    heal_now();
+    settle("after a pod could not be reached");
 }
 
 static void drill_idle(void) {
@@ -275,34 +440,52 @@ static void check_orphans(void) {
     }
 }
 
-static void settle_down(void) {
+static unsigned woken;
+
+// Whoever ends up dead or off meanwhile is woken, and it is from then on that all is well.
+static void wake(void) {
+    static int64_t said[HOSTS];
+    for (int i = 0; i < HOSTS; i++) {
+        struct host *h = &sim->hosts[i];
+        bool known = woken & 1u << i;
+        if (known && world_now() - said[i] < AGAIN_MS)
+            continue;
+        if (!nemesis_wake(h))
+            continue;
+        said[i] = world_now();
+        if (!known)
+            heal_now();
+        woken |= 1u << i;
+    }
+}
+
+// The last two faults end here, all at once.
+static bool settle_down(void) {
     nemesis_calm();
     for (int i = 0; i < HOSTS; i++) {
         struct host *h = &sim->hosts[i];
         h->crash_in = 0;
         if (h->paused)
             h->resume_at = world_now();
+        if (h->boot_at > world_now())
+            h->boot_at = world_now();
     }
     sim->quiet = true;
     world_say("quiet");
-    world_run(100);
-    within(LEADER_MS, has_leader, "L1", "one leads");
-    for (int i = 0; i < 20; i++) { // whoever ends up dead or off meanwhile is woken
-        world_run(1000);
-        nemesis_heal();
-        nemesis_wake();
-    }
+    heal_now();
+    return settle_with("at the end", wake);
 }
 
 void check_end(void) {
     static void (*const drills[])(void) = {drill_worker, drill_engine,      drill_leader,
-                                           drill_zk,     drill_unreachable, drill_dead};
-    settle_down();
-    if (!within(SETTLED_MS, check_settled, "L2", "settled"))
+                                           drill_zk,     drill_unreachable, drill_leader_long,
+                                           drill_dead};
+    enum { DRILLS = sizeof drills / sizeof *drills };
+    if (!settle_down())
         return;
     drill_idle();
-    int first = (int)chance_in(0, 5);
+    int first = (int)chance_in(0, DRILLS - 1);
     for (int i = 0; i < 2; i++)
-        drills[(first + i) % 6]();
+        drills[(first + i) % DRILLS]();
     check_orphans();
 }

@@ -1,5 +1,5 @@
 // What happened, as the pods themselves carried it out: when a job begins and how it ends. The
-// linker puts this in front of run_start (--wrap).
+// linker puts this in front of run_start (--wrap), and so it hears of each back-off of a round.
 #include "base/check.h"
 #include "base/own.h"
 #include "tests/sim/sim.h"
@@ -63,4 +63,14 @@ void history_job_lost(struct host *h) {
     if (h->job && h->job->request.task == POD_ON)
         h->truth.causes |= CAUSE_INTERRUPTED;
     h->job = NULL;
+}
+
+int64_t __real_backoff_next(struct backoff *b, uint32_t chance);
+int64_t __wrap_backoff_next(struct backoff *b, uint32_t chance);
+
+int64_t __wrap_backoff_next(struct backoff *b, uint32_t chance) {
+    int64_t wait = __real_backoff_next(b, chance);
+    if (sim->current)
+        sim->current->round_at = world_now() + wait;
+    return wait;
 }

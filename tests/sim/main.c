@@ -90,6 +90,9 @@ static void add(struct totals *sum, const struct totals *t) {
     sum->violations += t->violations;
     for (int i = 0; i < 64; i++)
         sum->kinds[i] += t->kinds[i];
+    for (int i = 0; i < 10; i++)
+        if (t->slowest[i] > sum->slowest[i])
+            sum->slowest[i] = t->slowest[i];
 }
 
 static double clock_s(void) {
@@ -183,6 +186,10 @@ static int run_many(const struct options *o) {
     printf("\n%d steps, %d requests, %d workload restarts, %d crashes, %d refused as of an older "
            "leader, %d as detached, %d times dead\n",
            sum.steps, sum.requests, sum.restarts, sum.crashes, sum.fenced, sum.detached, sum.dead);
+    for (int i = 0; i < 10; i++)
+        if (sum.slowest[i])
+            printf("L%d %.1f s, ", i, sum.slowest[i] / 1000.0);
+    printf("the slowest\n");
     int bad = o->stop && red ? 0 : too_little(&sum, o->seeds);
     printf("%ld seeds, %d faults, %d rounds, %d leader changes, %d violations, %.0f s\n", o->seeds,
            sum.faults, sum.rounds, sum.leaders, sum.violations, clock_s() - began);

@@ -475,7 +475,8 @@ static bool do_arm(void) {
     return true;
 }
 
-static void delete_lock(void) {
+// A stranger deletes the lock of who leads.
+void nemesis_unlock(void) {
     char **nodes = fake_zk_children(sim->zk, SIM_ROOT "/coordinator");
     const char *lowest = NULL;
     for (char **it = nodes; *it; it++)
@@ -506,7 +507,7 @@ static void on_armed(void *arg) {
             fake_zk_cut(zk, chance_in(20, 3 * SESSION_MS));
     }
     if (what == ARM_LOCK)
-        delete_lock();
+        nemesis_unlock();
 }
 
 // Soon, while the answer is on its way or what it leads to is.
@@ -734,17 +735,15 @@ static void inject(void) {
 }
 
 // A dead pod, or one that was switched off, is woken by an operator.
-void nemesis_wake(void) {
-    for (int i = 0; i < HOSTS; i++) {
-        struct host *h = &sim->hosts[i];
-        if (!h->worker || h->paused)
-            continue;
-        const struct state *state = worker_pod(h->worker)->state;
-        if (state->dead || state->off) {
-            h->truth.causes |= CAUSE_OPERATOR;
-            net_operator(h, "on");
-        }
-    }
+bool nemesis_wake(struct host *h) {
+    if (!h->worker || h->paused)
+        return false;
+    const struct state *state = worker_pod(h->worker)->state;
+    if (!state->dead && !state->off)
+        return false;
+    h->truth.causes |= CAUSE_OPERATOR;
+    net_operator(h, "on");
+    return true;
 }
 
 void nemesis_heal(void) {
@@ -756,12 +755,27 @@ void nemesis_heal(void) {
     heal_disks();
     sim->armed = 0;
     loop_timer_stop(&sim->storm);
-    if (chance_of(40))
-        nemesis_wake();
+    bool wakes = chance_of(40);
+    for (int i = 0; wakes && i < HOSTS; i++)
+        nemesis_wake(&sim->hosts[i]);
 }
 
-// What was drawn and has not come so far does not come any more.
+// A call that the engine has dropped is otherwise given up after up to 60 s.
+static void cut_what_hangs(const struct fake_engine *f) {
+    struct docker *d;
+    struct docker_call *call;
+    list_each(d, &f->clients, struct docker, link) {
+        list_each(call, &d->calls, struct docker_call, link) {
+            if (!d->crashed && !call->timer && !call->pending)
+                fake_call_cut(call);
+        }
+    }
+}
+
+// What was drawn and has not come so far does not come any more, and nothing of it lasts.
 void nemesis_calm(void) {
+    for (int i = 0; i < ENGINES; i++)
+        cut_what_hangs(sim->engines[i]);
     struct zk *zk;
     list_each(zk, &sim->zk->clients, struct zk, link) {
         fake_zk_lose(zk, FAKE_ZK_BEFORE, 0);
@@ -769,13 +783,16 @@ void nemesis_calm(void) {
     nemesis_heal();
 }
 
+// Ends with faults: whoever measures how long it takes from the heal heals himself.
 void nemesis_run(int64_t ms) {
     int64_t end = world_now() + ms;
-    while (world_now() < end) {
+    for (;;) {
         inject();
         world_run(chance_in(0, 2500));
         inject();
         world_run(chance_in(1000, 12000));
+        if (world_now() >= end)
+            return;
         nemesis_heal();
         world_say("healed");
         world_run(chance_in(1000, 15000));

@@ -76,6 +76,7 @@ struct host {
     int incarnation;
     bool paused, in; // in: it is to run
     int64_t resume_at, boot_at;
+    int64_t round_at; // until then it waits, a round has failed
     int crash_in;     // points until it dies; 0: not
     int64_t crash_by; // the time by which, if no point is reached
     bool hung;        // its workload answers nothing
@@ -92,6 +93,7 @@ struct totals {
     int faults, rounds, leaders, fenced, restarts, crashes, requests, steps, violations, dead,
         detached;
     int kinds[64];
+    int slowest[10]; // ms, of L1 to L9
 };
 
 struct proposal_seen { // of one (epoch, round)
@@ -187,7 +189,8 @@ void disk_recover(struct host *h); // after a loss of power: what was not synced
 void nemesis_run(int64_t ms);
 void nemesis_heal(void);
 void nemesis_calm(void);               // heals, for good
-void nemesis_wake(void);               // whoever is dead or off
+bool nemesis_wake(struct host *h);     // if it is dead or off
+void nemesis_unlock(void);             // the leader has its lock no more
 void nemesis_armed(const char *task);  // a pod has agreed to this
 void nemesis_depend(int from, int to); // the pods that the cluster `db` has
 const char *nemesis_name(int kind);
