@@ -236,7 +236,7 @@ const struct verb wait_verb = {
         "Ends at once with status 1 when a pod is dead and that was not wanted.\n"
         "--junit FILE is written at the end, whatever it is: a case for each pod and for each\n"
         "number that was asked for.\n"
-        "Example: ocho wait zookeeper --for running --pods 3 --timeout 2m\n",
+        "Example: ocho wait zookeeper --for ready --pods 3 --timeout 2m\n",
     .options = "itzuvFpgJd",
     .args_min = 1,
     .args_max = 1,
