@@ -154,7 +154,7 @@ def test_the_commands_of_the_page(safe, fence):
         said = pod.bed.run("bash", "-euo", "pipefail", "-c", documented(fence), env={
             "PATH": f"{build}:/usr/bin:/bin", "OCHOPOD_TOKEN_FILE": f"{Safe.secrets}/token",
             "OCHOPOD_CA": f"{Safe.secrets}/ca.pem", "POD": f"{pod.bed.address(pod.name)}:8080",
-            "CLUSTER": CLUSTER, "OCHOPOD_TLS_NAME": CLUSTER, "TASK": task})
+            "CLUSTER": CLUSTER, "TASK": task})
         assert said.stdout.strip().endswith("200"), said.stdout + said.stderr
         pod.until(process=state)
 
