@@ -19,6 +19,7 @@ struct docker {
     struct door *door;
     char *host;   // as told, for messages
     char *socket; // path, or NULL for TCP
+    bool folder;  // a directory was there when we began: no engine ever is
     struct docker_events_listener listener;
     bool listening;
     char **labels; // NULL-ended "key=value", or NULL for all

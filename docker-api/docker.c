@@ -5,6 +5,7 @@
 #include "docker-api/client.h"
 #include "docker-api/decode.h"
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
     RETRY_MIN_MS = 50,
@@ -65,6 +66,7 @@ static void contact_begin(void *arg) {
 
 void contact_up(struct docker *d) {
     d->contact = CONTACT_UP;
+    d->folder = false;
     d->up_since_ms = loop_now(d->loop);
     if (d->listening)
         log_info("docker %s up api=%s engine=%s", d->host, d->version, d->engine);
@@ -80,7 +82,11 @@ void contact_lost(struct docker *d, const struct err *why) {
     int64_t now = loop_now(d->loop);
     if (d->contact == CONTACT_UP && now - d->up_since_ms >= STEADY_MS)
         d->retry_ms = RETRY_MIN_MS;
-    err_copy(&d->down, why);
+    if (d->folder)
+        err_set(&d->down, ERR_RETRY, "%s is a directory: was the socket there when it was mounted?",
+                d->socket);
+    else
+        err_copy(&d->down, why);
     err_wrap(&d->down, "docker engine %s", d->host);
     d->down.kind = ERR_RETRY;
     d->contact = CONTACT_DOWN;
@@ -158,12 +164,21 @@ static char **copy_list(const char *const *list) {
     return copy;
 }
 
-static struct docker *create(struct loop *loop, const char *host,
+// What Docker makes of a mount whose source is not there. Looked for at the beginning: later we may
+// see no files.
+static bool is_folder(const char *path) {
+    struct stat st;
+    return path && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static struct docker *create(struct loop *loop, const char *host, char *socket,
                              const struct docker_events_listener *listener,
                              const char *const *container_label, void *arg) {
     struct docker *d = xnew(struct docker);
     d->loop = loop;
     d->host = xstrdup(host);
+    d->socket = socket;
+    d->folder = is_folder(socket);
     d->listening = listener != NULL;
     if (listener)
         d->listener = *listener;
@@ -187,9 +202,8 @@ int docker_open(struct loop *loop, struct http *http, const char *host,
     auto_free char *socket = NULL, *base = NULL;
     if (read_host(told, &socket, &base, err) < 0)
         return -1;
-    struct docker *d = create(loop, told, listener, container_label, arg);
-    d->door = door_http_create(http, socket, base);
-    d->socket = take_ptr(socket);
+    struct docker *d = create(loop, told, take_ptr(socket), listener, container_label, arg);
+    d->door = door_http_create(http, d->socket, base);
     *ret = d;
     return 0;
 }
@@ -202,9 +216,8 @@ int docker_open_through(struct loop *loop, int fd, const char *host,
     auto_free char *socket = NULL, *base = NULL;
     if (read_host(told, &socket, &base, err) < 0)
         return -1;
-    struct docker *d = create(loop, told, listener, container_label, arg);
+    struct docker *d = create(loop, told, take_ptr(socket), listener, container_label, arg);
     d->door = door_remote_create(loop, fd, on_gone, arg);
-    d->socket = take_ptr(socket);
     *ret = d;
     return 0;
 }

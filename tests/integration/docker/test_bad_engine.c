@@ -322,6 +322,22 @@ static void who_is_no_engine_is_told_so(void **state) {
     rig_close(fresh);
 }
 
+static void a_directory_in_its_place_is_told_so(void **state) {
+    (void)state;
+    char folder[] = "/tmp/ocho-socket-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    auto_free char *host = xasprintf("unix://%s", folder);
+    auto_free char *line = xasprintf(
+        "docker engine %s: %s is a directory: was the socket there when it was mounted?", host,
+        folder);
+    struct rig *rig = rig_open(host, NULL);
+    until_true(rig, was_down, rig, 30, "down");
+    assert_string_equal(rig->why.text, line);
+    assert_int_equal(rig->why.kind, ERR_RETRY);
+    rig_close(rig);
+    rmdir(folder);
+}
+
 static void an_engine_that_is_too_old_is_told_so(void **state) {
     (void)state;
     struct bad *bad = bad_open("1.40");
@@ -445,6 +461,7 @@ int main(void) {
         bad_test(an_event_that_cannot_be_read_is_a_gap),
         bad_test(a_refused_events_stream_is_down),
         bad_test(who_is_no_engine_is_told_so),
+        cmocka_unit_test(a_directory_in_its_place_is_told_so),
         cmocka_unit_test(an_engine_that_is_too_old_is_told_so),
         cmocka_unit_test(an_engine_over_tcp_is_the_same),
         cmocka_unit_test(a_newer_engine_is_spoken_to_in_our_version),
