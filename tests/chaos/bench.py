@@ -23,6 +23,7 @@ from engine_api import Api, Refused  # noqa: E402
 NETWORK = "chaos"
 CLUSTER = "marathon.chaos"
 ROOT = f"/ochopod/clusters/{CLUSTER}"
+UPSTREAM = "/ochopod/clusters/marathon.upstream"  # what the files depend on: nodes of the harness
 SESSION_S = 3
 JUMP_S = 6 * 3600  # a wall clock jumps by a multiple of it: no run takes as long, the rest of a stamp says when it was
 WORKLOAD_PORT = 9000
@@ -231,11 +232,12 @@ httpd -f -p 9000 -h /tmp/www &
 wait $!
 """
 
-# The first line's word is computed over the pods, the last line repeats it; between them is bulk, so that a file that
+# The first line's word is computed over the pods and what they depend on, the last line repeats it; between them is bulk, so that a file that
 # is written in pieces has pieces.
 TEMPLATE = r"""{%
 local body = ""
 for _, p in ipairs(pods) do body = body .. p.seq .. "@" .. p.ip .. " " end
+for _, p in ipairs(dependencies.upstream) do body = body .. "upstream@" .. p.ip .. " " end
 local sum = 7
 for i = 1, #body do sum = (sum * 31 + body:byte(i)) % 2147483647 end
 %}
@@ -269,7 +271,7 @@ class Pod:
     def spec(self):
         return {
             "cluster": "chaos", "zk": self.bench.zk_url(), "session": f"{SESSION_S}s", "damper": "1s", "grace": "15s",
-            "sequential": self.bench.sequential,
+            "sequential": self.bench.sequential, "depends_on": ["upstream"],
             "workload": {"image": BUSYBOX, "command": ["sh", "-c", WORKLOAD.replace("{{", "{ {")], "volumes": ["/conf", "/data"],
                          "stop": {"grace": "3s"}, "limits": {"memory": "48m"},
                          "ready": {"http": f":{WORKLOAD_PORT}/", "timeout": "30s"},
@@ -393,6 +395,7 @@ class Bench:
         self.sequential = sequential
         self.servers, self.pods, self.decoys = [], [], []
         self.kazoo = None
+        self.changes = 0  # of what the files depend on
 
     # ---- coming up ----
 
@@ -495,6 +498,22 @@ class Bench:
             client.start(timeout=60)
             self.kazoo = client
         return self.kazoo
+
+    def writes(self):
+        """A transaction of the recorder's goes through."""
+        self.zk().ensure_path_async("/written").get(timeout=5)
+        self.zk().set_async("/written", b"").get(timeout=5)
+        return True
+
+    def change(self):
+        """What the files depend on becomes another: a cluster of one pod, which has another address each time."""
+        client, pod = self.zk(), "0c0c0c0c-0000-4000-8000-000000000000"
+        self.changes += 1
+        record = {"ip": f"10.77.{self.changes >> 8}.{self.changes & 255}", "seq": 0, "application": "upstream",
+                  "cluster": "upstream", "namespace": "marathon", "port": "8080", "ports": {"8080": 8080}}
+        client.ensure_path(f"{UPSTREAM}/pods/{pod}.0000000000")
+        client.ensure_path(f"{UPSTREAM}/snapshot")
+        client.set(f"{UPSTREAM}/snapshot", json.dumps({pod: record}).encode())
 
     def clocks_obey(self):
         """A preloaded library that did nothing would be seen by nobody else: all clocks jump, and are read from outside."""

@@ -46,7 +46,7 @@ def main():
                 now = time.clock_gettime(time.CLOCK_BOOTTIME)
                 print(json.dumps({"t": now, "path": path, "word": word, "whole": whole,
                                   "size": -1 if data is None else len(data)}), flush=True)
-        time.sleep(0.001)
+        time.sleep(0.0005)
     print(json.dumps({"t": time.clock_gettime(time.CLOCK_BOOTTIME), "path": "", "looks": rounds}), flush=True)
 
 

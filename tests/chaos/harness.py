@@ -7,12 +7,14 @@ from kazoo.handlers.threading import KazooTimeoutError
 
 from bench import ROOT, boottime, wait_until
 from record import Done
+from schedule import Pair
 
 NOT_NOW = (OSError, LookupError, AssertionError, ValueError, subprocess.SubprocessError, KazooException,
            KazooTimeoutError)
 TRIES_S = 40      # how long a fault may wait for somebody to do it to
 HEAL_S = 90
-SETTLE_S = 150    # ten times L2's bound
+SETTLE_S = 150
+STANDS_S = 20     # how long the ensemble may write nothing though it is whole
 IDLE_S = 8
 
 
@@ -32,6 +34,7 @@ class Harness:
         self.began = boottime()
         self.broken = []   # invariants that the harness itself saw violated
         self.settled_after = None
+        self.stood = 0     # how often ZooKeeper had to be restarted
 
     def at(self):
         return f"{boottime() - self.began:7.1f}"
@@ -70,6 +73,7 @@ class Harness:
                 # It counts as done from before it begins: a step of it may have had its effect when a later one fails.
                 self.done.append(done)
                 next(going)
+                done.hit = boottime()
                 done.injected = True
                 say(f"{self.at()}  {fault.number:3} {done.kind}: {done.target} {done.note}")
                 return done, going
@@ -93,8 +97,19 @@ class Harness:
         if time.monotonic() > deadline:
             say(f"{self.at()}      {done.kind} took long to heal")
 
+    def change(self, pair):
+        """A round begins, and its pair of faults falls into it, or soon after it."""
+        try:
+            self.bench.change()
+            say(f"{self.at()}      what the files depend on has changed")
+        except NOT_NOW as error:
+            say(f"{self.at()}      what the files depend on could not be changed: {error}")
+        time.sleep(pair.ahead)
+
     def carry_out(self, pair):
         under = []
+        if pair.ahead:
+            self.change(pair)
         began = time.monotonic()
         try:
             for fault in pair.faults:
@@ -108,6 +123,29 @@ class Harness:
             for fault, done, going in reversed(under):
                 self.heal(fault, done, going)
         time.sleep(pair.calm)
+        self.serve()
+
+    def serve(self):
+        """A server that leads, was stopped and goes on may be left with a transaction that nobody acknowledges any more:
+        it accepts connections and answers none of them, until somebody restarts it. An operator does."""
+        try:
+            wait_until("the ensemble writes", self.bench.writes, STANDS_S, 0.5)
+        except AssertionError:
+            say(f"{self.at()}      ZooKeeper accepts and answers nothing: it is restarted")
+            self.stood += 1
+            for server in self.bench.servers:
+                server.kill()
+                server.start()
+            try:
+                wait_until("the ensemble writes again", self.bench.writes, HEAL_S, 0.5)
+            except AssertionError as error:
+                raise Broken(str(error)) from error
+
+    def make_up(self):
+        """Those that found nobody to do them to are tried once more, each by itself."""
+        missed, self.missed = self.missed, []
+        for fault, _ in missed:
+            self.carry_out(Pair([fault], 0, 1, 1))
 
     # ---- quiet ----
 
@@ -118,7 +156,7 @@ class Harness:
         self.bench.clocks_obey()
 
     def rest(self):
-        """L1 to L6 within ten times their bounds, then nothing may happen any more."""
+        """L1 to L6 within SETTLE_S, then nothing may happen any more."""
         began = boottime()
         try:
             wait_until("everything is at rest", self.rested, SETTLE_S, 0.3)

@@ -135,6 +135,7 @@ class Done:
         self.kind, self.target = kind, target
         self.ends = set(ends)  # names of the pods whose workload it may end
         self.begin = boottime()
+        self.hit = None        # when it had been done
         self.end = None        # when its effects are over
         self.note = ""
         self.injected = False

@@ -1,5 +1,7 @@
 """What a run looks like in the end: a table of what was done, and, when something is violated, everybody's last lines."""
 
+import phases
+
 
 def table(run):
     """As Markdown: it goes to the documentation as it is."""
@@ -8,13 +10,14 @@ def table(run):
              f"{len(done)} faults of {len({d.kind for d in done})} kinds in {run.took:.0f} s, {run.tree.rounds} rounds, "
              f"{len(run.tree.leaders)} leaders, {sum(d.refused for d in done)} refusals (412), "
              f"{sum(len(p.history()) for p in run.bench.pods)} starts of workloads, "
-             f"at rest after {run.settled_after or float('nan'):.1f} s, {len(run.violations)} violations.",
+             f"at rest after {run.settled_after or float('nan'):.1f} s, {len(run.violations)} violations."
+             f"{f' ZooKeeper itself stood still and was restarted: {run.stood}.' if run.stood else ''}",
              "", "| fault | times |", "|---|---|"]
     counts = {}
     for one in done:
         counts[one.kind] = counts.get(one.kind, 0) + 1
     lines += [f"| {kind} | {count} |" for kind, count in sorted(counts.items())]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n\n" + phases.table(run)
 
 
 def tail(text, lines):
