@@ -1,14 +1,20 @@
 """The invariants, decided after the run from what was recorded. Each answers a list of violations, a line each."""
+import hashlib
 import json
 import re
 
 from bench import CANARY, ROOT
+from check_rounds import s4, s8, s9, s11
 from lines import begins, stops, when
 from schedule import LEAST, LONG
 from txnlog import committed
 
 LOCKS, PODS = f"{ROOT}/coordinator/", f"{ROOT}/pods/"
 LEADERS = tuple(f"{ROOT}/{name}" for name in ("hash", "leader", "snapshot", "members", "proposal"))
+
+# What a configuration depends on of a pod: cluster_hash looks at nothing else.
+HASHED = ("application", "cluster", "ip", "namespace", "node", "ports", "public", "renewals", "seq", "task", "zone")
+LARGEST = 838860  # bytes of a node
 
 HELPER_KILLED = ("a process beside the worker killed", "sidecar out of memory")
 
@@ -20,7 +26,8 @@ class Tree:
         self.txns = [t for t in committed([s.dir / "data" for s in bench.servers]) if not t.failed]
         self.locks = {}      # path -> (czxid, session), those that live
         self.pods = {}
-        self.unfenced, self.strange = [], []
+        self.unfenced, self.apart, self.large = [], [], []
+        self.proposals = []  # (server's time, what it says)
         self.leaders = []    # zxids of locks that became the lowest
         self.rounds = 0
         self.seqs = {}       # pod id -> seqs that it had
@@ -37,7 +44,12 @@ class Tree:
         made = {p for what, p, _, _ in txn.parts if what == "create"}
         if any(p not in made for p in writes):
             self.judge(txn, writes)
+        self.compare(txn)
         for what, path, data, _ in txn.parts:
+            if data and len(data) > LARGEST:
+                self.large.append(f"S13: zxid {txn.zxid:#x} wrote {len(data)} bytes to {path}")
+            if data and path == f"{ROOT}/proposal":
+                self.proposals.append((txn.time, json.loads(data)))
             if data:
                 self.nodes.append((path, data))
                 self.number(path, data)
@@ -62,6 +74,23 @@ class Tree:
         self.locks.pop(path, None)
         self.pods.pop(path, None)
 
+    def compare(self, txn):
+        """Snapshot and hash change together, and one is the hash of the other and of what the round depends on, as its
+        proposal says; /leader names the same one."""
+        wrote = {path.rsplit("/", 1)[1]: data for what, path, data, _ in txn.parts if what in ("set", "create") and
+                 path in LEADERS}
+        if not wrote.get("hash") and wrote.get("snapshot", b"{}") in (b"", b"{}"):  # there are none yet
+            return
+        if not all(wrote.get(name) for name in ("hash", "snapshot", "leader")):
+            self.apart.append(f"S3: zxid {txn.zxid:#x} wrote {sorted(wrote)} alone")
+            return
+        told = wrote["hash"].decode()
+        proposal = next((p for _, p in reversed(self.proposals) if p["hash"] == told), {})
+        found = digest(json.loads(wrote["snapshot"]), proposal.get("dependencies", {}))
+        if told != found or json.loads(wrote["leader"])["hash"] != told:
+            self.apart.append(f"S3: zxid {txn.zxid:#x} wrote hash {told[:12]}, its snapshot's is {found[:12]}, /leader has "
+                              f"{json.loads(wrote['leader'])['hash'][:12]}")
+
     def judge(self, txn, writes):
         if any(path == f"{ROOT}/hash" for path in writes):
             self.rounds += 1
@@ -72,8 +101,25 @@ class Tree:
                                  f"the lowest lock was {lowest}")
 
 
+def digest(pods, dependencies):
+    """As sidecar/cluster/essence.c has it, written anew: SHA-256 of canonical JSON, of what a configuration can depend on."""
+    def hashed(pods, own):
+        return {i: {k: p[k] for k in HASHED if k in p and (own or k != "renewals")} for i, p in pods.items()}
+    whole = {"dependencies": {name: hashed(d, False) for name, d in dependencies.items()}, "pods": hashed(pods, True)}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 def s3(run):
-    return run.tree.unfenced
+    return run.tree.unfenced + run.tree.apart
+
+
+def s13(run):
+    """No node is larger than what a server takes, less a fifth; and no server hung up on somebody for that."""
+    bad = list(run.tree.large)
+    for server in run.bench.servers:
+        text = (server.dir / "log").read_text(errors="replace")
+        bad += [f"S13: {server.name}: {line}" for line in text.splitlines() if "Len error" in line or "Unreasonable length" in line]
+    return bad
 
 
 def s12(run):
@@ -217,7 +263,7 @@ def s18(run):
     return bad
 
 
-ALL = [s3, s5, s6, s7, s12, s14, s15, s17, s18]
+ALL = [s3, s4, s5, s6, s7, s8, s9, s11, s12, s13, s14, s15, s17, s18]
 
 
 def judge(run):

@@ -10,6 +10,7 @@ def table(run):
              f"{len(done)} faults of {len({d.kind for d in done})} kinds in {run.took:.0f} s, {run.tree.rounds} rounds, "
              f"{len(run.tree.leaders)} leaders, {sum(d.refused for d in done)} refusals (412), "
              f"{sum(len(p.history()) for p in run.bench.pods)} starts of workloads, "
+             f"files looked at {run.looks_at_files / run.took:.0f} times a second, "
              f"at rest after {run.settled_after or float('nan'):.1f} s, {len(run.violations)} violations."
              f"{f' ZooKeeper itself stood still and was restarted: {run.stood}.' if run.stood else ''}",
              "", "| fault | times |", "|---|---|"]
