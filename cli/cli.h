@@ -45,7 +45,6 @@ struct verb {
     const char *options; // ids of options.c's table
     int args_min, args_max;
     bool foreign; // options that nobody here knows are arguments (exec: the tool's)
-    bool hidden;  // not in the list of --help
     int (*run)(const struct cli_options *options);
 };
 

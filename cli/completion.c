@@ -40,8 +40,7 @@ static int print_clusters(const struct cli_options *options) {
 
 static void print_verbs(void) {
     for (size_t i = 0; cli_verbs[i]; i++)
-        if (!cli_verbs[i]->hidden)
-            printf("%s ", cli_verbs[i]->name);
+        printf("%s ", cli_verbs[i]->name);
     printf("help");
 }
 
@@ -60,7 +59,7 @@ static void print_options(const struct verb *verb) {
 static void print_takers(const char *kind) {
     const char *bar = "";
     for (size_t i = 0; cli_verbs[i]; i++) {
-        if (cli_verbs[i]->hidden || !strstr(cli_verbs[i]->args, kind))
+        if (!strstr(cli_verbs[i]->args, kind))
             continue;
         printf("%s%s", bar, cli_verbs[i]->name);
         bar = "|";
@@ -81,7 +80,7 @@ static void print_values(const char *kind) {
     printf("    ");
     for (size_t i = 0; cli_verbs[i]; i++)
         for (size_t k = 0; cli_option_of(cli_verbs[i], k, &option); k++) {
-            if (cli_verbs[i]->hidden || !option.arg || strcmp(kind_of(&option), kind) != 0)
+            if (!option.arg || strcmp(kind_of(&option), kind) != 0)
                 continue;
             printf("%s\"%s --%s\"", bar, cli_verbs[i]->name, option.name);
             bar = "|";
@@ -173,8 +172,7 @@ static int print_bash(void) {
     print_verbs();
     printf("\n}\n_ocho_options() {\n    case $1 in\n");
     for (size_t i = 0; cli_verbs[i]; i++)
-        if (!cli_verbs[i]->hidden)
-            print_options(cli_verbs[i]);
+        print_options(cli_verbs[i]);
     printf("    esac\n}\n_ocho_value() {\n    case $1 in\n");
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         print_values(kinds[i]);
@@ -200,10 +198,9 @@ static int run(const struct cli_options *options) {
 const struct verb completion_verb = {
     .name = "completion",
     .args = "bash|clusters",
-    .summary = "print a script for bash to complete ocho's command line, or cluster names alone",
+    .summary = "print what completes a command line in bash, or the names of clusters",
     .details = "Example: source <(ocho completion bash)\n",
     .options = "zu",
     .args_min = 1,
     .args_max = 1,
-    .hidden = true,
     .run = run};

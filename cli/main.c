@@ -47,8 +47,7 @@ const struct verb *const cli_verbs[] = {
 static void print_usage(FILE *out) {
     fprintf(out, "usage: ocho VERB [options] [arguments]\n\n");
     for (size_t i = 0; cli_verbs[i]; i++)
-        if (!cli_verbs[i]->hidden)
-            fprintf(out, "  %-9s %s\n", cli_verbs[i]->name, cli_verbs[i]->summary);
+        fprintf(out, "  %-10s %s\n", cli_verbs[i]->name, cli_verbs[i]->summary);
     fprintf(
         out,
         "\n`ocho VERB --help` says more. Clusters are read from ZooKeeper (--zk or "

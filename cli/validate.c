@@ -36,7 +36,7 @@ static int run(const struct cli_options *options) {
 const struct verb validate_verb = {
     .name = "validate",
     .args = "SPEC...",
-    .summary = "check specs and the syntax of their templates; every mistake with its line",
+    .summary = "check specs, then the syntax of their templates; every mistake with its line",
     .details = "Needs neither Docker nor ZooKeeper. The environment counts, as it does for the\n"
                "sidecar. Status 2 when there is a mistake.\n",
     .options = "",
