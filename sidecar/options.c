@@ -31,10 +31,11 @@ static const char usage[] =
     "  --debug              log traffic, too\n"
     "  --help, --version\n"
     "\n"
-    "Exit status: 0 stopped in good order; 2 the spec, an option, the port or the state directory\n"
-    "is wrong; 3 told to stop, and the workload did not; 77 an access list in ZooKeeper is too\n"
-    "wide or another's; 78 the state directory belongs to another living sidecar or is a copy of\n"
-    "its. `ocho validate FILE` checks a spec; docs/SPEC.md describes every key.\n";
+    "Exit status: 0 stopped in good order; 2 the spec, an option, the port, the state directory,\n"
+    "a binding that was named or ZooKeeper's password is wrong; 3 told to stop, and the workload\n"
+    "did not; 77 an access list in ZooKeeper is too wide or another's; 78 the state directory\n"
+    "belongs to another living sidecar or is a copy of its. `ocho validate FILE` checks a spec;\n"
+    "docs/SPEC.md describes every key.\n";
 
 struct flag {
     const char *name;
