@@ -1,8 +1,9 @@
 """(c) A pod at rest: a sidecar's container whose workload runs, configured, alone in its cluster. Its processes are init,
-worker, runner and the holder; the image's HEALTHCHECK goes on asking it meanwhile."""
+worker, broker, names, runner and the holder; the image's HEALTHCHECK goes on asking it meanwhile."""
 import os
 import re
 import time
+from pathlib import Path
 
 from stand import ZK_PORT, Failed, Round, cpu_ns, family, four_letters, rollup, say, wait_until
 
@@ -20,6 +21,14 @@ def processes(stand, sidecar):
 def worker_of(own):
     """The one with ZooKeeper's threads."""
     return max(own, key=lambda pid: len(os.listdir(f"/proc/{pid}/task")))
+
+
+def role_of(pid, own):
+    if pid not in own:
+        return "holder"
+    if pid in (own[0], worker_of(own)):
+        return "init" if pid == own[0] else "worker"
+    return Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip().removeprefix("ochopod-")
 
 
 def packets(address):
@@ -61,9 +70,7 @@ def watch(stand, sidecar, address, seconds):
     rows = [("private memory of the worker: written, read only",
              f"{mine['Private_Dirty'] / 1024:.2f}, {mine['Private_Clean'] / 1024:.2f} MB")]
     for pid in everybody:
-        role = "holder" if pid not in own else "worker" if pid == worker_of(own) else \
-            "init" if pid == own[0] else "runner"
         m = memory[pid]
-        rows.append((f"Pss of the {role}", f"{m['Pss'] / 1024:.2f} MB"))
+        rows.append((f"Pss of the {role_of(pid, own)}", f"{m['Pss'] / 1024:.2f} MB"))
     return {"idle_cpu_pct": cpu / elapsed / 1e7, "pss_mb": pss, "private_mb": private,
             "zk_packets_per_s": sent / elapsed}, rows
