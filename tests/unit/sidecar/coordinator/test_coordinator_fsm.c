@@ -1,5 +1,6 @@
 // Every pair of the table, against what the table promises rather than against a copy of it.
 #include "sidecar/coordinator/coordinator_fsm.h"
+#include "tests/unit/states.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -135,6 +136,39 @@ static void a_failure_is_for_good(void **state) {
         assert_true(next(S(FAILING), e).next == S(FAILING) || e == S(CLOSED));
 }
 
+// ---- docs/STATES.md ----
+
+static unsigned next_and_effects(int state, int event, int *ret) {
+    struct coordinator_cell c = coordinator_next((enum coordinator_state_name)state,
+                                                 (enum coordinator_event)event);
+    *ret = (int)c.next;
+    return c.effects;
+}
+
+static const char *state_name(int state) {
+    return coordinator_state_text((enum coordinator_state_name)state);
+}
+
+static const char *event_name(int event) {
+    return coordinator_event_text((enum coordinator_event)event);
+}
+
+// As they are called in the header.
+static const char *effect_name(unsigned bit) {
+    static const char *const names[] = {"suspend", "resume",  "unlead",   "unstand", "drop",
+                                        "pause",   "connect", "register", "attach",  "stand",
+                                        "again",   "lead",    "leave",    "fail",    "tell"};
+    size_t i = (size_t)__builtin_ctz(bit);
+    assert_true(i < sizeof names / sizeof *names);
+    return names[i];
+}
+
+static void the_page_of_states_is_printed_from_the_table(void **unused) {
+    (void)unused;
+    states_compare(&(struct states){"coordinator", COORDINATOR_STATES, COORDINATOR_EVENTS,
+                                    next_and_effects, state_name, event_name, effect_name});
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_pair_has_an_answer_and_a_name),
@@ -146,6 +180,7 @@ int main(void) {
         cmocka_unit_test(who_is_aside_has_no_lock),
         cmocka_unit_test(leaving_is_heard_everywhere_and_ends),
         cmocka_unit_test(a_failure_is_for_good),
+        cmocka_unit_test(the_page_of_states_is_printed_from_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "sidecar/leader/leader_fsm.h"
+#include "tests/unit/states.h"
 #include <stdbool.h>
 #include <string.h>
 
@@ -144,6 +145,38 @@ static void names_are_whole_and_different(void **state) {
             assert_string_not_equal(leader_event_name(a), leader_event_name(b));
 }
 
+// ---- docs/STATES.md ----
+
+static unsigned next_and_effects(int state, int event, int *ret) {
+    struct leader_cell c = leader_next((enum leader_state)state, (enum leader_event)event);
+    *ret = (int)c.next;
+    return c.effects;
+}
+
+static const char *state_name(int state) {
+    return leader_state_name((enum leader_state)state);
+}
+
+static const char *event_name(int event) {
+    return leader_event_name((enum leader_event)event);
+}
+
+// As they are called in the header.
+static const char *effect_name(unsigned bit) {
+    static const char *const names[] = {"cancel",  "load",  "damp",     "undamp",  "begin",
+                                        "propose", "check", "mark",     "off",     "on",
+                                        "commit",  "ok",    "back-off", "leavers", "step-down"};
+    size_t i = (size_t)__builtin_ctz(bit);
+    assert_true(i < sizeof names / sizeof *names);
+    return names[i];
+}
+
+static void the_page_of_states_is_printed_from_the_table(void **unused) {
+    (void)unused;
+    states_compare(&(struct states){"leader", LEADER_STATES, LEADER_EVENTS, next_and_effects,
+                                    state_name, event_name, effect_name});
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_pair_has_an_answer),
@@ -154,6 +187,7 @@ int main(void) {
         cmocka_unit_test(the_old_content_needs_no_round),
         cmocka_unit_test(a_failed_round_waits_and_reads_again),
         cmocka_unit_test(names_are_whole_and_different),
+        cmocka_unit_test(the_page_of_states_is_printed_from_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

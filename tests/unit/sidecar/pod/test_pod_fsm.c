@@ -1,11 +1,5 @@
 #include "sidecar/pod/pod_fsm.h"
-#include "base/own.h"
-#include "base/text.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-#include <cmocka.h>
+#include "tests/unit/states.h"
 
 #define EACH(state, event)                                                                         \
     for (int state = 0; state < POD_STATES; state++)                                               \
@@ -104,51 +98,24 @@ static void every_state_but_dead_can_be_left(void **unused) {
 
 // ---- docs/STATES.md ----
 
-static void print_table(struct text *t) {
-    text_add(t, "| state | event | next | effects |\n|---|---|---|---|\n");
-    EACH(s, e) {
-        struct pod_cell c = next(s, e);
-        if (c.next == (enum pod_state)s && !c.effects)
-            continue;
-        text_addf(t, "| %s | %s | %s |", pod_state_name((enum pod_state)s),
-                  pod_event_name((enum pod_event_kind)e), pod_state_name(c.next));
-        for (unsigned bit = 1; bit <= POD_FX_BURY; bit <<= 1)
-            if (c.effects & bit)
-                text_addf(t, " %s", pod_effect_name(bit));
-        text_add(t, " |\n");
-    }
+static unsigned next_and_effects(int state, int event, int *ret) {
+    struct pod_cell c = next(state, event);
+    *ret = (int)c.next;
+    return c.effects;
 }
 
-static char *read_whole(const char *path) {
-    auto_text struct text t = {0};
-    auto_file FILE *f = fopen(path, "re");
-    char buf[4096];
-    size_t n;
-    while (f && (n = fread(buf, 1, sizeof buf, f)) > 0)
-        text_addn(&t, buf, n);
-    return text_take(&t);
+static const char *state_name(int state) {
+    return pod_state_name((enum pod_state)state);
 }
 
-// To renew it: OCHO_PRINT_STATES=1 build/tests/unit-sidecar-pod-test_pod_fsm
+static const char *event_name(int event) {
+    return pod_event_name((enum pod_event_kind)event);
+}
+
 static void the_page_of_states_is_printed_from_the_table(void **unused) {
     (void)unused;
-    static const char begin[] = "<!-- pod -->\n", end[] = "<!-- /pod -->\n";
-    const char *path = SOURCE_DIR "/docs/STATES.md";
-    auto_text struct text table = {0};
-    print_table(&table);
-    auto_free char *page = read_whole(path);
-    assert_non_null(page);
-    char *from = strstr(page, begin), *to = strstr(page, end);
-    assert_true(from && to && from < to);
-    from += strlen(begin);
-    if (getenv("OCHO_PRINT_STATES")) {
-        auto_file FILE *f = fopen(path, "we");
-        assert_true(f && fprintf(f, "%.*s%s%s", (int)(from - page), page, table.s, to) > 0);
-        return;
-    }
-    if ((size_t)(to - from) != table.len || strncmp(from, table.s, table.len) != 0)
-        fail_msg("docs/STATES.md differs from the table of the pod; print it anew with "
-                 "OCHO_PRINT_STATES=1");
+    states_compare(&(struct states){"pod", POD_STATES, POD_EVENTS, next_and_effects, state_name,
+                                    event_name, pod_effect_name});
 }
 
 int main(void) {
