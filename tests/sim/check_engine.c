@@ -131,7 +131,7 @@ static void on_start(struct host *h, const struct engine_container *c) {
     check_pace(h);
     check_need(h, c);
     t->running = true;
-    t->clean_exit = t->asked_stop = t->stopped_by_us = false;
+    t->clean_exit = t->asked_stop = t->dying = t->stopped_by_us = false;
     t->causes = 0;
     h->hung = false;
     snprintf(t->container, sizeof t->container, "%s", c->id);
@@ -148,6 +148,15 @@ static void on_die(struct host *h, const struct engine_container *c) {
     t->ended_ms = world_now();
 }
 
+static void on_kill(struct host *h, const struct engine_container *c, const json_t *event) {
+    const json_t *attributes = json_object_get(json_object_get(event, "Actor"), "Attributes");
+    struct truth *t = &h->truth;
+    if (strcmp(json_text(attributes, "signal"), "1") == 0)
+        check_set(h, "its signal");
+    else if (strcmp(t->container, c->id) == 0)
+        t->dying = t->asked_stop; // a stop that the engine refuses takes nobody down
+}
+
 void check_event(const json_t *event, const struct engine_container *c, void *arg) {
     (void)arg;
     const char *what = json_text(event, "Action");
@@ -159,11 +168,8 @@ void check_event(const json_t *event, const struct engine_container *c, void *ar
         on_start(h, c);
     else if (strcmp(what, "die") == 0)
         on_die(h, c);
-    else if (strcmp(what, "kill") == 0 &&
-             strcmp(json_text(json_object_get(json_object_get(event, "Actor"), "Attributes"),
-                              "signal"),
-                    "1") == 0)
-        check_set(h, "its signal");
+    else if (strcmp(what, "kill") == 0)
+        on_kill(h, c, event);
 }
 
 // ---- calls ----

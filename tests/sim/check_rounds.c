@@ -138,7 +138,7 @@ static bool is_down_by_us(const struct host *h) {
     const struct pod *pod = h->worker ? worker_pod(h->worker) : NULL;
     bool unwanted = t->off || t->dead || (pod && (pod->state->off || pod->state->dead));
     bool leaves = !h->in || (pod && pod->leaving);
-    bool stopped = t->running ? t->asked_stop : t->stopped_by_us;
+    bool stopped = t->running ? t->dying : t->stopped_by_us;
     bool otherwise = t->causes & ~(unsigned)CAUSE_INTERRUPTED;
     return *t->container && stopped && !unwanted && !leaves && !otherwise;
 }
@@ -225,13 +225,17 @@ void check_boot(struct host *h) {
     snprintf(t->pod_id, sizeof t->pod_id, "%s", state->pod_id);
 }
 
+// Its check was not answered in time: an engine that is slow is enough.
+void check_gone(struct host *h) {
+    if (worker_pod(h->worker)->at == POD_FAILING)
+        h->truth.causes |= CAUSE_UNHEALTHY;
+}
+
 void check_turn(struct host *h) {
     if (!h->worker)
         return;
     const struct state *state = worker_pod(h->worker)->state;
-    // Its check was not answered in time: an engine that is slow is enough.
-    if (worker_pod(h->worker)->at == POD_FAILING)
-        h->truth.causes |= CAUSE_UNHEALTHY;
+    check_gone(h);
     if (state->dead && !h->truth.dead) {
         note("%s is dead", h->name);
         sim->total.dead++;

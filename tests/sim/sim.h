@@ -45,7 +45,8 @@ struct truth {
     int64_t starts[STARTS_KEPT];
     int starts_n, paced; // paced: the incarnation of the sidecar that they are of
     bool asked_stop, dead;
-    bool off; // by an operator, and he has heard that it is done
+    bool dying; // the engine has sent it a signal that we asked for
+    bool off;   // by an operator, and he has heard that it is done
 };
 
 struct asked { // a request as it was handed over
@@ -208,6 +209,7 @@ void check_zk(const char *path, int64_t session, int64_t zxid, bool there, void 
 void check_event(const json_t *event, const struct engine_container *c, void *arg);
 void check_call(const char *line, const char *id, const struct loop *who, void *arg);
 void check_turn(struct host *h);
+void check_gone(struct host *h); // its worker is, in the middle of a turn maybe
 void check_boot(struct host *h);
 void check_sends(const struct host *h, const char *task); // a leader's request leaves
 void check_spared(const struct host *h);                  // its workload is about to be stopped

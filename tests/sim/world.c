@@ -111,6 +111,7 @@ static void worker_gone(struct host *h, int64_t boot_in) {
         fake_engine_client_gone(sim->engines[i], h->loop);
     net_host_gone(h);
     close_files(h);
+    check_gone(h);
     h->worker = NULL;
     h->crash_in = 0;
     h->boot_at = boot_in < 0 ? -1 : world_now() + boot_in;
