@@ -19,6 +19,7 @@ sys.path.insert(0, str(TOP / "tests/e2e"))
 from bed import BUSYBOX, DOCKER, ENGINE, SIDECAR, agree, enter, mntr, wait_until  # noqa: E402
 
 from engine_api import Api, Refused  # noqa: E402
+from signing import key, mac, reply_signature, request_text  # noqa: E402
 
 NETWORK = "chaos"
 CLUSTER = "marathon.chaos"
@@ -35,6 +36,8 @@ log4j.appender.C.layout=org.apache.log4j.PatternLayout
 log4j.appender.C.layout.ConversionPattern=%d{ISO8601} %-5p %c{1} - %m%n
 """
 CANARY = "canary-6c1f8e"  # what no output may hold
+TOKEN, SECRETS = f"{CANARY}-token-0123456789", "/run/ochopod"
+ZK_USER, ZK_PASSWORD = "chaos", f"{CANARY}-zookeeper"
 
 
 def die_with_parent():
@@ -232,8 +235,8 @@ httpd -f -p 9000 -h /tmp/www &
 wait $!
 """
 
-# The first line's word is computed over the pods and what they depend on, the last line repeats it; between them is bulk, so that a file that
-# is written in pieces has pieces.
+# The first line's word is computed over the pods and what they depend on, the last line repeats it; between them is
+# bulk, so that a file that is written in pieces has pieces.
 TEMPLATE = r"""{%
 local body = ""
 for _, p in ipairs(pods) do body = body .. p.seq .. "@" .. p.ip .. " " end
@@ -269,7 +272,9 @@ class Pod:
         run("mount", "-t", "tmpfs", "-o", "size=256k", "chaos", self.conf)
 
     def spec(self):
+        safe = {"token_file": f"{SECRETS}/token", "zk_acl": "digest"} if self.bench.safe else {}
         return {
+            **safe,
             "cluster": "chaos", "zk": self.bench.zk_url(), "session": f"{SESSION_S}s", "damper": "1s", "grace": "15s",
             "sequential": self.bench.sequential, "depends_on": ["upstream"],
             "workload": {"image": BUSYBOX, "command": ["sh", "-c", WORKLOAD.replace("{{", "{ {")], "volumes": ["/conf", "/data"],
@@ -283,7 +288,7 @@ class Pod:
                  # By its folder: an engine makes its socket anew, and a mount of the file would stay with the old one. A
                  # folder of its own: with the engine's data in it a container would hold all others' file systems, which
                  # hold all others', and each new one would double the kernel's work.
-                 f"{self.host.dir}/sock:/engine:ro"]
+                 f"{self.host.dir}/sock:/engine:ro", f"{self.bench.secrets}:{SECRETS}:ro"]
         clock = self.clock.environment() if self.clock else {}
         self.host.api.create(self.name, {
             "Image": SIDECAR, "Env": [f"OCHOPOD_SPEC={json.dumps(self.spec())}", f"DB_PASSWORD={CANARY}",
@@ -339,25 +344,55 @@ class Pod:
                 return self.host.api.inspect(one["Id"])
         raise LookupError(f"{self.name} has no workload that runs")
 
-    def ask(self, method, path, body=None, headers=None, timeout=5):
+    def plain(self, method, path, body=None, headers=None, timeout=5):
+        """(status, what was said, its signature) of a request as it stands."""
         connection = http.client.HTTPConnection(self.address, 8080, timeout=timeout)
         try:
             connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()
-            text = answer.read().decode(errors="replace")
+            return answer.status, answer.read(), answer.headers["X-Signature"]
         except http.client.HTTPException as error:
             raise OSError(repr(error)) from error
         finally:
             connection.close()
+
+    def ask(self, method, path, body=None, headers=None, timeout=5, role=None):
+        """(status, JSON or text); signed where pods have a token, and what was answered is, too."""
+        headers, secret = dict(headers or {}), None
+        if self.bench.safe:
+            secret = key(TOKEN, role or ("read" if method == "GET" else "operator"), CLUSTER)
+            if method != "GET":
+                headers.setdefault("X-Ochopod-Target", self.info()["id"])
+            headers.setdefault("X-Ochopod-Nonce", self.nonce())
+            headers["X-Signature"] = mac(secret, request_text(method, path, body or b"", headers))
+        status, text, told = self.plain(method, path, body, headers, timeout)
         try:
-            return answer.status, json.loads(text)
+            said = json.loads(text)
         except ValueError:
-            return answer.status, text
+            said = text.decode(errors="replace")
+        if secret and status == 200:
+            ids = {said["id"]} if path == "/info" else self.ids
+            if told not in {reply_signature(secret, status, text, i, headers["X-Ochopod-Nonce"]) for i in ids}:
+                self.bench.doubts.append(f"auth: what {self.name} answered to {path} is not signed by it")
+        return status, said
+
+    def nonce(self):
+        """Of its own, good whatever its clock says."""
+        status, text, _ = self.plain("GET", "/nonce")
+        if status != 200:
+            raise OSError(f"{self.name} /nonce: {status}")
+        return json.loads(text)["nonce"]
 
     def date(self):
         """What its clock says, in seconds of the epoch."""
-        with urllib.request.urlopen(f"http://{self.address}:8080/info", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.address}:8080/livez", timeout=5) as answer:
             return email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp()
+
+    def believes(self, stamp):
+        """Whether it takes a request that was signed at that time."""
+        headers = {"X-Ochopod-Time": str(int(stamp)), "X-Ochopod-Nonce": os.urandom(16).hex()}
+        headers["X-Signature"] = mac(key(TOKEN, "read", CLUSTER), request_text("GET", "/info", b"", headers))
+        return self.plain("GET", "/info", headers=headers)[0] == 200
 
     def info(self):
         status, said = self.ask("GET", "/info")
@@ -386,13 +421,16 @@ class Pod:
 
 
 class Bench:
-    def __init__(self, first, second, build, pods=5, sequential=False):
-        """first: a test engine that is running, with the images on it. build: where the tests' own programs are."""
+    def __init__(self, first, second, build, pods=5, sequential=False, safe=False):
+        """first: a test engine that is running, with the images on it. build: where the tests' own programs are. safe: the
+        pods have a token, and the cluster's nodes are theirs alone."""
         self.hosts = [Host(first, "198.18"), Host(second, "198.19")]
         self.dir = self.hosts[1].dir.parent / (self.hosts[1].dir.name + ".chaos")
         self.build, self.preload = Path(build), self.dir / "clock.so"
         self.count = pods
-        self.sequential = sequential
+        self.sequential, self.safe = sequential, safe
+        self.secrets = self.dir / "secrets"
+        self.doubts = []  # answers that were not signed as they must be, and what a stranger could do
         self.servers, self.pods, self.decoys = [], [], []
         self.kazoo = None
         self.changes = 0  # of what the files depend on
@@ -417,6 +455,9 @@ class Bench:
         shutil.rmtree(self.dir, ignore_errors=True)
         self.dir.mkdir()
         shutil.copy(self.build / "tests/tools/clock.so", self.preload)
+        self.secrets.mkdir(mode=0o700)
+        (self.secrets / "token").write_text(TOKEN + "\n")
+        (self.secrets / "token").chmod(0o400)
         self.ensemble()
         for number in range(1, self.count + 1):
             self.add(number, self.hosts[number % 2 == 0])
@@ -441,7 +482,8 @@ class Bench:
         return agree([(s.address, 2181) for s in self.servers])
 
     def zk_url(self):
-        return "zk://" + ",".join(f"{s.address}:2181" for s in self.servers)
+        user = f"{ZK_USER}:{ZK_PASSWORD}@" if self.safe else ""
+        return f"zk://{user}" + ",".join(f"{s.address}:2181" for s in self.servers)
 
     def add(self, number, host):
         pod = Pod(self, number, host)
@@ -494,8 +536,11 @@ class Bench:
         from kazoo.client import KazooClient
 
         if self.kazoo is None:
-            client = KazooClient(hosts=",".join(f"{s.address}:2181" for s in self.servers), timeout=20.0)
+            client = KazooClient(hosts=",".join(f"{s.address}:2181" for s in self.servers), timeout=20.0,
+                                 connection_retry={"max_tries": -1, "delay": 0.1, "max_delay": 1})  # by itself: a minute
             client.start(timeout=60)
+            if self.safe:
+                client.add_auth("digest", f"{ZK_USER}:{ZK_PASSWORD}")  # again on each new connection
             self.kazoo = client
         return self.kazoo
 
@@ -505,14 +550,41 @@ class Bench:
         self.zk().set_async("/written", b"").get(timeout=5)
         return True
 
+    def acl(self):
+        from kazoo.security import make_digest_acl
+
+        return [make_digest_acl(ZK_USER, ZK_PASSWORD, all=True)] if self.safe else None
+
+    def strangers_are_refused(self):
+        """Where there are a token and access lists: who has neither gets nothing."""
+        if not self.safe:
+            return
+        from kazoo.client import KazooClient
+        from kazoo.exceptions import NoAuthError
+
+        client = KazooClient(hosts=f"{self.servers[0].address}:2181")
+        client.start(timeout=60)
+        try:
+            client.get(f"{ROOT}/hash")
+            self.doubts.append("access lists: a stranger reads /hash")
+        except NoAuthError:
+            pass
+        finally:
+            client.stop()
+            client.close()
+        for pod in self.pods:
+            for method, path in (("GET", "/info"), ("POST", "/control/off"), ("POST", "/reset")):
+                if (status := pod.plain(method, path)[0]) != 401:
+                    self.doubts.append(f"auth: {pod.name} answered {status} to a stranger's {method} {path}")
+
     def change(self):
         """What the files depend on becomes another: a cluster of one pod, which has another address each time."""
         client, pod = self.zk(), "0c0c0c0c-0000-4000-8000-000000000000"
         self.changes += 1
         record = {"ip": f"10.77.{self.changes >> 8}.{self.changes & 255}", "seq": 0, "application": "upstream",
                   "cluster": "upstream", "namespace": "marathon", "port": "8080", "ports": {"8080": 8080}}
-        client.ensure_path(f"{UPSTREAM}/pods/{pod}.0000000000")
-        client.ensure_path(f"{UPSTREAM}/snapshot")
+        client.ensure_path(f"{UPSTREAM}/pods/{pod}.0000000000", acl=self.acl())
+        client.ensure_path(f"{UPSTREAM}/snapshot", acl=self.acl())
         client.set(f"{UPSTREAM}/snapshot", json.dumps({pod: record}).encode())
 
     def clocks_obey(self):

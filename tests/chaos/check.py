@@ -3,7 +3,7 @@ import hashlib
 import json
 import re
 
-from bench import CANARY, ROOT
+from bench import CANARY, ROOT, ZK_USER
 from check_rounds import s4, s8, s9, s11
 from lines import begins, stops, when
 from schedule import LEAST, LONG
@@ -27,6 +27,7 @@ class Tree:
         self.locks = {}      # path -> (czxid, session), those that live
         self.pods = {}
         self.unfenced, self.apart, self.large = [], [], []
+        self.lists = []      # (path, access list) of every node of the cluster
         self.proposals = []  # (server's time, what it says)
         self.leaders = []    # zxids of locks that became the lowest
         self.rounds = 0
@@ -45,6 +46,7 @@ class Tree:
         if any(p not in made for p in writes):
             self.judge(txn, writes)
         self.compare(txn)
+        self.lists += [(path, acl) for path, acl in txn.lists if path == ROOT or path.startswith(f"{ROOT}/")]
         for what, path, data, _ in txn.parts:
             if data and len(data) > LARGEST:
                 self.large.append(f"S13: zxid {txn.zxid:#x} wrote {len(data)} bytes to {path}")
@@ -118,7 +120,8 @@ def s13(run):
     bad = list(run.tree.large)
     for server in run.bench.servers:
         text = (server.dir / "log").read_text(errors="replace")
-        bad += [f"S13: {server.name}: {line}" for line in text.splitlines() if "Len error" in line or "Unreasonable length" in line]
+        bad += [f"S13: {server.name}: {line}" for line in text.splitlines()
+                if "Len error" in line or "Unreasonable length" in line]
     return bad
 
 
@@ -246,6 +249,14 @@ def s17(run):
     return [f"S17: pod {pod} ran as {containers} at {t - run.began:.2f}" for (pod, containers), t in seen.items()]
 
 
+def acl(run):
+    """Where pods have a user of ZooKeeper, every node is that user's alone."""
+    def ours(entries):
+        return len(entries) == 1 and entries[0][1] == "digest" and entries[0][2].startswith(f"{ZK_USER}:")
+    return [f"access lists: {path} was made for {[e[1:] for e in entries]}" for path, entries in run.tree.lists
+            if not ours(entries)] if run.bench.safe else []
+
+
 def s18(run):
     bad = [f"S18: the secret is in {path}" for path, data in run.tree.nodes if CANARY.encode() in data]
     for pod in run.bench.pods:
@@ -257,13 +268,13 @@ def s18(run):
                     bad.append(f"S18: the secret is in {path} of {pod.name}")
             except (OSError, LookupError):
                 pass
-        for file in pod.conf.iterdir():
+        for file in (*pod.conf.iterdir(), *(f for f in (pod.dir / "state").rglob("*") if f.is_file())):
             if CANARY.encode() in file.read_bytes():
                 bad.append(f"S18: the secret is in {file}")
     return bad
 
 
-ALL = [s3, s4, s5, s6, s7, s8, s9, s11, s12, s13, s14, s15, s17, s18]
+ALL = [s3, s4, s5, s6, s7, s8, s9, s11, s12, s13, s14, s15, s17, s18, acl]
 
 
 def judge(run):

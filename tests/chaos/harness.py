@@ -14,7 +14,7 @@ NOT_NOW = (OSError, LookupError, AssertionError, ValueError, subprocess.Subproce
 TRIES_S = 40      # how long a fault may wait for somebody to do it to
 HEAL_S = 90
 SETTLE_S = 150
-STANDS_S = 20     # how long the ensemble may write nothing though it is whole
+STANDS_S = 30     # how long the ensemble may write nothing though it is whole
 IDLE_S = 8
 
 
@@ -154,6 +154,7 @@ class Harness:
         wait_until("the cluster has formed", self.bench.settled, SETTLE_S, 0.3)
         say(f"{self.at()}  the cluster has formed, {boottime() - began:.1f} s")
         self.bench.clocks_obey()
+        self.bench.strangers_are_refused()
 
     def rest(self):
         """L1 to L6 within SETTLE_S, then nothing may happen any more."""

@@ -93,9 +93,11 @@ def yesterday(bench, _, rng, done):
     for pod in bench.living():
         for task in ("check", "off", "on"):
             try:
-                status, said = pod.ask("POST", f"/control/{task}", body=proposal, timeout=20, headers={
-                    "X-Ochopod-Epoch": f"{tree}/1", "X-Ochopod-Round": "1000000",
-                    "X-Ochopod-Target": pod.info()["id"], "Content-Type": "application/json"})
+                orders = {"X-Ochopod-Epoch": f"{tree}/1", "X-Ochopod-Round": "1000000",
+                          "X-Ochopod-Target": pod.info()["id"], "Content-Type": "application/json"}
+                status, said = pod.ask("POST", f"/control/{task}", body=proposal, timeout=20, headers=orders, role="peer")
+                if bench.safe and pod.plain("POST", f"/control/{task}", proposal, orders)[0] < 400:
+                    done.broken.append(f"auth: {pod.name} obeyed an order that nobody signed")
             except (OSError, LookupError):
                 continue
             done.refused += status == 412

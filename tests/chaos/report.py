@@ -6,7 +6,8 @@ import phases
 def table(run):
     """As Markdown: it goes to the documentation as it is."""
     done = [d for d in run.done if d.injected]
-    lines = [f"Seed {run.seed}, {'one pod after the other' if run.bench.sequential else 'all pods at once'}: "
+    lines = [f"Seed {run.seed}, {'one pod after the other' if run.bench.sequential else 'all pods at once'}, "
+             f"{'with a token and access lists' if run.bench.safe else 'without a token'}: "
              f"{len(done)} faults of {len({d.kind for d in done})} kinds in {run.took:.0f} s, {run.tree.rounds} rounds, "
              f"{len(run.tree.leaders)} leaders, {sum(d.refused for d in done)} refusals (412), "
              f"{sum(len(p.history()) for p in run.bench.pods)} starts of workloads, "

@@ -19,6 +19,7 @@ class Txn:
         self.failed = False
         self.parts = []
         self.closed = []
+        self.lists = []  # (path, [(rights, scheme, id)]) of what it made
         read = Reader(body)
         if kind == MULTI:
             for _ in range(read.take("i")):
@@ -32,8 +33,8 @@ class Txn:
     def add(self, kind, read):
         if kind in (CREATE, CREATE2):
             path, data = read.string(), read.buffer()
-            for _ in range(read.take("i")):
-                read.take("i"), read.string(), read.string()
+            acl = [(read.take("i"), read.string(), read.string()) for _ in range(read.take("i"))]
+            self.lists.append((path, acl))
             self.parts.append(("create", path, data, bool(read.take("b"))))
         elif kind == DELETE:
             self.parts.append(("delete", read.string(), None, False))
