@@ -68,6 +68,8 @@ def test_it_ends_with_a_table_of_one_leader_and_two_followers(cluster):
     assert len(table) == 3, cluster.said
     assert [process for _, process, _ in table] == ["running"] * 3
     assert sorted(role for _, _, role in table) == ["follower", "follower", "leader"]
+    told = [line for line in cluster.said.splitlines() if line.endswith(": running")]
+    assert len(told) == len(set(told)) == 3, cluster.said
 
 
 def test_its_workloads_hold_nothing_of_ours(three):
