@@ -173,6 +173,21 @@ void holder_name(struct run *run) {
     hold(pod);
 }
 
+static void ended(const struct err *err, void *arg) {
+    struct run *run = arg;
+    run->call = NULL;
+    if (err->kind != ERR_NONE && err->kind != ERR_ABSENT) {
+        started(err, run);
+        return;
+    }
+    run->pod->half_starts = 0;
+    run_next(run);
+}
+
+void holder_end(struct run *run) {
+    run->call = docker_remove(run->pod->docker, run->pod->holder, true, true, ended, run);
+}
+
 void holder_settle(struct run *run) {
     if (is_being_made(run->pod))
         run->awaits = AWAITS_HOLDER;

@@ -78,10 +78,19 @@ bool launch_is_lost(const struct err *err) {
     return err->kind != ERR_NONE && err->code >= 500;
 }
 
+// An engine that was killed while it started a container may know nothing of that afterwards, but
+// containerd does: every start of it is refused in these words from then on, and it may run.
+static bool is_half_started(const struct err *err) {
+    const char *task = strstr(err->text, ": task ");
+    return launch_is_lost(err) &&
+           (strstr(err->text, ": id already in use") || (task && strstr(task, ": already exists")));
+}
+
 static void started(const struct err *err, void *arg) {
     struct run *run = arg;
     run->call = NULL;
     run->pod->start_lost = launch_is_lost(err);
+    run->pod->half_starts = is_half_started(err) ? run->pod->half_starts + 1 : 0;
     run_step_over(run, err);
 }
 
@@ -94,6 +103,11 @@ static bool is_new(const struct docker_container *c) {
     return strcmp(c->status, "created") == 0 && text_starts(c->started_at, "0001-");
 }
 
+// What ran holds what the workload wrote, and is given up when it is refused so a second time.
+static bool is_beyond_hope(const struct pod *pod, const struct docker_container *c) {
+    return (pod->start_lost && is_new(c)) || (pod->half_starts > 1 && *pod->holder && !c->running);
+}
+
 static void known(struct docker_container *c, const struct err *err, void *arg) {
     struct run *run = arg;
     run->call = NULL;
@@ -103,7 +117,7 @@ static void known(struct docker_container *c, const struct err *err, void *arg) 
     }
     if (!c)
         look_set_container(run->pod, "", "");
-    else if (run->pod->start_lost && is_new(c))
+    else if (is_beyond_hope(run->pod, c))
         state_set(&run->pod->config_digest, ""); // as if it were made of something else
     docker_container_free(c);
     run_next(run);
@@ -123,6 +137,18 @@ void launch_ask_for_round(struct pod *pod) {
     pod->configured = false;
     pod->state->renewals++;
     pod_save(pod);
+}
+
+// Another one is made only when this one cannot run any more.
+static void step_half(struct run *run) {
+    struct pod *pod = run->pod;
+    if (!pod->half_starts || *pod->config_digest || !*pod->holder) {
+        run_next(run);
+        return;
+    }
+    log_warn("pod %s container=%.12s was half started by an engine that ended: it is made anew",
+             pod->config.full_name, pod->state->container);
+    holder_end(run);
 }
 
 // In the place of the one that was configured. If it runs it was started without what is in force;
@@ -237,6 +263,7 @@ void launch_step_outside(struct run *run) {
 }
 
 static const struct step whole_way[] = {{"known", step_known},
+                                        {"half", step_half},
                                         {"holder", holder_ensure},
                                         {"container", step_container},
                                         {"replace", container_take_next},

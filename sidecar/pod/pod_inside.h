@@ -249,6 +249,7 @@ struct pod {
     bool live;         // no gap in the events since the present run was seen
     bool run_open;     // a die event is of the present run
     bool start_lost;   // launch_is_lost, of the last start
+    int half_starts;   // in a row: it may run though the engine says that it does not
     bool died_early;   // between the start call and its answer
     bool wanted;       // by the last accepted request
     bool configured;   // what is in force is of this sidecar's run
@@ -370,6 +371,7 @@ void launch_step_outside(struct run *run);              // a step: files below n
 void holder_begin(struct pod *pod);  // ahead of whoever will need it; a failure is not one yet
 void holder_ensure(struct run *run); // a step: the holder runs, or none is needed
 void holder_name(struct run *run);   // a step: its id is known, it may still be starting
+void holder_end(struct run *run);    // a step: what lives in its PID namespace ends with it
 void holder_settle(struct run *run); // a step: it is not being made any more
 // container.c
 // Creates a container from body, named or beside the present one; the run goes on with its id kept

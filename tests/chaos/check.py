@@ -148,10 +148,11 @@ def s6(run):
         seen = contents(run, pod)
         history = pod.history()
         cut = cut_rounds(run, pod)
+        half = [when(run, line) for line in pod.said.splitlines() if " was half started by an engine" in line]
         for before, now in zip(history, history[1:]):
             changed = now[1] != before[1] or any(before[0] < t < now[0] and [word] != before[1][:1] for t, word in seen)
             caused = any(d.touches(pod.name, before[0], now[0]) for d in run.done) or \
-                any(before[0] < t < now[0] for t in cut)
+                any(before[0] < t < now[0] for t in cut + half)
             if not changed and not caused:
                 bad.append(f"S6: {pod.name} was started at {now[0] - run.began:.2f} as at {before[0] - run.began:.2f}, "
                            "with the same configuration and for no reason")

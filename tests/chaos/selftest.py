@@ -157,6 +157,7 @@ def stop_by(number):
 CHECKED = "task=check round=1 done"
 BORN = "\n1970-01-01T00:00:09.000Z info sidecar marathon.chaos pod=a port=8080"
 CRASHING = [(t, [str(t)] * 4) for t in range(1, 7)]
+HALF = lines("container=1 was half started by an engine that ended: it is made anew")
 BY_ROUND = lines("state=starting from=stopped event=start")
 ENDED, READY = "info sidecar marathon.chaos pod=a port=8080", "info pod marathon.chaos#0 workload=ready after_ms=1"
 A, B = ["1"] * 4, ["2"] * 4
@@ -175,6 +176,7 @@ FINE += [made_up([], said=lines(CHECKED, *stop_by(1)), other=lines(CHECKED, "tas
          made_up([], said=lines(CHECKED, "state=stopping from=running event=stop", "task=off round=0 done"), other=lines("x")),
          made_up([], said=lines(CHECKED, *stop_by(1)), other=lines("x"), done=[fault("engine killed", [], 1, 6, "host1")]),
          made_up([(t * 3, w) for t, w in CRASHING]),
+         made_up([(1, A), (9, A)], said=HALF),
          made_up(CRASHING, said=BY_ROUND), made_up(CRASHING, done=[fault(*ENDS)]),
          made_up([], said=lines(CHECKED, "task=on round=1 done", CHECKED, "task=on round=1 done")),
          made_up([], said=lines(CHECKED, "task=on round=1 done", BORN, "task=on round=1 done")),
@@ -201,6 +203,7 @@ WRONG = {
            made_up([(1, A), (9, A)], said=cut("changed", READY)),
            made_up([(1, A), (9, A)], said=cut("same", ENDED)),
            made_up([(7, A), (9, A)], said=cut("changed", ENDED)),
+           made_up([(7, A), (9, A)], said=HALF),
            made_up([(1, A), (9, A)], done=[fault("workload killed", ["pod2"], 4, 6)])],
     "s14": [made_up([(1, A)], said="init worker=ended status=139"),
             made_up([(1, A)], said="init worker=ended status=1")],

@@ -84,6 +84,57 @@ static void one_that_the_engine_will_never_start_is_made_anew(void **unused) {
     stage_free(s);
 }
 
+// It may run, unseen by the engine: it ends with the holder before another one is started.
+static void one_that_may_run_unseen_ends_before_another_is_started(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    expect_done(stage_check(s));
+    fake_engine_fail(s->engine, "start " WORKLOAD, 1, 500, "id already in use");
+    fake_engine_forget_calls(s->engine);
+    (void)stage_on(s);
+    fake_loop_advance(s->loop, 5000);
+    assert_true(stage_runs(s));
+    assert_int_equal(workloads_running(s), 1);
+    const char *calls = fake_engine_calls(s->engine);
+    const char *unseen = strstr(calls, "start " WORKLOAD),
+               *holder = strstr(calls, "remove ochopod-");
+    assert_true(unseen && holder && unseen < holder);
+    assert_true(strstr(unseen + 1, "start " WORKLOAD) > holder);
+    assert_int_equal(fake_engine_count(s->engine, "remove ochopod-"), 1);
+    stage_free(s);
+}
+
+// Volumes hold what is to stay; a container that can never be started again keeps nothing.
+static void one_that_ran_and_will_never_start_is_made_anew(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    auto_free char *first = xstrdup(s->state->container);
+    fake_loop_advance(s->loop, 12000);
+    fake_engine_fail(s->engine, "start " WORKLOAD, 2, 500, "task 1234: already exists");
+    fake_engine_exit(s->engine, WORKLOAD, 1);
+    fake_loop_advance(s->loop, 5000);
+    assert_true(stage_runs(s));
+    assert_int_equal(workloads_running(s), 1);
+    assert_string_not_equal(s->state->container, first);
+    stage_free(s);
+}
+
+// A name or a port that is taken is another's.
+static void what_is_taken_by_another_costs_no_holder(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    fake_loop_advance(s->loop, 12000);
+    fake_engine_fail(s->engine, "start " WORKLOAD, 1, 500,
+                     "endpoint with name side already exists in network front");
+    fake_engine_fail(s->engine, "start " WORKLOAD, 1, 500, "bind: address already in use");
+    fake_engine_forget_calls(s->engine);
+    fake_engine_exit(s->engine, WORKLOAD, 1);
+    fake_loop_advance(s->loop, 20000);
+    assert_true(stage_runs(s));
+    assert_int_equal(fake_engine_count(s->engine, "remove ochopod-"), 0);
+    stage_free(s);
+}
+
 // What ran before holds what the workload wrote: it is kept, and started when the engine can.
 static void one_that_ran_is_kept_whatever_the_engine_answers(void **unused) {
     (void)unused;
@@ -486,6 +537,9 @@ int main(void) {
         cmocka_unit_test(a_death_by_other_hands_is_no_crash_of_its_own),
         cmocka_unit_test(at_most_five_starts_in_ten_seconds_whoever_kills_it),
         cmocka_unit_test(one_that_the_engine_will_never_start_is_made_anew),
+        cmocka_unit_test(one_that_may_run_unseen_ends_before_another_is_started),
+        cmocka_unit_test(one_that_ran_and_will_never_start_is_made_anew),
+        cmocka_unit_test(what_is_taken_by_another_costs_no_holder),
         cmocka_unit_test(one_that_ran_is_kept_whatever_the_engine_answers),
         cmocka_unit_test(a_check_that_hangs_counts_and_holds_up_nobody),
         cmocka_unit_test(what_cannot_be_stopped_has_no_successor),
