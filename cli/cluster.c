@@ -8,8 +8,11 @@ enum { MAX_REPLY = 16 * 1024 * 1024 };
 
 // The answer of the first pod of that cluster that gives one; NULL when none does.
 static json_t *ask(struct pods *pods, const char *name, int64_t timeout_ms) {
-    struct pods_request request = {
-        .path = "/cluster", .key = "answer", .timeout_ms = timeout_ms, .max_reply = MAX_REPLY};
+    struct pods_request request = {.method = "GET", // no original pod has it
+                                   .path = "/cluster",
+                                   .key = "answer",
+                                   .timeout_ms = timeout_ms,
+                                   .max_reply = MAX_REPLY};
     for (size_t i = 0; i < pods->n; i++) {
         struct pods one = *pods;
         one.list = &pods->list[i];
