@@ -49,8 +49,10 @@ static const struct entry table[POD_STATES][POD_EVENTS] = {
     [POD_ENDING] = {
         ENGINE(0), // a gap: the exit is no longer proof of anything
         [POD_SEEN_RUNNING] = GO(RUNNING, FX(WATCH)), // somebody else was quicker
+        [POD_SEEN_UNWANTED] = GO(STOPPING, FX(HALT)), // the exit was of the run before
         [POD_SEEN_STOPPED] = GO(STOPPED, 0),
         [POD_SEEN_WANTED] = GO(STARTING, FX(LAUNCH)),
+        [POD_SEEN_DEAD] = GO(DEAD, 0), // killed meanwhile
         [POD_DONE] = GO(DEAD, FX(BURY)),
     },
     [POD_WAITING] = {

@@ -30,7 +30,7 @@ static void a_halt_begins_only_where_something_may_run(void **unused) {
     (void)unused;
     EACH(s, e) {
         if (next(s, e).effects & POD_FX_HALT)
-            assert_true(s == POD_RUNNING || s == POD_UNKNOWN);
+            assert_true(s == POD_RUNNING || s == POD_UNKNOWN || s == POD_ENDING);
     }
 }
 
@@ -61,8 +61,17 @@ static void dead_is_entered_by_kill_or_a_confirmed_clean_exit_alone(void **unuse
         if (s == POD_DEAD || next(s, e).next != POD_DEAD)
             continue;
         assert_true((s == POD_STOPPED && e == POD_BURY) || (s == POD_ENDING && e == POD_DONE) ||
-                    (s == POD_UNKNOWN && e == POD_SEEN_DEAD));
+                    ((s == POD_UNKNOWN || s == POD_ENDING) && e == POD_SEEN_DEAD));
     }
+}
+
+// Nobody looks once more: a state that waits for a look and does not hear it is never left.
+static void whatever_a_look_says_is_heard_by_who_waits_for_it(void **unused) {
+    (void)unused;
+    static const int waiting[] = {POD_UNKNOWN, POD_ENDING};
+    for (int i = 0; i < 2; i++)
+        for (int e = POD_SEEN_RUNNING; e <= POD_SEEN_DEAD; e++)
+            assert_int_not_equal(next(waiting[i], e).next, waiting[i]);
 }
 
 static void without_the_engine_nothing_is_believed(void **unused) {
@@ -126,6 +135,7 @@ int main(void) {
         cmocka_unit_test(nothing_starts_a_successor_before_the_old_one_is_seen_gone),
         cmocka_unit_test(dead_stays_dead),
         cmocka_unit_test(dead_is_entered_by_kill_or_a_confirmed_clean_exit_alone),
+        cmocka_unit_test(whatever_a_look_says_is_heard_by_who_waits_for_it),
         cmocka_unit_test(without_the_engine_nothing_is_believed),
         cmocka_unit_test(a_pending_start_never_survives_leaving_its_state),
         cmocka_unit_test(every_state_but_dead_can_be_left),
