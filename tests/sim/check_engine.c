@@ -1,6 +1,7 @@
 // The invariants of what runs: S6 S7 S9 S15 S17, from the engines' own events and the files.
 #include "base/check.h"
 #include "base/own.h"
+#include "sidecar/cluster/cluster.h"
 #include "sidecar/pod/place.h"
 #include "tests/fake/docker_inside.h"
 #include "tests/sim/sim.h"
@@ -68,11 +69,12 @@ static void check_need(struct host *h, const struct engine_container *c) {
     auto_free char *env = json_dumps(json_object_get(c->config, "Env"), JSON_ENCODE_ANY);
     // Whom it depends on is part of it, also where no template looks. Only a round brings that; who
     // is started otherwise runs with what it knew.
-    const char *db = fake_zk_data(sim->zk, "/ochopod/clusters/marathon.db/snapshot");
-    if (!t->db ||
-        (h->job && h->job->request.task == POD_ON && h->job->request.scope == POD_LEADER)) {
+    bool by_round = h->job && h->job->request.task == POD_ON && h->job->request.scope == POD_LEADER;
+    if (!t->db || by_round) {
+        const struct proposal *p = by_round ? h->job->proposal : NULL;
         free(t->db);
-        t->db = xstrdup(db ? db : "");
+        t->db = p && p->cluster ? json_dumps(p->cluster->dependencies, JSON_SORT_KEYS)
+                                : xstrdup("");
     }
     char *config = xasprintf("%s %s%s", env ? env : "", files ? files : "", t->db);
     bool same = t->config && strcmp(t->config, config) == 0;

@@ -17,8 +17,6 @@ enum {
     IDLE_MS = 60000,                   // L7
     BACK_OFF_MS = 60000,               // the longest that is allowed for
     STEADY_MS = 3000,                  // what holds so long is taken to stay so
-    NAMED_MS = DAMPER_MS + 12500 +
-               200, // L9: the damper, the budget of check and a quarter, the way
     LOOK_MS = 50,
     AGAIN_MS = 5000, // an operator who is not obeyed says it once more
 };
@@ -382,17 +380,19 @@ static bool is_named(char *why, size_t size) {
     return strstr(status, label) ? true : NO("the status is \"%s\"", status);
 }
 
-// The record asks for a round; one pod cannot be reached. Named is who has not answered within its
-// budget and a quarter.
+// The record asks for a round; one pod cannot be reached. After the damper it has its budget and a
+// quarter to answer check; the rest is the way.
 static void drill_unreachable(void) {
     struct host *l = leader();
-    drilled = someone();
-    if (!l || drilled == l || !sim->depends)
+    if (!l || how_many() < 2 || !sim->depends)
         return;
+    do
+        drilled = someone();
+    while (drilled == l);
     world_say("drill: %s cannot be reached", drilled->name);
     net_cut(l->index, drilled->index, true);
     nemesis_depend(10, 10 + (int)chance_in(4, 9));
-    within(NAMED_MS, is_named, 9, "the pod is named");
+    within(DAMPER_MS + sim->grace * 5 / 4 + 500, is_named, 9, "the pod is named");
     net_cut(l->index, drilled->index, false);
     heal_now();
     settle("after a pod could not be reached");
@@ -461,6 +461,7 @@ static void wake(void) {
 
 // The last two faults end here, all at once.
 static bool settle_down(void) {
+    sim->quiet = true;
     nemesis_calm();
     for (int i = 0; i < HOSTS; i++) {
         struct host *h = &sim->hosts[i];
@@ -470,7 +471,6 @@ static bool settle_down(void) {
         if (h->boot_at > world_now())
             h->boot_at = world_now();
     }
-    sim->quiet = true;
     world_say("quiet");
     heal_now();
     return settle_with("at the end", wake);
@@ -485,7 +485,7 @@ void check_end(void) {
         return;
     drill_idle();
     int first = (int)chance_in(0, DRILLS - 1);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3; i++)
         drills[(first + i) % DRILLS]();
     check_orphans();
 }

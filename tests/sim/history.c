@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+enum { ENOUGH = 50 };
+
 void violate(const char *id, const char *fmt, ...) {
     va_list ap;
     auto_free char *line = NULL;
@@ -14,6 +16,8 @@ void violate(const char *id, const char *fmt, ...) {
     va_end(ap);
     sim->total.violations++;
     world_say("VIOLATION %s: %s", id, line);
+    if (sim->total.violations == ENOUGH)
+        sim_enough();
 }
 
 void note(const char *fmt, ...) {

@@ -22,9 +22,10 @@ static void go(uint64_t seed, bool verbose, bool twin) {
     world_create(seed);
     sim->verbose = verbose;
     sim->twin = twin;
-    world_say("seed %llu sequential=%d full_shutdown=%d by_signal=%d environment=%d depends=%d",
+    world_say("seed %llu sequential=%d full_shutdown=%d by_signal=%d environment=%d depends=%d "
+              "grace=%lld",
               (unsigned long long)seed, sim->sequential, sim->full_shutdown, sim->by_signal,
-              sim->in_environment, sim->depends);
+              sim->in_environment, sim->depends, (long long)sim->grace);
     int n = (int)chance_in(3, HOSTS);
     for (int i = 0; i < n; i++)
         host_join(&sim->hosts[i]);
@@ -53,11 +54,15 @@ static uint64_t twin_of(uint64_t seed) {
     return digest;
 }
 
-static void run_one(uint64_t seed, bool verbose) {
-    bool twin = seed % TWIN_EVERY == 0;
-    uint64_t other = twin ? twin_of(seed) : 0;
+static int twin_every = TWIN_EVERY;
+
+static uint64_t twin_before(uint64_t seed) {
+    return seed % (uint64_t)twin_every == 0 ? twin_of(seed) : 0;
+}
+
+static void run_one(uint64_t seed, uint64_t other, bool verbose) {
     go(seed, verbose, false);
-    if (twin && other != sim->digest)
+    if (seed % (uint64_t)twin_every == 0 && other != sim->digest)
         violate("S16", "without the jumps of the wall clock another history");
 }
 
@@ -68,12 +73,28 @@ struct result {
     struct totals total;
 };
 
-static void child(uint64_t seed, int fd) {
-    run_one(seed, false);
+static int result_fd = -1;
+
+static _Noreturn void report(void) {
     if (sim->total.violations)
-        fprintf(stderr, "---- seed %llu\n%s", (unsigned long long)seed, text_str(&sim->story));
-    struct result r = {seed, sim->total};
-    _exit(write(fd, &r, sizeof r) == sizeof r && !sim->total.violations ? 0 : 1);
+        fprintf(stderr, "---- seed %llu\n%s", (unsigned long long)sim->seed, text_str(&sim->story));
+    struct result r = {sim->seed, sim->total};
+    bool told = write(result_fd, &r, sizeof r) == sizeof r;
+    world_free();
+    _exit(told && !sim->total.violations ? 0 : 1);
+}
+
+// So much is wrong that nothing is learnt from the rest.
+void sim_enough(void) {
+    if (result_fd >= 0)
+        report();
+}
+
+static void child(uint64_t seed, int fd) {
+    uint64_t other = twin_before(seed);
+    result_fd = fd;
+    run_one(seed, other, false);
+    report();
 }
 
 static void add(struct totals *sum, const struct totals *t) {
@@ -197,7 +218,8 @@ static int run_many(const struct options *o) {
 }
 
 static int usage(void) {
-    fputs("usage: sim --seed N [--verbose] | --seeds N [--from N] [--jobs N] [--stop]\n", stderr);
+    fputs("usage: sim --seed N [--verbose] | --seeds N [--from N] [--jobs N] [--stop] [--twins]\n",
+          stderr);
     return 2;
 }
 
@@ -211,6 +233,10 @@ int main(int argc, char **argv) {
         }
         if (strcmp(argv[i], "--stop") == 0) {
             o.stop = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--twins") == 0) {
+            twin_every = 1;
             continue;
         }
         long n = strtol(value, NULL, 10);
@@ -230,7 +256,7 @@ int main(int argc, char **argv) {
         return usage();
     if (!o.one)
         return run_many(&o);
-    run_one((uint64_t)o.from, o.verbose);
+    run_one((uint64_t)o.from, twin_before((uint64_t)o.from), o.verbose);
     printf("%s%d faults, %d rounds, %d leader changes, %d refusals, %d restarts, %d violations, "
            "history %016llx\n",
            text_str(&sim->story), sim->total.faults, sim->total.rounds, sim->total.leaders,

@@ -79,6 +79,14 @@ static bool do_crash(void) {
     return true;
 }
 
+// Sometimes: a while after something that must outlive its worker.
+static void crash_after(struct host *h) {
+    if (!chance_of(40))
+        return;
+    h->crash_in = 1000000;
+    h->crash_by = world_now() + chance_in(1000, 4000);
+}
+
 static bool do_container(void) {
     struct host *h = any_in();
     world_say("%s: its container is started anew", h->name);
@@ -257,6 +265,7 @@ static void heal_net(void) {
             net_cut(i, k, false);
     }
     net_duplicate(0);
+    net_cut_when_asked(NULL);
 }
 
 // ---- engines ----
@@ -373,6 +382,7 @@ static bool do_done(void) {
     // A frozen engine tells it when it wakes, in the same stream if its worker has not given it up.
     h->truth.clean_exit = !h->engine->down && h->worker;
     engine_exit(h->engine->memory, c, 0, false);
+    crash_after(h); // what is done stays so
     return true;
 }
 
@@ -460,7 +470,7 @@ static bool do_disk(void) {
 
 // ---- the leader, in the middle of a round ----
 
-enum { ARM_LOCK = 1, ARM_PAUSE, ARM_CRASH, ARM_EXPIRE, ARM_CUT, ARMS };
+enum { ARM_LOCK = 1, ARM_PAUSE, ARM_CRASH, ARM_EXPIRE, ARM_CUT, ARM_STALL, ARM_WRITE, ARMS };
 
 static bool do_arm(void) {
     static const char *const names[] = {
@@ -469,9 +479,18 @@ static bool do_arm(void) {
         [ARM_CRASH] = "dies",
         [ARM_EXPIRE] = "loses its session",
         [ARM_CUT] = "loses its connection",
+        [ARM_STALL] = "hears nothing of ZooKeeper",
+        [ARM_WRITE] = "loses its lock before a write",
     };
-    sim->armed = (int)chance_in(1, ARMS - 1);
+    static const int next[] = {ARM_LOCK, ARM_PAUSE, ARM_CRASH, ARM_EXPIRE,
+                               ARM_CUT,  ARM_STALL, ARM_STALL, ARM_WRITE};
+    sim->armed = next[chance_in(0, sizeof next / sizeof *next - 1)];
     world_say("the leader %s in its next round", names[sim->armed]);
+    struct host *h = any_in();
+    if (h->worker && !worker_leads(h->worker) && chance_of(60)) { // which comes soon then
+        world_say("%s: its container is started anew", h->name);
+        host_container_restart(h);
+    }
     return true;
 }
 
@@ -505,6 +524,8 @@ static void on_armed(void *arg) {
             fake_zk_expire(zk);
         else if (what == ARM_CUT && zk->connected)
             fake_zk_cut(zk, chance_in(20, 3 * SESSION_MS));
+        else if (what == ARM_STALL && zk->connected && !zk->stalled)
+            fake_zk_stall(zk);
     }
     if (what == ARM_LOCK)
         nemesis_unlock();
@@ -512,11 +533,20 @@ static void on_armed(void *arg) {
 
 // Soon, while the answer is on its way or what it leads to is.
 void nemesis_armed(const char *task) {
-    if (strcmp(task, "ok") == 0 || chance_of(60))
+    if (sim->armed == ARM_WRITE || strcmp(task, "ok") == 0 || chance_of(60))
         return;
     int64_t soon = chance_in(0, sim->round_trip + 12);
     loop_timer_start(sim->world, NULL, soon, on_armed, (void *)(intptr_t)sim->armed);
     sim->armed = 0;
+}
+
+// It has been found to lead, and its write is on its way when its lock goes.
+void nemesis_writes(void) {
+    const struct host *h = sim->current;
+    if (sim->armed != ARM_WRITE || !h || !h->worker || !worker_leads(h->worker))
+        return;
+    sim->armed = 0;
+    nemesis_unlock();
 }
 
 static void heal_disks(void) {
@@ -562,10 +592,7 @@ static bool do_operator(void) {
     h->truth.causes |= CAUSE_OPERATOR;
     world_say("operator: %s of %s", tasks[what], h->name);
     net_operator(h, tasks[what]);
-    if (chance_of(40)) {
-        h->crash_in = 1000000;
-        h->crash_by = world_now() + chance_in(1000, 4000);
-    }
+    crash_after(h);
     return true;
 }
 
@@ -621,6 +648,22 @@ static bool do_flap(void) {
     return any;
 }
 
+// A leader asks a pod that is busy for longer than the leader's budget, and is cut off then: that
+// it has hung up is heard by nobody.
+static bool do_busy(void) {
+    struct host *h = any_in();
+    if (!h->worker || !sim->depends || sim->grace >= sim->term_ms || worker_leads(h->worker) ||
+        !workload_of(h))
+        return false;
+    world_say("%s is busy when it is asked, and then cut off", h->name);
+    nemesis_depend(20, 20 + (int)chance_in(1, 9));
+    world_run(DAMPER_MS - 150);
+    h->truth.causes |= CAUSE_OPERATOR;
+    net_operator(h, "off");
+    net_cut_when_asked(h);
+    return true;
+}
+
 static void on_stopped(void *arg) {
     struct host *h = arg;
     world_say("%s has left in good order", h->name);
@@ -633,6 +676,7 @@ static bool do_leave(void) {
         return false;
     world_say("%s is asked to leave", h->name);
     h->crash_in = 0;
+    h->truth.causes |= CAUSE_SIDECAR; // also if its worker dies while it leaves, and stays
     sim->current = h;
     worker_stop(h->worker, on_stopped, h);
     sim->current = NULL;
@@ -693,11 +737,12 @@ static const struct kind {
     {"decoy", do_decoy, 1},
     {"disk", do_disk, 3},
     {"clock", do_clock, 1},
-    {"clock storm", do_storm, 2},
-    {"leader in a round", do_arm, 5},
+    {"clock storm", do_storm, 6},
+    {"leader in a round", do_arm, 8},
     {"operator", do_operator, 3},
     {"dependency", do_dependency, 3},
     {"flap", do_flap, 1},
+    {"busy", do_busy, 12},
     {"leave", do_leave, 2},
     {"remove", do_remove, 2},
     {"join", do_join, 6},
@@ -774,6 +819,7 @@ static void cut_what_hangs(const struct fake_engine *f) {
 
 // What was drawn and has not come so far does not come any more, and nothing of it lasts.
 void nemesis_calm(void) {
+    world_workloads_end(sim->term_ms < 300 ? sim->term_ms : 300);
     for (int i = 0; i < ENGINES; i++)
         cut_what_hangs(sim->engines[i]);
     struct zk *zk;

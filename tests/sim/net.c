@@ -48,6 +48,7 @@ struct flight {
     char *answer;
     char task[16]; // of a leader's
     int64_t epoch, round;
+    int64_t sent; // as who sent it may count: what a slow network takes more is not in it
 };
 
 struct request {
@@ -83,6 +84,7 @@ static struct server *servers[HOSTS];
 static bool cuts[HOSTS][HOSTS];
 static int64_t slow[HOSTS];
 static int duplicates;
+static const struct host *busy;
 static struct letter kept[KEPT];
 static size_t kept_n;
 
@@ -92,6 +94,10 @@ void net_init(void) {
 
 void net_cut(int from, int to, bool cut) {
     cuts[from][to] = cut;
+}
+
+void net_cut_when_asked(const struct host *h) {
+    busy = h;
 }
 
 void net_slow(int to, int64_t ms) {
@@ -229,8 +235,12 @@ static void on_handover(void *arg) {
     struct request *r = xnew(struct request);
     *r = (struct request){.flight = f, .server = s};
     f->request = r;
+    if (*f->task && busy == s->host) {
+        busy = NULL;
+        net_cut(f->letter.from, f->letter.to, true);
+    }
     if (*f->task)
-        check_asked(s->host, f->task, f->epoch, f->round);
+        check_asked(s->host, f->task, f->epoch, f->round, f->sent);
     s->events.on_head(r, s->arg);
     if (f->request == r && s->events.on_body && f->letter.len)
         s->events.on_body(r, f->letter.body, f->letter.len, s->arg);
@@ -281,7 +291,9 @@ static struct flight *send_letter(const struct letter *l, struct http_call *call
     f->call = call;
     list_append(&flights, &f->link);
     read_task(f);
-    loop_timer_start(sim->world, &f->timer, takes(l->from, l->to) + more, on_arrival, f);
+    int64_t ms = takes(l->from, l->to) + more;
+    f->sent = world_now() + ms - sim->round_trip;
+    loop_timer_start(sim->world, &f->timer, ms, on_arrival, f);
     return f;
 }
 

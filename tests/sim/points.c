@@ -18,8 +18,15 @@ void point(void) {
         return it;                                                                                 \
     }
 
-POINT(struct zk_op *, zk_commit, (struct zk * z, struct zk_multi *m, zk_multi_fn *fn, void *a),
-      (z, m, fn, a))
+struct zk_op *__real_zk_commit(struct zk *z, struct zk_multi *m, zk_multi_fn *fn, void *a);
+struct zk_op *__wrap_zk_commit(struct zk *z, struct zk_multi *m, zk_multi_fn *fn, void *a);
+struct zk_op *__wrap_zk_commit(struct zk *z, struct zk_multi *m, zk_multi_fn *fn, void *a) {
+    point();
+    nemesis_writes();
+    struct zk_op *it = __real_zk_commit(z, m, fn, a);
+    point();
+    return it;
+}
 POINT(struct zk_op *, zk_create,
       (struct zk * z, const char *p, const void *d, size_t n, int f, zk_path_fn *fn, void *a),
       (z, p, d, n, f, fn, a))

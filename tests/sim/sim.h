@@ -49,7 +49,7 @@ struct truth {
     bool off;   // by an operator, and he has heard that it is done
 };
 
-struct asked { // a request as it was handed over
+struct asked { // a request, and when it was sent
     char task[16];
     int64_t epoch, round, at;
 };
@@ -119,6 +119,8 @@ struct sim {
     // the flavour of this seed
     bool sequential, full_shutdown, by_signal, in_environment, depends, checked;
     int64_t round_trip; // ms, one way
+    int64_t grace;      // ms, of a request: its budget
+    int64_t term_ms;    // that a workload takes to end
     // what has been seen
     struct proposal_seen *proposals;
     int64_t finished_epoch;        // newest whose check phase is over
@@ -147,6 +149,7 @@ void chance_seed(uint64_t seed);
 void world_create(uint64_t seed);
 void world_run(int64_t ms); // of virtual time
 int64_t world_now(void);
+void world_workloads_end(int64_t ms); // so much after a TERM
 void world_free(void);
 void world_say(const char *fmt, ...) __attribute__((format(printf, 1, 2))); // the schedule
 void host_join(struct host *h); // a new sidecar's container, or the old one started
@@ -174,9 +177,10 @@ void point(void); // a worker may die here
 
 // ---- net.c ----
 void net_init(void);
-void net_host_gone(struct host *h);       // its sockets are closed by the kernel
-void net_cut(int from, int to, bool cut); // what goes from the one to the other is lost
-void net_slow(int to, int64_t ms);        // up to so much more
+void net_host_gone(struct host *h);            // its sockets are closed by the kernel
+void net_cut(int from, int to, bool cut);      // what goes from the one to the other is lost
+void net_cut_when_asked(const struct host *h); // by a leader, next
+void net_slow(int to, int64_t ms);             // up to so much more
 void net_duplicate(int percent);
 void net_replay(void); // a stranger sends again what was sent some time ago
 // An operator's request, by hand: no epoch, no body.
@@ -192,16 +196,20 @@ void nemesis_heal(void);
 void nemesis_calm(void);               // heals, for good
 bool nemesis_wake(struct host *h);     // if it is dead or off
 void nemesis_unlock(void);             // the leader has its lock no more
+void nemesis_writes(void);             // whose turn it is writes
 void nemesis_armed(const char *task);  // a pod has agreed to this
 void nemesis_depend(int from, int to); // the pods that the cluster `db` has
 const char *nemesis_name(int kind);
 int nemesis_kinds(void);
 
+// ---- main.c ----
+void sim_enough(void); // one of many runs ends here
+
 // ---- history.c, check_*.c ----
 void violate(const char *id, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2))); // into the history
 void history_job_lost(struct host *h);                                 // its worker is gone
-void check_asked(struct host *h, const char *task, int64_t epoch, int64_t round);
+void check_asked(struct host *h, const char *task, int64_t epoch, int64_t round, int64_t sent);
 void check_answered(struct host *h, const char *task, int64_t epoch, int64_t round, int status);
 void check_begun(struct host *h, const struct job *job);
 void check_ended(struct host *h, const struct job *job, const struct err *err);
@@ -209,7 +217,7 @@ void check_zk(const char *path, int64_t session, int64_t zxid, bool there, void 
 void check_event(const json_t *event, const struct engine_container *c, void *arg);
 void check_call(const char *line, const char *id, const struct loop *who, void *arg);
 void check_turn(struct host *h);
-void check_gone(struct host *h); // its worker is, in the middle of a turn maybe
+void check_failing(struct host *h); // its workload is about to be started again, for its check
 void check_boot(struct host *h);
 void check_sends(const struct host *h, const char *task); // a leader's request leaves
 void check_spared(const struct host *h);                  // its workload is about to be stopped

@@ -111,7 +111,6 @@ static void worker_gone(struct host *h, int64_t boot_in) {
         fake_engine_client_gone(sim->engines[i], h->loop);
     net_host_gone(h);
     close_files(h);
-    check_gone(h);
     h->worker = NULL;
     h->crash_in = 0;
     h->boot_at = boot_in < 0 ? -1 : world_now() + boot_in;
@@ -151,6 +150,7 @@ static void run_host(struct host *h, void (*fn)(struct host *h)) {
     }
     sim->current = NULL;
     world_say("%s dies at a point", h->name);
+    check_failing(h);
     host_crash(h, chance_in(BOOT_MS, 3000));
 }
 
@@ -327,7 +327,7 @@ static const char yaml[] = "cluster: app\n"
                            "zk: zk://u:" SIM_CANARY "@zk:2181\n"
                            "session: %dms\n"
                            "damper: %dms\n"
-                           "grace: 10s\n"
+                           "grace: %lldms\n"
                            "sequential: %s\n"
                            "full_shutdown: %s\n"
                            "state_dir: %s/state\n"
@@ -353,9 +353,9 @@ static void make_spec(struct host *h) {
     struct spec_flags flags = {.port = 8080, .docker_host = sim->engines[h->index % ENGINES]->host};
     char *const env[] = {NULL};
     const char *more = sim->depends ? "{{ #dependencies.db }}\\n" : "";
-    h->yaml = xasprintf(yaml, SESSION_MS, DAMPER_MS, sim->sequential ? "true" : "false",
-                        sim->full_shutdown ? "true" : "false", h->dir,
-                        sim->depends ? "depends_on: [db]\n" : "",
+    h->yaml = xasprintf(yaml, SESSION_MS, DAMPER_MS, (long long)sim->grace,
+                        sim->sequential ? "true" : "false", sim->full_shutdown ? "true" : "false",
+                        h->dir, sim->depends ? "depends_on: [db]\n" : "",
                         sim->by_signal ? "{signal: HUP}" : "restart",
                         sim->in_environment ? "  environment: {SIZE: \"{{ size }}\"}\n" : "",
                         h->dir, more, h->dir, more);
@@ -386,10 +386,14 @@ static void make_engine(int i) {
     fake_engine_on_event(f, check_event, f);
     fake_engine_on_call(f, check_call, f);
     fake_engine_latency(f, "", 2);
-    fake_engine_habits(f, NULL,
-                       (struct fake_habits){.term_ms = (int)chance_in(1, 800),
-                                            .term_exit = chance_of(50) ? 0 : 143,
-                                            .exit_ms = -1});
+}
+
+void world_workloads_end(int64_t ms) {
+    for (int i = 0; i < ENGINES; i++)
+        fake_engine_habits(sim->engines[i], NULL,
+                           (struct fake_habits){.term_ms = (int)ms,
+                                                .term_exit = chance_of(50) ? 0 : 143,
+                                                .exit_ms = -1});
 }
 
 void world_create(uint64_t seed) {
@@ -406,6 +410,11 @@ void world_create(uint64_t seed) {
     sim->in_environment = chance_of(40);
     sim->depends = chance_of(50);
     sim->round_trip = chance_in(1, 20);
+    // A third has little time for a step, and workloads that take more than that to end.
+    bool hurried = chance_of(33);
+    sim->grace = hurried ? chance_in(1000, 2000) : 10000;
+    sim->term_ms = hurried ? chance_in(500, 2900) : chance_in(1, 800);
+    sim->depends |= hurried;
     sim->finished_epoch = -1;
     net_init();
     sim->world = loop_create();
@@ -414,6 +423,7 @@ void world_create(uint64_t seed) {
     fake_zk_on_change(sim->zk, check_zk, NULL);
     for (int i = 0; i < ENGINES; i++)
         make_engine(i);
+    world_workloads_end(sim->term_ms);
     for (int i = 0; i < HOSTS; i++) {
         struct host *h = &sim->hosts[i];
         *h = (struct host){.sim = sim, .index = i, .boot_at = -1, .truth = {.seq = -1}};
