@@ -260,7 +260,7 @@ def rolling(bench, _, rng, done):
     yield
 
 
-@nemesis("ZooKeeper without a majority", on="ensemble", lasts=2 * SESSION_S)
+@nemesis("ZooKeeper without a majority", on="ensemble", rank=2, lasts=2 * SESSION_S)
 def no_majority(bench, _, rng, done):
     two = rng.sample(bench.servers, 2)
     for server in two:
@@ -270,7 +270,7 @@ def no_majority(bench, _, rng, done):
         server.signal(signal.SIGCONT)
 
 
-@nemesis("ZooKeeper killed, all of it", on="ensemble", lasts=2)
+@nemesis("ZooKeeper killed, all of it", on="ensemble", rank=2, lasts=2)
 def all_killed(bench, _, rng, done):
     for server in bench.servers:
         server.kill()
@@ -279,7 +279,7 @@ def all_killed(bench, _, rng, done):
         server.start()
 
 
-@nemesis("everybody stopped, woken in another order", on="ensemble", lasts=1.2 * SESSION_S)
+@nemesis("everybody stopped, woken in another order", on="ensemble", rank=2, lasts=1.2 * SESSION_S)
 def everybody_frozen(bench, _, rng, done):
     """What a host that is suspended does: sidecars and ensemble alike."""
     groups = [[s.process.pid] for s in bench.servers] + [family(p.init) for p in bench.living()]
