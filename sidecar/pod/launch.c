@@ -81,9 +81,15 @@ bool launch_is_lost(const struct err *err) {
 // An engine that was killed while it started a container may know nothing of that afterwards, but
 // containerd does: every start of it is refused in these words from then on, and it may run.
 static bool is_half_started(const struct err *err) {
-    const char *task = strstr(err->text, ": task ");
-    return launch_is_lost(err) &&
-           (strstr(err->text, ": id already in use") || (task && strstr(task, ": already exists")));
+    static const char *const words[][2] = {{": id already in use", ""},
+                                           {": task ", ": already exists"},
+                                           {": failed to start shim: mkdir ", ": file exists"}};
+    for (size_t i = 0; launch_is_lost(err) && i < sizeof words / sizeof *words; i++) {
+        const char *begin = strstr(err->text, words[i][0]);
+        if (begin && strstr(begin, words[i][1]))
+            return true;
+    }
+    return false;
 }
 
 static void started(const struct err *err, void *arg) {

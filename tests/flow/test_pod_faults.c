@@ -105,18 +105,25 @@ static void one_that_may_run_unseen_ends_before_another_is_started(void **unused
 }
 
 // Volumes hold what is to stay; a container that can never be started again keeps nothing.
-static void one_that_ran_and_will_never_start_is_made_anew(void **unused) {
-    (void)unused;
+static void refused_for_ever(const char *why) {
     struct stage *s = running("");
     auto_free char *first = xstrdup(s->state->container);
     fake_loop_advance(s->loop, 12000);
-    fake_engine_fail(s->engine, "start " WORKLOAD, 2, 500, "task 1234: already exists");
+    fake_engine_fail(s->engine, "start " WORKLOAD, 2, 500, why);
     fake_engine_exit(s->engine, WORKLOAD, 1);
     fake_loop_advance(s->loop, 5000);
     assert_true(stage_runs(s));
     assert_int_equal(workloads_running(s), 1);
     assert_string_not_equal(s->state->container, first);
     stage_free(s);
+}
+
+static void one_that_ran_and_will_never_start_is_made_anew(void **unused) {
+    (void)unused;
+    refused_for_ever("task 1234: already exists");
+    refused_for_ever("task 1234: already exists: unknown");
+    refused_for_ever("failed to start shim: mkdir /run/1234: file exists: unknown");
+    refused_for_ever("id already in use");
 }
 
 // A name or a port that is taken is another's.
