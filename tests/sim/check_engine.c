@@ -28,6 +28,29 @@ static char *content_of(const struct host *h, const char *name) {
 
 static const char *const names[] = {"a.conf", "sub/b.conf"};
 
+static char *before[2];
+
+void check_files_before(const struct host *h) {
+    for (size_t i = 0; i < 2; i++) {
+        free(before[i]);
+        before[i] = content_of(h, names[i]);
+    }
+}
+
+static bool is_same(const char *a, const char *b) {
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+// Files change by a swap alone, whatever else a job of the runner does.
+void check_files_after(const struct host *h, const char *function) {
+    bool swaps = strcmp(function, "swap") == 0 || strcmp(function, "recover") == 0;
+    for (size_t i = 0; i < 2; i++) {
+        auto_free char *data = content_of(h, names[i]);
+        if (!swaps && !is_same(data, before[i]))
+            violate("S15", "%s: %s is changed by %s", h->name, names[i], function);
+    }
+}
+
 // At every moment: the old or the new content, never half of one.
 void check_files(struct host *h) {
     if (!h)

@@ -103,7 +103,9 @@ static void report(void *arg) {
 static void carry_out(void *arg) {
     struct runner_job *job = arg;
     if (job->function) {
+        check_files_before(sim->current);
         job->answer = job->function->fn(job->argument, &job->err);
+        check_files_after(sim->current, job->function->name);
         check_files(sim->current);
     }
     loop_timer_start(job->runner->loop, &job->timer, chance_in(0, 3), report, job);

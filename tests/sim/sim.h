@@ -223,6 +223,8 @@ void check_sends(const struct host *h, const char *task); // a leader's request 
 void check_spared(const struct host *h);                  // its workload is about to be stopped
 void check_swap(const struct host *h, const char *path);  // a file takes the place of another
 void check_files(struct host *h);
+void check_files_before(const struct host *h); // a job of the runner
+void check_files_after(const struct host *h, const char *function);
 void check_text(const char *where, const char *text); // no secret in it
 void check_end(void);                                 // liveness, in the quiet phase
 bool check_settled(char *why, size_t size);
