@@ -176,6 +176,10 @@ static int fill(scmp_filter_ctx ctx, const struct sandbox_list *list, uint32_t r
     int rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
     if (rc)
         return err_errno(err, ERR_BUG, -rc, "seccomp over all threads");
+    // Else a call of 32 bits ends its thread alone, and leaves the others without it.
+    rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    if (rc)
+        return err_errno(err, ERR_BUG, -rc, "seccomp of other architectures");
     if (add_all(ctx, SCMP_ACT_KILL_PROCESS, sandbox_deadly, err))
         return -1;
     for (size_t i = 0; list->groups[i]; i++)

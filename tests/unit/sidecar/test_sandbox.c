@@ -115,6 +115,38 @@ static void an_unexpected_call_is_refused(void **state) {
     assert_int_equal(in_sandbox(becomes_two), 0);
 }
 
+static void *sleeps(void *arg) {
+    for (;;)
+        pause();
+    return arg;
+}
+
+// Not of one thread alone: what is left of the process would be nobody's.
+static void a_call_of_32_bits_ends_all_threads(void **state) {
+    (void)state;
+    int status = 0;
+    pid_t pid = fork(), got = 0;
+    if (pid == 0) {
+        pthread_t thread;
+        struct err err = ERR_INIT;
+        if (pthread_create(&thread, NULL, sleeps, NULL) || sandbox_drop(&err) ||
+            sandbox_filter(SANDBOX_WORKER, &err))
+            _exit(99);
+        attack_take(OLD_CALLS, NULL);
+        _exit(1);
+    }
+    for (int ms = 0; ms < 60000 && got == 0; ms += 10) {
+        got = waitpid(pid, &status, WNOHANG);
+        usleep(10000);
+    }
+    if (got == 0) {
+        kill(pid, SIGKILL);
+        waitpid(pid, &status, 0);
+    }
+    assert_int_equal(got, pid);
+    assert_int_equal(attack_ended(status), ATTACK_ENDED);
+}
+
 static void threads_and_sockets_go_on(void **state) {
     (void)state;
     assert_int_equal(in_sandbox(works), 0);
@@ -301,6 +333,7 @@ int main(void) {
         cmocka_unit_test(capabilities_are_gone),
         cmocka_unit_test(an_intruders_call_ends_the_process),
         cmocka_unit_test(an_unexpected_call_is_refused),
+        cmocka_unit_test(a_call_of_32_bits_ends_all_threads),
         cmocka_unit_test(threads_and_sockets_go_on),
         cmocka_unit_test(it_may_still_abort),
         cmocka_unit_test(memory_beyond_its_share_is_refused),
