@@ -136,6 +136,8 @@ static void end_set(pid_t worker, int who) {
 }
 
 static pid_t start_set(init_worker_fn *worker, int tether_fd, bool resumed, void *arg) {
+    for (int who = 0; who < PROCESSES; who++)
+        atomic_flag_clear(&page->of[who].claimed);
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -149,15 +151,12 @@ static pid_t start_set(init_worker_fn *worker, int tether_fd, bool resumed, void
 
 // A set, until its process has taken all steps, or it has ended by one, or does not come to them.
 static void attack_once(int who, pid_t worker) {
+    const volatile enum attack_outcome *last = &page->of[who].outcomes[STEPS - 1];
     siginfo_t ended = {0};
-    int waited = 0;
-    while (page->of[who].next < STEPS && !ended.si_pid && waited < SET_MS) {
+    for (int ms = 0; *last <= ATTACK_BEGUN && !ended.si_pid && ms < SET_MS; ms += POLL_MS) {
         nap();
-        waited += POLL_MS;
         waitid(P_PID, (id_t)worker, &ended, WEXITED | WNOHANG | WNOWAIT);
     }
-    if (page->of[who].next == STEPS)
-        nap(); // for the last one
     end_set(worker, who);
 }
 
