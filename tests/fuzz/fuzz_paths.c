@@ -8,7 +8,7 @@
 #include "docker-api/archive.h"
 #include "sidecar/render/beneath.h"
 #include "sidecar/uploads.h"
-#include <dirent.h>
+#include "tests/unit/folder.h"
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -52,19 +52,9 @@ static void make_place(void) {
     roots = json_pack("[s]", volume);
 }
 
-static size_t entries(const char *folder) {
-    DIR *dir = opendir(folder);
-    CHECK(dir);
-    size_t n = 0;
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n - 2;
-}
-
 static void canary_lives(void) {
     struct stat st;
-    CHECK(entries("place/outside") == 1 && entries("place") == 3);
+    CHECK(folder_entries("place/outside") == 1 && folder_entries("place") == 3);
     CHECK(stat("place/outside/canary", &st) == 0 && st.st_size == 5);
 }
 
@@ -76,9 +66,9 @@ static void try_uploads(char *const *names, size_t n) {
     char *folder = uploads_write("place/uploads", uploads, n, &err);
     CHECK(folder || err.kind == ERR_USER);
     if (folder)
-        CHECK(entries(folder) == n && entries("place/uploads") == 1);
+        CHECK(folder_entries(folder) == n && folder_entries("place/uploads") == 1);
     uploads_remove(folder);
-    CHECK(entries("place/uploads") == 0);
+    CHECK(folder_entries("place/uploads") == 0);
 }
 
 // Where what was opened really lies.

@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+// for EACH_ERROR(e): of the program's own `errors`.
+#define EACH_ERROR(e) (size_t e = 0; e < sizeof errors / sizeof *errors; e++)
+
 static struct {
     bool armed;
     int at;           // which call fails, from 1; 0: none

@@ -21,7 +21,6 @@
 enum { DEADLINE_MS = 60000 };
 
 static const int errors[] = {EAGAIN, ENOMEM, EMFILE, EINTR};
-#define EACH_ERROR(e) (size_t e = 0; e < sizeof errors / sizeof *errors; e++)
 
 static struct {
     atomic_int runs, waits, failed;

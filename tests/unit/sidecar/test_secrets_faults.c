@@ -4,7 +4,7 @@
 #include "base/own.h"
 #include "sidecar/secrets.h"
 #include "tests/unit/faulty.h"
-#include <dirent.h>
+#include "tests/unit/folder.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,13 +15,7 @@
 static const int errors[] = {EIO, EMFILE, EACCES, ENOENT, ESTALE};
 
 static size_t descriptors(void) {
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
-    size_t n = 0;
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
+    return folder_entries("/proc/self/fd");
 }
 
 // One read with the n-th call failing; false: there is no n-th.
@@ -47,12 +41,13 @@ static void a_read_that_fails_names_the_file_and_keeps_nothing(void **unused) {
     assert_true(fd >= 0 && write(fd, "hush\n", 5) == 5);
     close(fd);
     size_t before = descriptors();
-    for (size_t e = 0; e < sizeof errors / sizeof *errors; e++) {
-        int n = 1;
-        while (read_with(path, errors[e], n))
-            n++;
-        assert_true(n > 4); // open, fstat, read, and read to its end
-    }
+    for
+        EACH_ERROR(e) {
+            int n = 1;
+            while (read_with(path, errors[e], n))
+                n++;
+            assert_true(n > 4); // open, fstat, read, and read to its end
+        }
     assert_int_equal(descriptors(), before);
     unlink(path);
 }

@@ -4,7 +4,7 @@
 #include "base/own.h"
 #include "sidecar/uploads.h"
 #include "tests/unit/faulty.h"
-#include <dirent.h>
+#include "tests/unit/folder.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,6 @@
 #include <cmocka.h>
 
 static const int errors[] = {ENOSPC, EIO, EROFS, EMFILE, EACCES};
-#define EACH_ERROR(e) (size_t e = 0; e < sizeof errors / sizeof *errors; e++)
 
 static const struct upload uploads[] = {{"a", "one", 3}, {"b", "two", 3}};
 static char below[64];
@@ -27,16 +26,6 @@ static int make(void **unused) {
 static int drop(void **unused) {
     (void)unused;
     return rmdir(below);
-}
-
-static size_t entries(const char *folder) {
-    DIR *dir = opendir(folder);
-    assert_non_null(dir);
-    size_t n = 0;
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n - 2;
 }
 
 static char *written(struct err *err) {
@@ -55,9 +44,9 @@ static bool write_with(size_t e, int n) {
     if (!folder && (err.kind != ERR_REFUSED || !strstr(err.text, strerror(errors[e]))))
         fail_msg("%s as call %d: kind %d: %s", call, n, err.kind, err.text);
     if (folder)
-        assert_int_equal(entries(folder), 2);
+        assert_int_equal(folder_entries(folder), 2);
     uploads_remove(folder);
-    assert_int_equal(entries(below), 0);
+    assert_int_equal(folder_entries(below), 0);
     return fault.call;
 }
 
@@ -85,9 +74,9 @@ static void what_a_removal_leaves_is_swept(void **unused) {
                 uploads_remove(folder);
                 fault_disarm();
                 more = fault.call;
-                assert_true(more || entries(below) == 0);
+                assert_true(more || folder_entries(below) == 0);
                 uploads_sweep(below);
-                assert_int_equal(entries(below), 0);
+                assert_int_equal(folder_entries(below), 0);
             }
         }
 }

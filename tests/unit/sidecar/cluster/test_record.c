@@ -103,23 +103,16 @@ static void ours_carry_a_marker_and_the_originals_order_of_keys(void **state) {
     record_free(r);
 }
 
-static void a_zone_is_registered_where_one_is_known(void **state) {
+static void zone_and_slot_are_registered_where_they_are_known(void **state) {
     (void)state;
-    struct record_facts facts = {.ip = "10.0.0.4", .zone = ""};
+    struct record_facts facts = {.ip = "10.0.0.4", .zone = "", .slot = ""};
     auto_json json_t *nowhere = record_make(&facts, 1);
     assert_null(json_object_get(nowhere, "zone"));
-    facts.zone = "eu-west-1a";
-    auto_json json_t *there = record_make(&facts, 1);
-    assert_string_equal(json_text(there, "zone"), "eu-west-1a");
-}
-
-static void a_slot_is_registered_where_there_is_one(void **state) {
-    (void)state;
-    struct record_facts facts = {.ip = "10.0.0.4", .slot = ""};
-    auto_json json_t *nowhere = record_make(&facts, 1);
     assert_null(json_object_get(nowhere, "slot"));
+    facts.zone = "eu-west-1a";
     facts.slot = "2";
     auto_json json_t *there = record_make(&facts, 1);
+    assert_string_equal(json_text(there, "zone"), "eu-west-1a");
     assert_string_equal(json_text(there, "slot"), "2");
 }
 
@@ -249,8 +242,7 @@ int main(void) {
         cmocka_unit_test(an_original_record_is_read),
         cmocka_unit_test(what_a_pod_speaks_is_a_flag_that_an_original_cannot_carry),
         cmocka_unit_test(ours_carry_a_marker_and_the_originals_order_of_keys),
-        cmocka_unit_test(a_zone_is_registered_where_one_is_known),
-        cmocka_unit_test(a_slot_is_registered_where_there_is_one),
+        cmocka_unit_test(zone_and_slot_are_registered_where_they_are_known),
         cmocka_unit_test(a_first_payload_takes_its_seq_from_the_suffix),
         cmocka_unit_test(a_password_is_never_registered),
         cmocka_unit_test(what_cannot_be_used_is_refused_and_named),

@@ -1,7 +1,7 @@
 #include "base/check.h"
 #include "base/own.h"
 #include "sidecar/render/files.h"
-#include <dirent.h>
+#include "tests/unit/folder.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -61,16 +61,6 @@ static void holds(const char *folder, const char *name, const char *wanted) {
         assert_null(got);
 }
 
-static size_t entries(const char *folder) {
-    DIR *dir = opendir(folder);
-    assert_non_null(dir);
-    size_t n = 0;
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n - 2;
-}
-
 static int group_setup(void **state) {
     (void)state;
     return unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
@@ -95,7 +85,7 @@ static int teardown(void **state) {
     struct world *w = *state;
     // The test cannot have passed with the canary touched or accompanied.
     holds(w->outside, "canary", "alive");
-    assert_int_equal(entries(w->outside), 1);
+    assert_int_equal(folder_entries(w->outside), 1);
     umount2(w->volume, MNT_DETACH);
     auto_free char *cmd = xasprintf("rm -rf %s", w->folder);
     int rc = system(cmd); // NOLINT
@@ -200,7 +190,7 @@ static void owner_mode_and_folders_are_as_asked(void **state) {
     assert_int_equal(st.st_gid, 34);
     assert_int_equal(stat(folder, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0755);
-    assert_int_equal(entries(folder), 1);
+    assert_int_equal(folder_entries(folder), 1);
 }
 
 static void content_decides_what_has_changed(void **state) {
@@ -217,7 +207,7 @@ static void content_decides_what_has_changed(void **state) {
     auto_json json_t *other = stage(w, "f", "SAME", &err);
     assert_int_equal(json_array_size(json_object_get(other, "changed")), 1);
     // Each staging removes what was staged before.
-    assert_int_equal(entries(w->volume), 2);
+    assert_int_equal(folder_entries(w->volume), 2);
     holds(w->volume, "f", "same");
 }
 
@@ -225,7 +215,7 @@ static void what_a_crash_left_is_swept(void **state) {
     struct world *w = *state;
     put(w->volume, MINE "0-aaaa", "old");
     must_put(w, "f", "x");
-    assert_int_equal(entries(w->volume), 1);
+    assert_int_equal(folder_entries(w->volume), 1);
 }
 
 static json_t *stage_as(const struct world *w, const char *pod) {
@@ -247,12 +237,12 @@ static void what_other_pods_staged_is_left_to_them(void **state) {
     json_t *staged[PODS];
     for (size_t i = 0; i < PODS; i++)
         staged[i] = stage_as(w, pods[i]);
-    assert_int_equal(entries(w->volume), PODS);
+    assert_int_equal(folder_entries(w->volume), PODS);
     for (size_t i = 0; i < PODS; i++) { // a check that is made again sweeps its own
         json_decref(staged[i]);
         staged[i] = stage_as(w, pods[i]);
     }
-    assert_int_equal(entries(w->volume), PODS);
+    assert_int_equal(folder_entries(w->volume), PODS);
     const char *own = json_text(json_array_get(json_object_get(staged[0], "staged"), 0), "staged");
     assert_non_null(strstr(own, "/volume/" MINE "0-"));
     for (size_t i = 0; i < PODS; i++) {
@@ -263,7 +253,7 @@ static void what_other_pods_staged_is_left_to_them(void **state) {
         holds(w->volume, "f", pods[i]);
         json_decref(staged[i]);
     }
-    assert_int_equal(entries(w->volume), 1);
+    assert_int_equal(folder_entries(w->volume), 1);
 }
 
 static void make_old(const char *folder, const char *name, time_t seconds) {
@@ -282,14 +272,14 @@ static void what_nobody_comes_back_for_is_swept_after_a_day(void **state) {
     make_old(w->volume, "mine", 48 * HOUR);
     make_old(w->volume, ".ochopod-3-0-aaaa", 22 * HOUR);
     must_put(w, "f", "x");
-    assert_int_equal(entries(w->volume), 4);
+    assert_int_equal(folder_entries(w->volume), 4);
     make_old(w->volume, ".ochopod-3-0-aaaa", 26 * HOUR);
     must_put(w, "f", "y");
     holds(w->volume, ".ochopod-3-0-aaaa", NULL);
-    assert_int_equal(entries(w->volume), 3);
+    assert_int_equal(folder_entries(w->volume), 3);
     make_old(w->volume, ".ochopod-99999999_2222_4333_8444_555555555555-0-aaaa", 26 * HOUR);
     must_put(w, "f", "z");
-    assert_int_equal(entries(w->volume), 2);
+    assert_int_equal(folder_entries(w->volume), 2);
 }
 
 static void links_are_not_followed(void **state) {
@@ -360,7 +350,7 @@ static void a_full_volume_is_found_before_anything_is_touched(void **state) {
     assert_int_equal(err.kind, ERR_REFUSED);
     assert_non_null(strstr(err.text, "/g: its volume is full"));
     holds(w->volume, "f", "old");
-    assert_int_equal(entries(w->volume), 1);
+    assert_int_equal(folder_entries(w->volume), 1);
 }
 
 static void a_read_only_volume_is_found_before_anything_is_touched(void **state) {
@@ -387,11 +377,11 @@ static void swap_touches_nothing_when_something_is_gone(void **state) {
     assert_null(look_ready(w, staged, &err));
     assert_int_equal(err.kind, ERR_REFUSED);
     assert_non_null(strstr(err.text, "/d/g: what was staged is gone; it must be checked again"));
-    assert_int_equal(entries(w->volume), 2);
+    assert_int_equal(folder_entries(w->volume), 2);
     assert_null(swap(w, staged, &err));
     assert_int_equal(err.kind, ERR_REFUSED);
     holds(w->volume, "f", NULL);
-    assert_int_equal(entries(w->state), 0);
+    assert_int_equal(folder_entries(w->state), 0);
 }
 
 static void swap_sees_what_was_put_in_its_way(void **state) {
@@ -456,7 +446,7 @@ static void a_crash_between_two_renames_is_rolled_forward(void **state) {
     assert_int_equal(json_integer_value(json_object_get(answer, "recovered")), 1);
     holds(w->volume, "f", "new");
     holds(w->volume, "g", "new");
-    assert_int_equal(entries(w->state), 0);
+    assert_int_equal(folder_entries(w->state), 0);
     auto_json json_t *again = recover(w);
     assert_int_equal(json_integer_value(json_object_get(again, "recovered")), 0);
 }
@@ -503,7 +493,7 @@ static void killed_at_any_moment_the_set_is_of_one_round(void **state) {
         char content[16];
         snprintf(content, sizeof content, "%d", i);
         put_set(w, content, true, (unsigned)(i * 37));
-        torn += access(w->state, F_OK) == 0 && entries(w->state) > 0;
+        torn += access(w->state, F_OK) == 0 && folder_entries(w->state) > 0;
         json_decref(recover(w));
         auto_free char *first = get(w->volume, "d0/f");
         assert_true(!strcmp(first, content) || !strcmp(first, before));

@@ -14,7 +14,6 @@
 
 enum { FILES = 3, BYTES = 20000 };
 static const int errors[] = {ENOSPC, EIO, EROFS, EMFILE};
-#define EACH_ERROR(e) (size_t e = 0; e < sizeof errors / sizeof *errors; e++)
 
 static char folder[64];
 static char *volume, *state_dir;

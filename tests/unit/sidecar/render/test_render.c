@@ -2,7 +2,7 @@
 #include "base/own.h"
 #include "base/text.h"
 #include "sidecar/render/render.h"
-#include <dirent.h>
+#include "tests/unit/folder.h"
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -148,16 +148,6 @@ static void holds(const struct world *w, const char *name, const char *wanted) {
     free(got);
 }
 
-static size_t entries(const char *path) {
-    DIR *dir = opendir(path);
-    assert_non_null(dir);
-    size_t n = 0;
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n - 2;
-}
-
 static void render_gives_files_environment_and_command(void **state) {
     struct world *w = *state;
     struct spec *spec = example(w);
@@ -204,23 +194,23 @@ static void files_are_staged_then_swapped(void **state) {
     assert_int_equal(json_integer_value(json_object_get(w->answer, "swapped")), 2);
     holds(w, "etc/app.cfg", "tick=500\n");
     holds(w, "id", "1");
-    assert_int_equal(entries(w->volume), 2);
-    assert_int_equal(entries(w->state), 0);
+    assert_int_equal(folder_entries(w->volume), 2);
+    assert_int_equal(folder_entries(w->state), 0);
 
     wait_done(w, render_stage(w->runner, rendering, w->roots, POD, on_answer, w));
     assert_int_equal(json_array_size(json_object_get(w->answer, "changed")), 0);
     json_t *again = json_incref(w->answer);
     wait_done(w, render_discard(w->runner, again, w->roots, on_answer, w));
-    assert_int_equal(entries(w->volume), 2);
+    assert_int_equal(folder_entries(w->volume), 2);
 
     // Staged again, and then whoever would have renamed or removed it is no more.
     wait_done(w, render_stage(w->runner, rendering, w->roots, POD, on_answer, w));
     auto_free char *etc = xasprintf("%s/etc", w->volume);
-    assert_int_equal(entries(w->volume), 3);
-    assert_int_equal(entries(etc), 2);
+    assert_int_equal(folder_entries(w->volume), 3);
+    assert_int_equal(folder_entries(etc), 2);
     wait_done(w, render_recover(w->runner, spec, w->roots, POD, on_answer, w));
-    assert_int_equal(entries(w->volume), 2);
-    assert_int_equal(entries(etc), 1);
+    assert_int_equal(folder_entries(w->volume), 2);
+    assert_int_equal(folder_entries(etc), 1);
     holds(w, "etc/app.cfg", "tick=500\n");
     json_decref(again);
     json_decref(rendering);

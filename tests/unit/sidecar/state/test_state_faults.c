@@ -13,7 +13,6 @@
 #include <cmocka.h>
 
 static const int errors[] = {ENOSPC, EIO, EROFS, EMFILE, EACCES};
-#define EACH_ERROR(e) (size_t e = 0; e < sizeof errors / sizeof *errors; e++)
 
 static char dir[64];
 
