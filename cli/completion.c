@@ -66,28 +66,36 @@ static void print_takers(const char *kind) {
     }
 }
 
-// What is behind an option: files here, one of these words, or what nobody can know.
-static const char *kind_of(const struct cli_option *option) {
-    return text_starts(option->arg, "FILE")    ? "files"
-           : strcmp(option->arg, "STATE") == 0 ? "running ready stopped dead"
-           : strcmp(option->arg, "WHEN") == 0  ? "always missing"
-                                               : "none";
+// What is behind an option, by how its argument is called: files, one of these words, or, for all
+// others, what nobody can know.
+static const struct {
+    const char *arg, *offers;
+} kinds[] = {{"FILE", "files"},
+             {"STATE", "running ready stopped dead"},
+             {"WHEN", "always missing"},
+             {"", "none"}};
+
+static size_t kind_of(const struct cli_option *option) {
+    size_t i = 0;
+    while (!text_starts(option->arg, kinds[i].arg))
+        i++;
+    return i;
 }
 
-static void print_values(const char *kind) {
+static void print_values(size_t kind) {
     struct cli_option option;
     const char *bar = "";
     printf("    ");
     for (size_t i = 0; cli_verbs[i]; i++)
         for (size_t k = 0; cli_option_of(cli_verbs[i], k, &option); k++) {
-            if (!option.arg || strcmp(kind_of(&option), kind) != 0)
+            if (!option.arg || kind_of(&option) != kind)
                 continue;
             printf("%s\"%s --%s\"", bar, cli_verbs[i]->name, option.name);
             bar = "|";
             if (option.letter)
                 printf("|\"%s -%c\"", cli_verbs[i]->name, option.letter);
         }
-    printf(") echo %s ;;\n", kind);
+    printf(") echo %s ;;\n", kinds[kind].offers);
 }
 
 static const char finders[] =
@@ -165,8 +173,6 @@ static const char end[] = ")\n"
                           "complete -o filenames -F _ocho ocho\n";
 
 static int print_bash(void) {
-    static const char *const kinds[] = {"files", "running ready stopped dead", "always missing",
-                                        "none"};
     printf("# bash completion of ocho; written by `ocho completion bash`\n"
            "_ocho_verbs() {\n    printf '%%s\\n' ");
     print_verbs();
@@ -174,8 +180,8 @@ static int print_bash(void) {
     for (size_t i = 0; cli_verbs[i]; i++)
         print_options(cli_verbs[i]);
     printf("    esac\n}\n_ocho_value() {\n    case $1 in\n");
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        print_values(kinds[i]);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        print_values(i);
     printf("    esac\n}\n%s%s", finders, beginning);
     print_takers("PATTERN");
     printf(")\n            _ocho_offer \"$cur\" < <(_ocho_clusters) ;;&\n        exec|");

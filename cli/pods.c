@@ -180,9 +180,16 @@ void pods_end(struct pods *pods) {
 
 // ---- one pod ----
 
-char *pods_url(const struct pod_seen *pod) {
+// NULL where it cannot be read; record_free.
+static struct record *record_of(const struct pod_seen *pod) {
     struct record *record = NULL;
-    if (record_from_json("pod", json_object_get(pod->json, "record"), &record, NULL))
+    int failed = record_from_json("pod", json_object_get(pod->json, "record"), &record, NULL);
+    return failed ? NULL : record;
+}
+
+char *pods_url(const struct pod_seen *pod) {
+    struct record *record = record_of(pod);
+    if (!record)
         return NULL;
     char *url = record->control_port ? record_url(record) : NULL;
     record_free(record);
@@ -196,20 +203,15 @@ void pods_sign(const struct pods *pods, const struct pod_seen *pod, struct auth_
 }
 
 bool pods_must_sign(const struct pods *pods, const struct pod_seen *pod) {
-    struct record *record = NULL;
-    if (!signer_signs(source_signer(pods->source)) ||
-        record_from_json("pod", json_object_get(pod->json, "record"), &record, NULL))
-        return false;
-    bool signs = record->signs;
+    struct record *record = signer_signs(source_signer(pods->source)) ? record_of(pod) : NULL;
+    bool signs = record && record->signs;
     record_free(record);
     return signs;
 }
 
 static bool is_original(const struct pod_seen *pod) {
-    struct record *record = NULL;
-    if (record_from_json("pod", json_object_get(pod->json, "record"), &record, NULL))
-        return false;
-    bool original = !record->ours;
+    struct record *record = record_of(pod);
+    bool original = record && !record->ours;
     record_free(record);
     return original;
 }

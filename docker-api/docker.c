@@ -171,6 +171,7 @@ static bool is_folder(const char *path) {
     return path && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+// Takes socket.
 static struct docker *create(struct loop *loop, const char *host, char *socket,
                              const struct docker_events_listener *listener,
                              const char *const *container_label, void *arg) {

@@ -346,9 +346,9 @@ struct fence_mark pod_mark(const struct pod *pod);
 void pod_wish(struct run *run, enum wish wish);
 void pod_save(struct pod *pod);                                 // state_save; a failure is logged
 void pod_unsaved(const struct pod *pod, const struct err *err); // that log line
-bool pod_launches(const struct pod *pod);
-bool pod_is_member(
-    const struct pod *pod); // of a round that was completed, on or parked // image, not adopt
+bool pod_launches(const struct pod *pod);                       // image, not adopt
+// Of a round that was completed, on or parked.
+bool pod_is_member(const struct pod *pod);
 void pod_swap_over(struct pod *pod);
 
 // look.c

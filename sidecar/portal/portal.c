@@ -47,12 +47,13 @@ char **portal_environment(const struct portal_config *config) {
         if (passes(config->env[i]))
             env[n++] = xstrdup(config->env[i]);
     bool alone = config->zk && strcmp(config->zk, "none") == 0;
-    if (alone && config->url)
+    if (alone && config->url) {
         env[n++] = xasprintf("OCHOPOD_URL=%s", config->url);
-    if (alone && config->url && config->tls_name)
-        env[n++] = xasprintf("OCHOPOD_TLS_NAME=%s", config->tls_name);
-    if (!alone && config->zk)
+        if (config->tls_name)
+            env[n++] = xasprintf("OCHOPOD_TLS_NAME=%s", config->tls_name);
+    } else if (!alone && config->zk) {
         env[n++] = xasprintf("OCHOPOD_ZK=%s", config->zk);
+    }
     if (config->token_file)
         env[n++] = xasprintf("OCHOPOD_TOKEN_FILE=%s", config->token_file);
     if (config->ca_file)
