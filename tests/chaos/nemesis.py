@@ -11,7 +11,8 @@ TABLE = {}  # name -> Kind
 
 class Kind:
     """on: pod, server, host or cluster: what it is done to, which the harness chooses. rank: what needs an engine's
-    answer is done before an engine is harmed, and healed after it; so is what needs a leader, before there is none. ends: whether the target's workload may end by it.
+    answer is done before an engine is harmed, and healed after it; so is what needs a leader, before there is none.
+    ends: whether the target's workload may end by it.
     lasts: how long at least, in seconds. after: for how long after its healing it may end a workload."""
 
     def __init__(self, name, harm, on, rank, ends, lasts, after):
