@@ -1,4 +1,5 @@
 // The workload's life: crashes, the end, the engine's and other people's doings, restarts of ours.
+#include "base/log.h"
 #include "tests/flow/pod_stage.h"
 #include <sys/resource.h>
 
@@ -129,6 +130,31 @@ static void a_restarted_worker_leaves_the_workload_alone(void **unused) {
     stage_configure(s);
     assert_int_equal(stage_starts(s), 1);
     stage_free(s);
+}
+
+struct heard {
+    struct stage *stage;
+    bool said, begun; // begun: it had been when it was said
+};
+
+static void hears(const char *line, size_t len, void *arg) {
+    struct heard *heard = arg;
+    if (!memmem(line, len, " state=stopping ", strlen(" state=stopping ")))
+        return;
+    heard->said = true;
+    heard->begun = *heard->stage->state->ending;
+}
+
+// Who is killed between the two would leave a workload that ends for no reason in the log.
+static void a_stop_is_said_before_it_is_begun(void **unused) {
+    (void)unused;
+    struct heard heard = {.stage = running("")};
+    log_listen(hears, &heard);
+    expect_done(stage_operator(heard.stage, POD_OFF));
+    log_listen(NULL, NULL);
+    assert_true(heard.said && !heard.begun);
+    assert_string_not_equal(heard.stage->state->ending, "");
+    stage_free(heard.stage);
 }
 
 static void what_died_while_no_worker_was_there_is_started_again(void **unused) {
@@ -672,6 +698,7 @@ int main(void) {
         cmocka_unit_test(a_foreign_stop_is_not_done_and_is_restarted),
         cmocka_unit_test(a_foreign_removal_is_made_again_from_what_is_in_force),
         cmocka_unit_test(a_restarted_worker_leaves_the_workload_alone),
+        cmocka_unit_test(a_stop_is_said_before_it_is_begun),
         cmocka_unit_test(what_died_while_no_worker_was_there_is_started_again),
         cmocka_unit_test(after_a_restart_of_the_sidecars_container_a_round_starts_it),
         cmocka_unit_test(an_independent_workload_outlives_the_sidecars_container),
