@@ -4,7 +4,7 @@
 set -u
 etc=/usr/local/etc/redis
 conf=/data/sentinel.conf # Sentinel rewrites it, and keeps in it what it knows
-wrong=/data/wrong        # what the last look found amiss: another master than ours, or a second one
+wrong=/data/wrong        # what the last look found amiss: another master than ours, or a server that does not follow it
 
 say() {
     echo "sentinel: $*"
@@ -14,22 +14,35 @@ quorum() {
     sed -n 's/^quorum //p' "$etc/pods"
 }
 
-# Of a master: how many words it says, which grow with its replicas, its offset, and where it is.
+# What a server says it is. A master: how many words that takes, which grow with its replicas, its offset, and where it is.
+# A replica: where it is, and of whom it is one.
 ask_role() { # address, port
     # shellcheck disable=SC2046 # a word each
     set -- "$1" "$2" $(timeout 5 redis-cli -h "$1" -p "$2" role 2>/dev/null </dev/null)
-    [ "${3:-}" != master ] || echo "$# $4 $1 $2"
+    case ${3:-} in
+    master) echo "$# $4 master $1 $2" ;;
+    slave) echo "0 0 replica $1 $2 $4 $5" ;;
+    esac
 }
 
-# `address port` of the servers that are a master, a line each; the last is the one that is followed most. All are asked
-# at once.
-find_masters() {
+# A line for each server that answers; the last master is the one that is followed most. All are asked at once.
+ask_roles() {
     sed -n 's/^server //p' "$etc/pods" | {
         while read -r address port; do
             ask_role "$address" "$port" &
         done
         wait
-    } | sort -n | cut -d ' ' -f 3-
+    } | sort -n
+}
+
+# `address port` of the masters among them.
+masters() {
+    sed -n 's/^.* master //p'
+}
+
+# `address port` of one among them that is neither that master nor a replica of it.
+astray() { # "address port"
+    awk -v is="$1" '$3 == "master" && $4 " " $5 != is || $3 == "replica" && $6 " " $7 != is { print $4, $5; exit }'
 }
 
 # ---- boot ----
@@ -38,7 +51,7 @@ find_masters() {
 # master is whoever is one now. Nobody is: then whom it knew, for that is what it has to find a successor of.
 boot() {
     known=$(sed -n 's/^sentinel monitor redis \([^ ]*\) \([^ ]*\) .*/\1 \2/p' "$conf" 2>/dev/null)
-    until master=$(find_masters | tail -n 1) && [ -n "${master:=$known}" ]; do
+    until master=$(ask_roles | masters | tail -n 1) && [ -n "${master:=$known}" ]; do
         say "no master yet"
         sleep 1
     done
@@ -72,25 +85,26 @@ monitor() { # address, port
 }
 
 # Servers that were all created anew have each other's addresses, maybe: a sentinel would take a replica for the master
-# that is down. And it never hears of a second master that no replica of the first ever was. What is amiss twice in a row
-# is put right: the sentinel is told of the master, the second one that it is none.
+# that is down. And it never hears of a second master that no replica of the first ever was, nor of a replica of a
+# replica. What is amiss twice in a row is put right: the sentinel is told of the master, the server whom to follow.
 check_master() {
     has=$(ask sentinel get-master-addr-by-name redis | tr '\n' ' ')
     has=${has% }
-    masters=$(find_masters)
+    roles=$(ask_roles)
+    masters=$(echo "$roles" | masters)
     is=$(echo "$masters" | tail -n 1)
     ! echo "$masters" | grep -qxF "$has" || is=$has
-    second=$(echo "$masters" | grep -vxF "$is" | head -n 1)
-    if [ -z "$is" ] || { [ "$is" = "$has" ] && [ -z "$second" ]; }; then
+    stray=$(echo "$roles" | astray "$is")
+    if [ -z "$is" ] || { [ "$is" = "$has" ] && [ -z "$stray" ]; }; then
         rm -f "$wrong"
-    elif [ "$(cat "$wrong" 2>/dev/null)" != "$has, $is, $second" ]; then
-        echo "$has, $is, $second" >"$wrong"
+    elif [ "$(cat "$wrong" 2>/dev/null)" != "$has, $is, $stray" ]; then
+        echo "$has, $is, $stray" >"$wrong"
     elif [ "$is" != "$has" ]; then
         # shellcheck disable=SC2086
         monitor $is
         rm -f "$wrong"
     else
-        follow "$second" "$has"
+        follow "$stray" "$has"
         rm -f "$wrong"
     fi
 }

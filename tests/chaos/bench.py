@@ -288,7 +288,9 @@ class Pod:
                  # By its folder: an engine makes its socket anew, and a mount of the file would stay with the old one. A
                  # folder of its own: with the engine's data in it a container would hold all others' file systems, which
                  # hold all others', and each new one would double the kernel's work.
-                 f"{self.host.dir}/sock:/engine:ro", f"{self.bench.secrets}:{SECRETS}:ro"]
+                 f"{self.host.dir}/sock:/engine:ro"]
+        if self.bench.safe:
+            binds.append(f"{self.bench.secrets}:{SECRETS}:ro")
         clock = self.clock.environment() if self.clock else {}
         self.host.api.create(self.name, {
             "Image": SIDECAR, "Env": [f"OCHOPOD_SPEC={json.dumps(self.spec())}", f"DB_PASSWORD={CANARY}",

@@ -141,6 +141,7 @@ class Stage:
         self.hosts = [self.host]
         self.dir = self.host.dir.parent / f"{self.host.dir.name}.crash"
         self.bed = self.zk = None
+        self.safe = False  # no token, no access lists: what chaos has them for
         self.coordination = ""
         self.clusters = [Cluster(self, n, n < pairs) for n in range(pairs + alone)]
         self.pods = [pod for cluster in self.clusters for pod in cluster.pods]

@@ -111,3 +111,12 @@ def test_all_created_anew(bed, redises):
     third = redises.until_agreed(3)
     print(f"masters: {master}, {second}, {third}")
     redises.assert_holds(third, 50)
+
+    # A replica of a replica: the master does not name it, and a sentinel that never knew it does not ask it.
+    middle, last = (a for a in redises.servers.addresses() if a != third)
+    redis(last, "replicaof", middle, 6379)
+    wait_until("the master has one replica", lambda: len(redis(third, "role")[2]) == 1)
+    for a in redises.sentinels.addresses():
+        redis(a, "sentinel", "reset", "redis", port=26379)
+    assert redises.until_agreed(3) == third
+    redises.assert_holds(third, 50)
