@@ -166,10 +166,16 @@ static bool is_repeated(const struct pod *pod, const struct job *job) {
            request->round == state->round;
 }
 
+// It was asked to end, for a change that is none any more, and may do so at any moment: not while
+// another pod is stopped.
+static bool may_end(const struct pod *pod) {
+    return pod->at == POD_RUNNING && halt_was_begun(pod);
+}
+
 // Changed files alone may be told to the running workload instead.
 static bool wants_restart(const struct pod *pod, const struct job *job) {
     const struct proposal *p = job->proposal;
-    return pod->stale || !pod->configured || p->container_changed ||
+    return pod->stale || !pod->configured || p->container_changed || may_end(pod) ||
            (pod->spec->workload.strict && !is_repeated(pod, job)) ||
            (proposal_is_changed(p) && pod->spec->workload.on_change.kind == CHANGE_RESTART);
 }

@@ -229,6 +229,34 @@ static struct err leave(struct stage *s) {
     return why;
 }
 
+// The engine ends it a while after it lost its answer, and by then the round is another one, which
+// changes nothing.
+static void what_may_still_end_is_not_said_to_be_up(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    stage_configure(s);
+    fake_engine_habits(s->engine, NULL,
+                       (struct fake_habits){.term_ms = 8000, .term_exit = 143, .exit_ms = -1});
+    fake_engine_fail(s->engine, "stop " WORKLOAD, 1, FAKE_LOST, "lost");
+    stage_grow(s);
+    expect_done(stage_check(s));
+    expect_kind(stage_on(s), ERR_RETRY);
+    assert_true(stage_runs(s));
+    stage_shrink(s);
+    expect_done(stage_check(s));
+    struct said *on = stage_on(s);
+    assert_string_equal(stage_said(on), "nothing yet");
+    fake_loop_advance(s->loop, 9000);
+    expect_done(on);
+    assert_true(stage_runs(s));
+    assert_int_equal(stage_starts(s), 2);
+    fake_loop_advance(s->loop, 30000);
+    assert_int_equal(stage_starts(s), 2);
+    stage_configure(s); // from here on it is as any other
+    assert_int_equal(stage_starts(s), 2);
+    stage_free(s);
+}
+
 static void who_leaves_says_what_did_not_stop(void **unused) {
     (void)unused;
     struct stage *s = running("");
@@ -551,6 +579,7 @@ int main(void) {
         cmocka_unit_test(a_check_that_hangs_counts_and_holds_up_nobody),
         cmocka_unit_test(what_cannot_be_stopped_has_no_successor),
         cmocka_unit_test(what_is_said_to_be_stopped_and_runs_has_no_successor),
+        cmocka_unit_test(what_may_still_end_is_not_said_to_be_up),
         cmocka_unit_test(who_leaves_says_what_did_not_stop),
         cmocka_unit_test(who_leaves_without_an_engine_has_stopped_only_what_it_never_made),
         cmocka_unit_test(a_stranger_under_its_name_is_left_alone),
