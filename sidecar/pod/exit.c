@@ -6,7 +6,6 @@
 #include <sys/random.h>
 
 enum {
-    CAUSED_MS = 60000, // so long after a signal that ends things an exit is its doing
     EXIT_KILLED = 137,
     EXIT_SHIM_GONE = 255, // what the die event says; inspect says 137
 };
@@ -29,18 +28,16 @@ static bool ends_things(const struct pod *pod, const char *signo) {
 }
 
 // In every state: a stop of our own whose answer was lost ends it when we take it for running
-// again.
+// again. For the rest of this run: who asks for it may give it as long as he likes.
 void exit_note_signal(struct pod *pod, const char *signo) {
-    if (ends_things(pod, signo))
-        pod->killed_ms = loop_now(pod->loop);
+    pod->signalled |= ends_things(pod, signo);
 }
 
 // Not its own doing: somebody stopped it, its shim died, or we cannot tell because events were
 // lost.
 static bool is_caused(const struct pod *pod) {
-    bool signalled = pod->killed_ms && loop_now(pod->loop) - pod->killed_ms < CAUSED_MS;
     bool shot = pod->exit_code == EXIT_KILLED || pod->exit_code == EXIT_SHIM_GONE;
-    return !pod->oom && (signalled || halt_was_begun(pod) || shot || !pod->live);
+    return !pod->oom && (pod->signalled || halt_was_begun(pod) || shot || !pod->live);
 }
 
 static int64_t pause_of(struct pod *pod, bool its_fault) {

@@ -311,8 +311,7 @@ void launch_begin(struct pod *pod) {
     }
     if (pod->exited)
         pod->restarts++;
-    pod->exited = pod->oom = pod->died_early = pod->run_open = false;
-    pod->killed_ms = 0;
+    pod->exited = pod->oom = pod->died_early = pod->run_open = pod->signalled = false;
     run_cancel(&pod->verify);
     if (is_as_wanted(pod) && !pod->start_lost)
         run_start(&pod->launch, pod, short_way, short_done);

@@ -248,6 +248,7 @@ struct pod {
     int recover_tries; // that failed
     bool live;         // no gap in the events since the present run was seen
     bool run_open;     // a die event is of the present run
+    bool signalled;    // it was sent something that ends things
     bool start_lost;   // launch_is_lost, of the last start
     int half_starts;   // in a row: it may run though the engine says that it does not
     bool died_early;   // between the start call and its answer
@@ -282,7 +283,7 @@ struct pod {
     bool torn_down;      // the hook did it instead of a signal
 
     // its runs
-    int64_t started_ms, killed_ms; // our clock
+    int64_t started_ms; // our clock
     bool exited, oom;
     int exit_code, restarts;
     struct backoff backoff;

@@ -99,10 +99,14 @@ static void a_foreign_stop_is_not_done_and_is_restarted(void **unused) {
     struct stage *s = running("");
     struct engine_container *c = engine_find(fake_engine_memory(s->engine), WORKLOAD);
     json_decref(engine_container_kill(fake_engine_memory(s->engine), c->id, "TERM").body);
+    fake_loop_advance(s->loop, 10 * 60 * 1000); // a database writes down what it holds
     exits(s, 0);
     fake_loop_advance(s->loop, 2000);
     assert_false(s->state->dead);
     expect_process(s, "running");
+    exits(s, 0); // by itself
+    fake_loop_advance(s->loop, 2000);
+    assert_true(s->state->dead);
     stage_free(s);
 }
 
