@@ -62,8 +62,10 @@ typedef void coordinator_read_fn(const json_t *answer, const struct err *err, vo
 void coordinator_read(struct coordinator *c, coordinator_read_fn *fn, void *arg);
 // One of the cluster's nodes as it stands, "proposal": its bytes, borrowed. fresh: not from a
 // server that lags behind what was written when it is asked. ERR_ABSENT: there is none. Once,
-// unless we are freed before; never inside the call. ERR_DETACHED without a connection.
-typedef void coordinator_node_fn(const char *data, size_t len, const struct err *err, void *arg);
+// unless we are freed before; never inside the call. written: by which transaction (mzxid), 0 with
+// an error. ERR_DETACHED without a connection.
+typedef void coordinator_node_fn(const char *data, size_t len, int64_t written,
+                                 const struct err *err, void *arg);
 void coordinator_read_node(struct coordinator *c, const char *name, bool fresh,
                            coordinator_node_fn *fn, void *arg);
 // What /leader said last (a watch keeps it): {"epoch", "round", "generation", "hash"...}; borrowed

@@ -26,12 +26,13 @@ static void glance_free(struct glance *g) {
     free(g);
 }
 
-static void finish(struct glance *g, const char *data, size_t len, const struct err *err) {
+static void finish(struct glance *g, const char *data, size_t len, int64_t written,
+                   const struct err *err) {
     glance_fn *fn = g->fn;
     void *arg = g->arg;
     struct err copy = *err;
     glance_free(g);
-    fn(data, len, &copy, arg);
+    fn(data, len, written, &copy, arg);
 }
 
 // A leader's lock node is older than all it writes. An epoch in /leader that is not was written by
@@ -51,9 +52,9 @@ static void on_data(const char *data, size_t len, const struct zk_stat *stat, co
     g->op = NULL;
     if (err->kind == ERR_NONE && len && is_junk(g, data, len, stat->mzxid)) {
         err_set(&junk, ERR_ABSENT, "%s holds an epoch that is newer than itself", g->path);
-        finish(g, NULL, 0, &junk);
+        finish(g, NULL, 0, 0, &junk);
     } else {
-        finish(g, data, len, err);
+        finish(g, data, len, err->kind == ERR_NONE ? stat->mzxid : 0, err);
     }
 }
 
@@ -61,7 +62,7 @@ static void on_synced(const struct err *err, void *arg) {
     struct glance *g = arg;
     g->op = NULL;
     if (err->kind != ERR_NONE)
-        finish(g, NULL, 0, err);
+        finish(g, NULL, 0, 0, err);
     else
         g->op = zk_get(g->zk, g->path, on_data, g);
 }
@@ -69,7 +70,7 @@ static void on_synced(const struct err *err, void *arg) {
 static void on_detached(void *arg) {
     struct err err = ERR_INIT;
     err_set(&err, ERR_DETACHED, "ZooKeeper is out of reach");
-    finish(arg, NULL, 0, &err);
+    finish(arg, NULL, 0, 0, &err);
 }
 
 static void detach(struct glance *g) {

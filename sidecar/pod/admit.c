@@ -120,8 +120,11 @@ static void admit_again(struct pod *pod, struct job *job) {
 static int confirm(struct pod *pod, const struct witness_call *call,
                    const struct fence_witness *said, struct err *err) {
     const struct state *state = pod->state;
-    bool newer = strcmp(said->tree, state->tree) != 0 || said->epoch > state->epoch ||
-                 (said->epoch == state->epoch && said->round > state->round);
+    struct fence_mark mark = pod_mark(pod);
+    bool other = strcmp(said->tree, state->tree) != 0;
+    bool newer = said->epoch > state->epoch ||
+                 (said->epoch == state->epoch && (other || said->round > state->round)) ||
+                 (other && fence_is_younger(&mark, said));
     if (said->epoch && newer && raise(pod, said->tree, said->epoch, said->round, err))
         return -1;
     pod->confirmed = call->attachment;
@@ -153,7 +156,8 @@ static void on_witness(const char *tree, bool has_original, const struct err *er
 
 // A leader writes it before it asks anything of anybody. What does not say who leads is no
 // leader's: then the tree alone is asked for, or rounds would wait until somebody else leads.
-static void on_leader(const char *data, size_t len, const struct err *err, void *arg) {
+static void on_leader(const char *data, size_t len, int64_t written, const struct err *err,
+                      void *arg) {
     struct witness_call *call = arg;
     auto_json json_t *record = err->kind == ERR_NONE && len
                                    ? json_read(data, len, MAX_LEADER, "/leader", NULL)
@@ -163,7 +167,8 @@ static void on_leader(const char *data, size_t len, const struct err *err, void 
     struct fence_witness said = {.asked = true,
                                  .tree = json_text(record, "tree"),
                                  .epoch = epoch > 0 ? epoch : 0,
-                                 .round = round > 0 ? round : 0};
+                                 .round = round > 0 ? round : 0,
+                                 .written = written};
     bool says = said.epoch && *said.tree;
     if (call->job && !says && (err->kind == ERR_NONE || err->kind == ERR_ABSENT))
         call->pod->config.witness(on_witness, call, call->pod->config.arg);
@@ -225,7 +230,7 @@ static void admit(struct job *job, const struct fence_witness *witness) {
         return;
     case FENCE_LOWER:
         log_err("pod %s has followed epoch %lld, and ZooKeeper knows of %lld as the last: it was "
-                "restored from a backup, or somebody has forged an epoch; followed is %lld",
+                "restored from a backup or set up anew; followed is %lld",
                 pod->config.full_name, (long long)pod->state->epoch, (long long)witness->epoch,
                 (long long)job->request.epoch);
         __attribute__((fallthrough));

@@ -9,6 +9,10 @@ int fence_phase(enum pod_task task) {
     return phases[task];
 }
 
+bool fence_is_younger(const struct fence_mark *mark, const struct fence_witness *said) {
+    return said->epoch && said->written < mark->epoch;
+}
+
 static enum fence_verdict judge_original(bool attached, const struct fence_witness *witness) {
     if (!attached)
         return FENCE_DETACHED;
@@ -35,11 +39,11 @@ static enum fence_verdict judge_epoch(const struct fence_mark *mark, bool known,
         return FENCE_STALE;
     if (witness->epoch && request->epoch > witness->epoch)
         return FENCE_NOBODY;
-    if (!known || request->epoch > mark->epoch)
+    if (request->epoch > mark->epoch)
         return FENCE_RAISE;
     if (request->epoch < mark->epoch)
-        return witness->epoch ? FENCE_LOWER : FENCE_STALE;
-    return judge_round(mark, request);
+        return fence_is_younger(mark, witness) ? FENCE_LOWER : FENCE_STALE;
+    return known ? judge_round(mark, request) : FENCE_RAISE;
 }
 
 enum fence_verdict fence_judge(const struct fence_mark *mark, const char *pod_id, bool attached,

@@ -7,6 +7,8 @@
 // keeps may have been lost. And it is asked whenever the mark would move to another epoch: a leader
 // writes its own before it asks anything of anybody, so that an epoch that nobody leads with is not
 // raised to, and a mark that is ahead of ZooKeeper (restored from a backup) does not last for ever.
+// It is lowered by nothing else, also not for another tree: who can write there cannot make a pod
+// obey a leader of yesterday.
 #pragma once
 #include "sidecar/pod/pod.h"
 
@@ -35,6 +37,7 @@ struct fence_witness { // what ZooKeeper said, once asked
     const char *tree; // "" none
     int64_t epoch;    // of who leads
     int64_t round;    // in which it touched workloads last
+    int64_t written;  // by which transaction it was said
     bool has_original;
 };
 
@@ -43,5 +46,9 @@ enum fence_verdict fence_judge(const struct fence_mark *mark, const char *pod_id
                                const struct pod_request *request);
 // What was heard and then waited for its turn, when it is about to begin.
 bool fence_still(const struct fence_mark *mark, const struct pod_request *request);
+// ZooKeeper was not there yet when the mark was raised: it was restored from a backup, or is
+// another one. What is written in one that lives on, by whomever, is newer than every epoch that it
+// gave.
+bool fence_is_younger(const struct fence_mark *mark, const struct fence_witness *said);
 // Place of a task in a round (check, off, on, ok), -1 for kill and signal.
 int fence_phase(enum pod_task task);

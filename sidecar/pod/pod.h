@@ -53,8 +53,10 @@ typedef void pod_reply_fn(const json_t *answer, const struct err *err, void *arg
 typedef void pod_witness_fn(const char *tree, bool has_original, const struct err *err, void *arg);
 
 // The bytes of /proposal, borrowed: what a leader's body refers to where it would be large. fresh:
-// not from a server that lags behind. Answers on the loop, never inside the call, once.
-typedef void pod_proposal_fn(const char *data, size_t len, const struct err *err, void *arg);
+// not from a server that lags behind. written: by which transaction of ZooKeeper (mzxid). Answers
+// on the loop, never inside the call, once.
+typedef void pod_proposal_fn(const char *data, size_t len, int64_t written, const struct err *err,
+                             void *arg);
 
 struct pod_config {
     const struct spec *spec;

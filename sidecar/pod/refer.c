@@ -17,7 +17,8 @@ struct referring { // outlives its run: the answer cannot be called off
     bool fresh, reading;
 };
 
-static void on_read(const char *data, size_t len, const struct err *err, void *arg);
+static void on_read(const char *data, size_t len, int64_t written, const struct err *err,
+                    void *arg);
 
 static void referring_free(struct referring *f) {
     reference_free(f->reference);
@@ -78,7 +79,9 @@ static void make(void *arg) {
         loop_timer_start(f->pod->loop, &f->run->timer, 0, go_on, f);
 }
 
-static void on_read(const char *data, size_t len, const struct err *read_err, void *arg) {
+static void on_read(const char *data, size_t len, int64_t written, const struct err *read_err,
+                    void *arg) {
+    (void)written;
     struct referring *f = arg;
     struct err err = *read_err;
     if (!f->run) {

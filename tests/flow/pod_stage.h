@@ -42,6 +42,7 @@ struct stage {
     size_t saids;
     const char *zk_tree;        // what ZooKeeper says
     int64_t zk_epoch, zk_round; // of who leads
+    int64_t zk_written;         // by which transaction it says so
     int asked_who_leads;
     bool zk_original, zk_away;
     const char *zk_leader;              // what a hand wrote into /leader
@@ -136,7 +137,7 @@ static inline void stage_leader_read(void *arg) {
     else if (s->zk_nobody)
         err_set(&err, ERR_ABSENT, "no node");
     s->asked_who_leads++;
-    r->fn(err.kind ? NULL : text, err.kind ? 0 : strlen(text), &err, r->arg);
+    r->fn(err.kind ? NULL : text, err.kind ? 0 : strlen(text), s->zk_written, &err, r->arg);
     free(r);
 }
 
@@ -157,7 +158,7 @@ static inline void stage_proposal_read(void *arg) {
     else if (!data)
         err_set(&err, ERR_ABSENT, "no node");
     s->readings++;
-    r->fn(data, data ? strlen(data) : 0, &err, r->arg);
+    r->fn(data, data ? strlen(data) : 0, s->zk_written, &err, r->arg);
     free(r);
 }
 

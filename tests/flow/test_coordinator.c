@@ -783,8 +783,10 @@ struct glimpse {
     char text[16];
 };
 
-static void on_node(const char *data, size_t len, const struct err *err, void *arg) {
+static void on_node(const char *data, size_t len, int64_t written, const struct err *err,
+                    void *arg) {
     struct glimpse *g = arg;
+    assert_true((written > 0) == (err->kind == ERR_NONE));
     g->n++;
     g->err = *err;
     snprintf(g->text, sizeof g->text, "%.*s", (int)len, data ? data : "");

@@ -354,6 +354,30 @@ static void an_epoch_that_nobody_leads_with_is_refused_and_not_kept(void **unuse
     stage_free(s);
 }
 
+// Somebody has recorded what he asked, and writes to ZooKeeper that he leads again: in the same tree,
+// and by way of another one.
+static void a_leader_of_yesterday_is_not_brought_back_by_who_can_write(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    s->zk_epoch = s->epoch;
+    stage_configure(s);
+    s->epoch = s->zk_epoch = 50;
+    s->zk_written = 170;
+    expect_kind(stage_check(s), ERR_FENCED);
+    expect_kind(stage_on(s), ERR_FENCED);
+    pod_attached(s->pod, false);
+    pod_attached(s->pod, true);
+    s->zk_tree = OTHER;
+    expect_kind(stage_check(s), ERR_DETACHED);
+    s->zk_tree = TREE;
+    expect_kind(stage_check(s), ERR_FENCED);
+    assert_int_equal(s->state->epoch, 100);
+    s->epoch = s->zk_epoch = 100;
+    s->round++;
+    stage_configure(s);
+    stage_free(s);
+}
+
 // Nobody would be heard any more: the lock nodes of today have smaller numbers.
 static void a_zookeeper_restored_from_a_backup_is_followed(void **unused) {
     (void)unused;
@@ -362,6 +386,7 @@ static void a_zookeeper_restored_from_a_backup_is_followed(void **unused) {
     stage_configure(s);
     s->epoch = s->zk_epoch = 50;
     s->round = 1;
+    s->zk_written = 60;
     stage_configure(s);
     assert_int_equal(s->state->epoch, 50);
     s->epoch = 100; // of the time before
@@ -473,6 +498,7 @@ int main(void) {
         cmocka_unit_test(who_comes_back_hears_nothing_of_an_older_round),
         cmocka_unit_test(a_lost_state_directory_lets_no_older_leader_in),
         cmocka_unit_test(an_epoch_that_nobody_leads_with_is_refused_and_not_kept),
+        cmocka_unit_test(a_leader_of_yesterday_is_not_brought_back_by_who_can_write),
         cmocka_unit_test(a_zookeeper_restored_from_a_backup_is_followed),
         cmocka_unit_test(junk_in_the_leaders_record_stops_no_round),
         cmocka_unit_test(what_waited_while_we_were_detached_is_not_begun),

@@ -40,7 +40,7 @@ static void an_operator_is_always_heard(void **unused) {
 }
 
 static enum fence_verdict judge_with(struct pod_request r, int64_t leads) {
-    struct fence_witness said = {true, "tree", leads, 0, false};
+    struct fence_witness said = {true, "tree", leads, 0, 120, false};
     return fence_judge(&mark, ME, true, &said, &r);
 }
 
@@ -76,11 +76,26 @@ static void an_epoch_that_nobody_leads_with_is_not_raised_to(void **unused) {
     assert_int_equal(judge_with(leader(POD_CHECK, INT64_MAX, 1), 100), FENCE_NOBODY);
 }
 
+static enum fence_verdict judge_backup(struct pod_request r, const char *tree, int64_t written) {
+    struct fence_witness said = {true, tree, 50, 0, written, false};
+    r.tree = tree;
+    return fence_judge(&mark, ME, true, &said, &r);
+}
+
 static void a_mark_ahead_of_who_leads_is_lowered(void **unused) {
     (void)unused;
-    assert_int_equal(judge_with(leader(POD_CHECK, 50, 1), 50), FENCE_LOWER);
-    assert_int_equal(judge_with(leader(POD_CHECK, 49, 1), 50), FENCE_STALE);
-    assert_int_equal(judge_with(leader(POD_CHECK, 51, 1), 50), FENCE_NOBODY);
+    assert_int_equal(judge_backup(leader(POD_CHECK, 50, 1), "tree", 60), FENCE_LOWER);
+    assert_int_equal(judge_backup(leader(POD_CHECK, 49, 1), "tree", 60), FENCE_STALE);
+    assert_int_equal(judge_backup(leader(POD_CHECK, 51, 1), "tree", 60), FENCE_NOBODY);
+    assert_int_equal(judge_backup(leader(POD_CHECK, 50, 1), "another", 60), FENCE_LOWER);
+}
+
+// What is written now into a ZooKeeper that knows of the mark is newer than the mark.
+static void no_hand_brings_back_a_leader_of_yesterday(void **unused) {
+    (void)unused;
+    assert_int_equal(judge_backup(leader(POD_ON, 50, 1), "tree", 101), FENCE_STALE);
+    assert_int_equal(judge_backup(leader(POD_ON, 50, 1), "tree", 100), FENCE_STALE);
+    assert_int_equal(judge_backup(leader(POD_ON, 50, 1), "another", 101), FENCE_STALE);
 }
 
 static void rounds_only_grow_within_an_epoch(void **unused) {
@@ -127,7 +142,7 @@ static void who_names_no_tree_is_foreign(void **unused) {
     for (int64_t epoch = 99; epoch <= 101; epoch++) {
         struct pod_request r = leader(POD_ON, epoch, 5);
         r.tree = NULL;
-        struct fence_witness same = {true, "tree", 0, 0, false};
+        struct fence_witness same = {true, "tree", 0, 0, 0, false};
         assert_int_equal(judge(r), FENCE_WITNESS);
         assert_int_equal(fence_judge(&mark, ME, true, &same, &r), FENCE_FOREIGN);
     }
@@ -147,8 +162,11 @@ static void an_unknown_tree_is_asked_for_once(void **unused) {
     (void)unused;
     struct pod_request r = leader(POD_CHECK, 1, 1);
     r.tree = "other";
-    struct fence_witness other = {true, "other", 0, 0, false}, same = {true, "tree", 0, 0, false};
+    struct fence_witness other = {true, "other", 0, 0, 0, false},
+                         same = {true, "tree", 0, 0, 0, false};
     assert_int_equal(judge(r), FENCE_WITNESS);
+    assert_int_equal(fence_judge(&mark, ME, true, &other, &r), FENCE_STALE); // nobody leads there
+    r.epoch = 101;
     assert_int_equal(fence_judge(&mark, ME, true, &other, &r), FENCE_RAISE);
     assert_int_equal(fence_judge(&mark, ME, true, &same, &r), FENCE_FOREIGN);
     struct fence_mark none = {"", 0, 0, -1, true};
@@ -163,8 +181,9 @@ static void who_just_attached_asks_who_leads(void **unused) {
     (void)unused;
     struct fence_mark m = mark;
     m.confirmed = false;
-    struct fence_witness same = {true, "tree", 100, 5, false}, older = {true, "tree", 99, 0, false},
-                         newer = {true, "tree", 101, 0, false}, none = {true, "", 0, 0, false};
+    struct fence_witness same = {true, "tree", 100, 5, 0, false},
+                         older = {true, "tree", 99, 0, 0, false},
+                         newer = {true, "tree", 101, 0, 0, false}, none = {true, "", 0, 0, 0, false};
     struct pod_request r = leader(POD_CHECK, 100, 6);
     assert_int_equal(fence_judge(&m, ME, true, &nobody, &r), FENCE_WITNESS);
     assert_int_equal(fence_judge(&m, ME, true, &same, &r), FENCE_RAISE);
@@ -197,7 +216,8 @@ static void what_waited_may_have_been_overtaken(void **unused) {
 static void an_original_leader_is_heard_while_an_original_pod_is_there(void **unused) {
     (void)unused;
     struct pod_request r = {.task = POD_ON, .scope = POD_ORIGINAL};
-    struct fence_witness there = {true, "tree", 0, 0, true}, gone = {true, "tree", 0, 0, false};
+    struct fence_witness there = {true, "tree", 0, 0, 0, true},
+                         gone = {true, "tree", 0, 0, 0, false};
     assert_int_equal(judge(r), FENCE_WITNESS);
     assert_int_equal(fence_judge(&mark, ME, true, &there, &r), FENCE_PASS);
     assert_int_equal(fence_judge(&mark, ME, true, &gone, &r), FENCE_STALE);
@@ -211,6 +231,7 @@ int main(void) {
         cmocka_unit_test(a_higher_epoch_raises_the_mark_whatever_its_round),
         cmocka_unit_test(an_epoch_that_nobody_leads_with_is_not_raised_to),
         cmocka_unit_test(a_mark_ahead_of_who_leads_is_lowered),
+        cmocka_unit_test(no_hand_brings_back_a_leader_of_yesterday),
         cmocka_unit_test(rounds_only_grow_within_an_epoch),
         cmocka_unit_test(phases_only_come_in_order),
         cmocka_unit_test(kill_and_signal_come_at_any_time_of_the_present_round),
