@@ -341,10 +341,11 @@ static void on_guarded(const struct err *err, void *arg) {
         enter(c);
 }
 
-// At the start alone: what becomes of them later is an alarm and no reason to give up a workload.
+// At the start it is refused. What becomes of them later is an alarm and no reason to give up a
+// workload.
 static void enlist(struct coordinator *c) {
-    if (zk_is_guarded(c->zk) && !c->entered)
-        c->guard = guard_start(c->loop, c->zk, c->root, on_guarded, c);
+    if (zk_is_guarded(c->zk))
+        c->guard = guard_start(c->loop, c->zk, c->root, c->entered, on_guarded, c);
     else
         enter(c);
 }

@@ -1,9 +1,10 @@
 #include "sidecar/coordinator/guard.h"
 #include "base/check.h"
+#include "base/log.h"
 #include "base/own.h"
 #include <stdlib.h>
 
-enum { PAUSE_MS = 250 };
+enum { PAUSE_MS = 250, PATIENT_MS = 5000 };
 
 static const char *const names[] = {"",      "/pods",     "/coordinator", "/tree",    "/leader",
                                     "/hash", "/snapshot", "/members",     "/proposal"};
@@ -14,6 +15,7 @@ struct guard {
     struct zk *zk;
     char *root;
     size_t at;
+    bool patient, complained;
     struct zk_op *op;
     struct loop_timer *pause;
     zk_done_fn *fn;
@@ -40,6 +42,17 @@ static void finish(struct guard *g, const struct err *err) {
     fn(&copy, arg);
 }
 
+static void complain(struct guard *g, const struct err *err) {
+    if (!g->complained)
+        log_err(
+            "coordinator %s: %s; the workload is left alone, nothing is written and no leader is "
+            "heard until that is put right",
+            g->root, err->text);
+    g->complained = true;
+    g->at = 0;
+    loop_timer_start(g->loop, &g->pause, PATIENT_MS, ask, g);
+}
+
 static void on_acl(const struct err *err, void *arg) {
     struct guard *g = arg;
     g->op = NULL;
@@ -48,7 +61,10 @@ static void on_acl(const struct err *err, void *arg) {
     } else if (err->kind == ERR_DETACHED) {
         return; // our owner is told by the session itself
     } else if (err->kind != ERR_NONE && err->kind != ERR_ABSENT) {
-        finish(g, err);
+        if (g->patient)
+            complain(g, err);
+        else
+            finish(g, err);
     } else if (++g->at < NAMES) {
         ask(g);
     } else {
@@ -62,10 +78,11 @@ static void ask(void *arg) {
     g->op = zk_guard(g->zk, path, on_acl, g);
 }
 
-struct guard *guard_start(struct loop *loop, struct zk *zk, const char *root, zk_done_fn *fn,
-                          void *arg) {
+struct guard *guard_start(struct loop *loop, struct zk *zk, const char *root, bool patient,
+                          zk_done_fn *fn, void *arg) {
     struct guard *g = xnew(struct guard);
-    *g = (struct guard){.loop = loop, .zk = zk, .root = xstrdup(root), .fn = fn, .arg = arg};
+    *g = (struct guard){
+        .loop = loop, .zk = zk, .root = xstrdup(root), .patient = patient, .fn = fn, .arg = arg};
     ask(g);
     return g;
 }
