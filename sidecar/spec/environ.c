@@ -1,5 +1,6 @@
 #include "sidecar/spec/environ.h"
 #include "base/check.h"
+#include "base/log.h"
 #include "base/own.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -32,14 +33,33 @@ const char *environ_find(char *const *environ_, const char *name, struct report 
 
 // ---- what templates see ----
 
-// A secret is never registered, logged or served; a rendered file would be all three.
-static bool looks_secret(const char *name) {
+static bool names_secret(const char *name) {
     static const char *const parts[] = {"TOKEN",      "SECRET",  "PASSWORD", "PASSWD",
                                         "CREDENTIAL", "API_KEY", "APIKEY",   "PRIVATE"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (strcasestr(name, parts[i]))
             return true;
-    return !strcasecmp(name, "ochopod_spec");
+    return false;
+}
+
+// A secret is never registered, logged or served; a rendered file would be all three.
+static bool looks_secret(const char *name) {
+    return names_secret(name) || !strcasecmp(name, "ochopod_spec");
+}
+
+// Nor is it in what a hook or an engine says. A path is no secret, and what is short may be a word.
+static void hide(const char *name, const char *value) {
+    enum { LEAST = 8 };
+    if (names_secret(name) && *value != '/' && strlen(value) >= LEAST)
+        log_secret(value);
+}
+
+static void hide_all(const json_t *environment) {
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)environment, name, value) {
+        hide(name, json_string_value(value));
+    }
 }
 
 static void keep_variable(json_t *env, const char *variable) {
@@ -48,6 +68,7 @@ static void keep_variable(json_t *env, const char *variable) {
         return;
     auto_free char *name = xstrndup(variable, (size_t)(equals - variable));
     bool credentials = strcasestr(name, "_zk") && strchr(equals, '@');
+    hide(name, equals + 1);
     if (!looks_secret(name) && !credentials) // what is not UTF-8 is left out as well
         (void)json_object_set_new(env, name, json_string(equals + 1));
 }
@@ -127,6 +148,7 @@ void environ_read(char *const *environ_, struct spec *spec, struct report *repor
     take_settings(environ_, spec, report);
     for (size_t i = 0; environ_ && environ_[i]; i++)
         keep_variable(spec->environment_, environ_[i]);
+    hide_all(spec->workload.environment);
 }
 
 void environ_flags(const struct spec_flags *flags, struct spec *spec, struct report *report) {

@@ -30,7 +30,7 @@ HEADERS = {"Authorization": "Bearer canary-header-bearer", "Cookie": "canary-hea
            "X-Other": "canary-header-other", "Proxy-Authorization": "canary-header-proxy"}
 # What it prints last is the reason why it failed. The token is told as `printed` once pods know it: one that a hook
 # prints before its pod has looked at the file cannot be recognised.
-HOOK = "cat /run/ochopod/tls.key; echo canary $CANARY_0_PASSWORD; cat /run/ochopod/printed; exit 7"
+HOOK = "cat /run/ochopod/tls.key; echo; cat /run/ochopod/printed; exit 7"
 ZK_PASSWORD = "canary-zk-password"
 
 
@@ -234,9 +234,9 @@ def test_no_secret_is_seen_anywhere(safe):
         plain(pod, path, "-X", "POST", "-d", '{"password": "canary-body-password"}', *args)
         pod.ask("POST", path, headers={"Authorization": "Bearer canary-header-bearer",
                                        "Cookie": "canary-header-cookie"})
-    write(Safe.secrets / "printed", Safe.token)
+    write(Safe.secrets / "printed", f"{Safe.token} {ENV['CANARY_0_PASSWORD']} {WORKLOAD_ENV['DB_PASSWORD_3']}")
     for it in safe.all:
-        wait_until("the hook has printed the token", lambda it=it: "sanity_check: exit 7: ***" in it.log())
+        wait_until("the hook has printed the token", lambda it=it: "sanity_check: exit 7: *** *** ***" in it.log())
     canaries = {*ENV.values(), *WORKLOAD_ENV.values(), TOKEN, NEXT, "canary-legacy-token", "canary-marathon-password",
                 "canary-marathon-token", ZK_PASSWORD, "canary-header-bearer", "canary-header-cookie",
                 "canary-header-shell", "canary-header-signature", "canary-header-other", "canary-header-proxy",

@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "base/log.h"
 #include "base/own.h"
 #include "sidecar/spec/spec.h"
 #include <setjmp.h>
@@ -306,6 +307,20 @@ static void templates_see_no_secrets(void **state) {
     spec_free(s);
 }
 
+// What a hook, a workload or an engine says of its own accord.
+static void nor_does_anybody_who_reads_what_was_said(void **state) {
+    (void)state;
+    static const char *const said[] = {"X_PASSWORD=from-the-environment", "Y_PASSWORD=short",
+                                       "Z_TOKEN_FILE=/run/secrets/token", "PLAIN=not-a-secret",
+                                       NULL};
+    struct spec *s = must_load("workload: {image: a, environment: {DB_SECRET: from-the-spec}}\n",
+                               NULL, said, NULL);
+    char line[] = "from-the-environment from-the-spec short /run/secrets/token not-a-secret";
+    log_hide(line);
+    assert_string_equal(line, "*** *** short /run/secrets/token not-a-secret");
+    spec_free(s);
+}
+
 static void the_text_may_stand_in_the_environment(void **state) {
     struct place *p = *state;
     struct err err = ERR_INIT;
@@ -342,6 +357,7 @@ int main(void) {
         cmocka_unit_test(a_container_is_adopted),
         cmocka_unit_test(flags_win_over_environment_over_file),
         cmocka_unit_test(templates_see_no_secrets),
+        cmocka_unit_test(nor_does_anybody_who_reads_what_was_said),
         cmocka_unit_test_setup_teardown(the_text_may_stand_in_the_environment, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
