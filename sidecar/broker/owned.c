@@ -92,9 +92,19 @@ static bool is_disposable(const struct docker_container *c, const char *volume) 
     return owned_is_full_id(volume) || text_starts(volume, made);
 }
 
+// It was asked to outlive its sidecar; one of our own pod is followed by another.
+static bool runs_on(const struct broker *b, const struct docker_container *c) {
+    return c->running && strcmp(docker_container_label(c, LABEL_LIFETIME), "independent") == 0 &&
+           strcmp(docker_container_label(c, LABEL_POD), b->config.pod_id) != 0;
+}
+
 static void orphaned(struct judging *j) {
     struct broker *b = j->broker;
     const struct docker_container *c = j->found;
+    if (runs_on(b, c)) {
+        conclude(j, OWNED_NOT);
+        return;
+    }
     for (size_t i = 0; i < c->mounts_len; i++)
         if (is_disposable(c, c->mounts[i].name) && json_object_size(b->volumes) < KNOWN_MAX)
             json_object_set_new(b->volumes, c->mounts[i].name, json_true());

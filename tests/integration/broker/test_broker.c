@@ -377,6 +377,15 @@ static void make_past_it(json_t *body, char ret[65]) {
     json_decref(body);
 }
 
+static void run_past_it(const char *id, bool runs) {
+    struct got g = {0};
+    if (runs)
+        docker_start(rig.direct, id, on_done, &g);
+    else
+        docker_stop(rig.direct, id, NULL, 0, on_done, &g);
+    assert_good(&g, "start or stop past the broker");
+}
+
 static void on_line(int stream, const char *line, size_t len, int64_t time_ns, void *arg) {
     (void)stream, (void)line, (void)len, (void)time_ns, (void)arg;
 }
@@ -428,6 +437,26 @@ static void an_orphan_is_stopped_and_removed_and_nothing_else(void **state) {
     assert_good(&stopped, "stop of an orphan");
     docker_remove(rig.docker, id, true, true, on_done, &removed);
     assert_good(&removed, "removal of an orphan");
+}
+
+// Its sidecar is away: the worker leaves it alone, and so does one that was taken over.
+static void an_orphan_that_was_to_run_on_is_left_alone_while_it_runs(void **state) {
+    (void)state;
+    static const char gone[] = "00000000000000000000000000000000000000000000000000000000000000aa";
+    char id[65];
+    json_t *body = with_labels(OTHER, gone, "workload");
+    json_object_set_new(json_object_get(body, "Labels"), "io.ochopod.lifetime",
+                        json_string("independent"));
+    make_past_it(body, id);
+    run_past_it(id, true);
+    struct got running[2] = {0}, stopped = {0};
+    docker_stop(rig.docker, id, NULL, 0, on_done, &running[0]);
+    assert_refused(&running[0], "stop of one that runs on");
+    docker_remove(rig.docker, id, true, true, on_done, &running[1]);
+    assert_refused(&running[1], "removal of one that runs on");
+    run_past_it(id, false);
+    docker_remove(rig.docker, id, true, true, on_done, &stopped);
+    assert_good(&stopped, "removal of one that has ended");
 }
 
 // What its sidecar made goes with it, and what the engine named; not what a user named.
@@ -683,6 +712,7 @@ int main(void) {
         cmocka_unit_test(a_name_that_is_somebodys_is_refused),
         cmocka_unit_test(a_strangers_container_is_left_alone),
         cmocka_unit_test(an_orphan_is_stopped_and_removed_and_nothing_else),
+        cmocka_unit_test(an_orphan_that_was_to_run_on_is_left_alone_while_it_runs),
         cmocka_unit_test(volumes_of_an_orphan_are_removed_unless_a_user_named_them),
         cmocka_unit_test(another_pods_container_with_a_living_owner_is_left_alone),
         cmocka_unit_test(ids_that_are_short_or_names_are_refused),
