@@ -70,6 +70,8 @@ static void launch_bad(struct pod *pod, const struct err *err) {
     pod->started_ms = loop_now(pod->loop); // it has not run at all: what ran before does not count
     log_warn("pod %s workload cannot be started: %s", pod->config.full_name, err->text);
     pod_fire(pod, POD_START_FAILED);
+    if (pod->run_open) // its start was told, the answer to ours was lost
+        pod_fire(pod, POD_APPEARED);
 }
 
 // ---- steps ----

@@ -229,6 +229,32 @@ static struct err leave(struct stage *s) {
     return why;
 }
 
+// It runs, and the engine has told so before it lost its answer: what is to be off is stopped, and
+// what is to be replaced can be.
+static void one_whose_start_was_answered_to_nobody_is_seen(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    stage_configure(s);
+    for (int round = 0; round < 2; round++) {
+        fake_engine_fail(s->engine, "start " WORKLOAD, 2, FAKE_LOST, "lost");
+        stage_grow(s);
+        expect_done(stage_check(s));
+        expect_kind(stage_on(s), ERR_RETRY);
+        assert_true(stage_runs(s));
+        expect_process(s, "running");
+        stage_shrink(s);
+        expect_done(stage_check(s));
+        struct said *off = stage_ask(s, POD_OFF, 60000);
+        fake_loop_advance(s->loop, 1000);
+        expect_done(off);
+        assert_false(stage_runs(s));
+        (void)stage_on(s); // lost once more, where it was seen in time
+        stage_configure(s);
+        assert_int_equal(workloads_running(s), 1);
+    }
+    stage_free(s);
+}
+
 // The engine ends it a while after it lost its answer, and by then the round is another one, which
 // changes nothing.
 static void what_may_still_end_is_not_said_to_be_up(void **unused) {
@@ -579,6 +605,7 @@ int main(void) {
         cmocka_unit_test(a_check_that_hangs_counts_and_holds_up_nobody),
         cmocka_unit_test(what_cannot_be_stopped_has_no_successor),
         cmocka_unit_test(what_is_said_to_be_stopped_and_runs_has_no_successor),
+        cmocka_unit_test(one_whose_start_was_answered_to_nobody_is_seen),
         cmocka_unit_test(what_may_still_end_is_not_said_to_be_up),
         cmocka_unit_test(who_leaves_says_what_did_not_stop),
         cmocka_unit_test(who_leaves_without_an_engine_has_stopped_only_what_it_never_made),
