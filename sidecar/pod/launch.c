@@ -51,7 +51,8 @@ static void verify(struct pod *pod) {
 static void launch_good(struct pod *pod) {
     pod->started_ms = loop_now(pod->loop);
     pod->live = true;
-    pod->stale = !pod->configured; // one that ran before the start call
+    pod->stale = !pod->configured;      // one that ran before the start call
+    state_set(&pod->state->ending, ""); // who was asked to end has ended
     backoff_started(&pod->backoff, pod->started_ms);
     pod_fire(pod, POD_STARTED);
     if (pod->stale && pod->spec->workload.hold)

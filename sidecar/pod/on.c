@@ -169,7 +169,7 @@ static bool is_repeated(const struct pod *pod, const struct job *job) {
 // It was asked to end, for a change that is none any more, and may do so at any moment: not while
 // another pod is stopped.
 static bool may_end(const struct pod *pod) {
-    return pod->at == POD_RUNNING && pod->run_open && halt_was_begun(pod);
+    return pod->at == POD_RUNNING && halt_was_begun(pod);
 }
 
 // Changed files alone may be told to the running workload instead.
