@@ -18,6 +18,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+// What clone may be asked for. CLONE_NEWTIME is none of them: its bit is the child's signal there.
+static const scmp_datum_t NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+                                       CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+
 static int drop_capabilities(uint32_t but, struct err *err) {
     // The bounding set can only be emptied with SETPCAP; without it there is nothing that could be
     // gained anyway (no new privileges).
@@ -158,11 +162,24 @@ static int add_arguments(scmp_filter_ctx ctx, unsigned also, struct err *err) {
     if (also & ALSO_LEAVING && add_leaving(ctx, err))
         return -1;
     if (also & ALSO_FORK)
-        return add(ctx, SCMP_ACT_ALLOW, "clone", err);
+        return allow_if(ctx, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, NAMESPACES, 0), err);
     return also & ALSO_THREADS
                ? allow_if(ctx, SCMP_SYS(clone),
-                          SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD), err)
+                          SCMP_A0(SCMP_CMP_MASKED_EQ, NAMESPACES | CLONE_THREAD, CLONE_THREAD), err)
                : 0;
+}
+
+// A bit a rule: libseccomp has no comparison for "any of these".
+static int add_namespaces(scmp_filter_ctx ctx, struct err *err) {
+    for (scmp_datum_t bit = 1; bit <= NAMESPACES; bit <<= 1) {
+        if (!(bit & NAMESPACES))
+            continue;
+        int rc = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, SCMP_SYS(clone), 1,
+                                  SCMP_A0(SCMP_CMP_MASKED_EQ, bit, bit));
+        if (rc)
+            return err_errno(err, ERR_BUG, -rc, "filter clone of namespaces");
+    }
+    return 0;
 }
 
 // clone3's flags lie in memory, where a filter cannot look: glibc then falls back to clone.
@@ -180,17 +197,18 @@ static int fill(scmp_filter_ctx ctx, const struct sandbox_list *list, uint32_t r
     rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (rc)
         return err_errno(err, ERR_BUG, -rc, "seccomp of other architectures");
-    if (add_all(ctx, SCMP_ACT_KILL_PROCESS, sandbox_deadly, err))
+    if (add_all(ctx, SCMP_ACT_KILL_PROCESS, sandbox_deadly, err) || add_namespaces(ctx, err) ||
+        hide_clone3(ctx, err))
         return -1;
     for (size_t i = 0; list->groups[i]; i++)
         if (add_all(ctx, list->refuses ? refuse : SCMP_ACT_ALLOW, list->groups[i], err))
             return -1;
     if (list->refuses)
         return 0;
-    if (add_all(ctx, SCMP_ACT_KILL_PROCESS, sandbox_executes, err) ||
-        add_arguments(ctx, list->also, err))
-        return -1;
-    return hide_clone3(ctx, err);
+    return add_all(ctx, SCMP_ACT_KILL_PROCESS, sandbox_executes, err) ||
+                   add_arguments(ctx, list->also, err)
+               ? -1
+               : 0;
 }
 
 // Refused altogether, or all families but two.

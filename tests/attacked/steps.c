@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/sched.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stddef.h>
@@ -47,8 +48,12 @@ const char *const attack_step_names[STEPS] = {
     [TRACES] = "traces",
     [READS_A_SIBLING] = "reads init",
     [MOUNTS] = "mounts",
+    [MOUNTS_ANEW] = "mounts by a new call",
+    [TAKES_A_TREE] = "takes a tree",
     [CHANGES_ROOT] = "changes root",
     [MAKES_A_NAMESPACE] = "makes a namespace",
+    [FORKS_A_NAMESPACE] = "forks into a namespace",
+    [FORKS_IT_UNSEEN] = "forks into one unseen",
     [ENTERS_A_NAMESPACE] = "enters a namespace",
     [OPENS_BY_HANDLE] = "opens by handle",
     [LOADS_A_PROGRAM] = "loads a program",
@@ -165,6 +170,17 @@ static long old_fork(void) {
 #endif
 }
 
+static long clone_into(uint64_t flags) {
+    return syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, 0);
+}
+
+// Where there is no such call there is nothing to be had by it.
+static enum attack_outcome forks_unseen(uint64_t flags) {
+    struct clone_args args = {.flags = flags, .exit_signal = SIGCHLD};
+    long pid = syscall(SYS_clone3, &args, sizeof args);
+    return pid < 0 && errno == ENOSYS ? ATTACK_REFUSED : forks(pid);
+}
+
 // getpid of 32 bits; where the kernel has no such calls the processor refuses.
 static enum attack_outcome calls_as_32_bits_do(void) {
 #ifdef __x86_64__
@@ -185,7 +201,7 @@ static enum attack_outcome reads_a_sibling(pid_t pid) {
 
 static enum attack_outcome enters_a_namespace(pid_t pid) {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    return outcome(syscall(SYS_setns, fd, 0x20000)); // CLONE_NEWNS
+    return outcome(syscall(SYS_setns, fd, CLONE_NEWNS));
 }
 
 static enum attack_outcome opens_by_handle(void) {
@@ -258,10 +274,18 @@ enum attack_outcome attack_take(enum attack_step step, const struct attack_aim *
         return reads_a_sibling(aim->init);
     case MOUNTS:
         return outcome(syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, NULL));
+    case MOUNTS_ANEW:
+        return outcome(syscall(SYS_fsopen, "tmpfs", 0));
+    case TAKES_A_TREE:
+        return outcome(syscall(SYS_open_tree, AT_FDCWD, "/", O_CLOEXEC));
     case CHANGES_ROOT:
         return outcome(syscall(SYS_chroot, "/tmp"));
     case MAKES_A_NAMESPACE:
-        return outcome(syscall(SYS_unshare, 0x10000000)); // CLONE_NEWUSER
+        return outcome(syscall(SYS_unshare, CLONE_NEWUSER));
+    case FORKS_A_NAMESPACE:
+        return forks(clone_into(CLONE_NEWUSER));
+    case FORKS_IT_UNSEEN:
+        return forks_unseen(CLONE_NEWUSER);
     case ENTERS_A_NAMESPACE:
         return enters_a_namespace(aim->init);
     case OPENS_BY_HANDLE:

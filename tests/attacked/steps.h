@@ -36,8 +36,12 @@ enum attack_step {
     TRACES,
     READS_A_SIBLING,
     MOUNTS,
+    MOUNTS_ANEW, // by the calls that came later
+    TAKES_A_TREE,
     CHANGES_ROOT,
     MAKES_A_NAMESPACE,
+    FORKS_A_NAMESPACE,
+    FORKS_IT_UNSEEN, // clone3, whose flags no filter sees
     ENTERS_A_NAMESPACE,
     OPENS_BY_HANDLE,
     LOADS_A_PROGRAM, // bpf

@@ -42,6 +42,9 @@ def test_an_intruder_in_any_process_gets_nowhere(bed, tmp_path):
     for who in ("worker", "broker"):
         assert got[who, "reads a secret"] == got[who, "opens a file"] == "EPERM", who
     for who in PROCESSES:
+        for step in ("mounts by a new call", "takes a tree", "makes a namespace", "forks into a namespace"):
+            assert got[who, step] == "SIGSYS", (who, step)
+        assert got[who, "forks into one unseen"] == "EPERM", who
         if who != "broker":
             assert got[who, "holds the engine's socket"] == got[who, "unix socket"] == "EPERM", who
 

@@ -9,9 +9,11 @@
 #include "tests/attacked/steps.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,12 +29,12 @@
 
 static FILE *status_file; // opened before: in there nothing is opened
 
-static int in_sandbox(int (*fn)(void)) {
+static int within(enum sandbox which, int (*fn)(void)) {
     pid_t pid = fork();
     if (pid == 0) {
         status_file = fopen("/proc/self/status", "re");
         struct err err = ERR_INIT;
-        if (sandbox_drop(&err) || sandbox_filter(SANDBOX_WORKER, &err)) {
+        if (sandbox_drop(&err) || sandbox_filter(which, &err)) {
             fprintf(stderr, "%s\n", err.text);
             _exit(99);
         }
@@ -41,6 +43,10 @@ static int in_sandbox(int (*fn)(void)) {
     int status;
     waitpid(pid, &status, 0);
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int in_sandbox(int (*fn)(void)) {
+    return within(SANDBOX_WORKER, fn);
 }
 
 static int no_capability_is_left(void) {
@@ -155,6 +161,73 @@ static void threads_and_sockets_go_on(void **state) {
 static void it_may_still_abort(void **state) {
     (void)state;
     assert_int_equal(in_sandbox(aborts), 128 + SIGABRT);
+}
+
+// ---- forks ----
+
+static unsigned long namespace; // of the child that is asked for
+
+static int forks_into_it(void) {
+    if (syscall(SYS_clone, namespace | SIGCHLD, NULL, NULL, NULL, 0) == 0)
+        _exit(0);
+    return 1;
+}
+
+// As a thread: what the worker may.
+static int has_a_thread_in_it(void) {
+    (void)syscall(SYS_clone, namespace | CLONE_VM | CLONE_SIGHAND | CLONE_THREAD, NULL, NULL, NULL,
+                  0);
+    return 1;
+}
+
+static int asks_clone3(void) {
+    struct clone_args args = {.exit_signal = SIGCHLD};
+    long pid = syscall(SYS_clone3, &args, sizeof args);
+    if (pid == 0)
+        _exit(0);
+    return pid < 0 && errno == ENOSYS ? 0 : 1;
+}
+
+static void no_child_gets_a_namespace(void **state) {
+    static const unsigned long all[] = {CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
+                                        CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET};
+    (void)state;
+    for (enum sandbox which = 0; which < SANDBOX_SETTLED; which++) {
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+            namespace = all[i];
+            assert_int_equal(within(which, forks_into_it), 128 + SIGSYS);
+            assert_int_equal(within(which, has_a_thread_in_it), 128 + SIGSYS);
+        }
+        assert_int_equal(within(which, asks_clone3), 0);
+    }
+}
+
+static int forks_as_before(void) {
+    int status = 1;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 ? 0 : 1;
+}
+
+// What libc does by clone3 where it can: threads, and children that share our memory at first.
+static int works_as_before(void) {
+    char name[] = "true", *argv[] = {name, NULL}, *none[] = {NULL};
+    pthread_t thread;
+    pid_t pid;
+    int status = 1;
+    if (pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL))
+        return 1;
+    if (posix_spawn(&pid, "/bin/true", NULL, NULL, argv, none) || waitpid(pid, &status, 0) != pid)
+        return 2;
+    return status ? 3 : forks_as_before();
+}
+
+static void who_may_fork_still_does(void **state) {
+    (void)state;
+    assert_int_equal(within(SANDBOX_NAMES, forks_as_before), 0);
+    assert_int_equal(within(SANDBOX_RUNNER, works_as_before), 0);
+    assert_int_equal(within(SANDBOX_PORTAL, works_as_before), 0);
 }
 
 // ---- memory ----
@@ -336,6 +409,8 @@ int main(void) {
         cmocka_unit_test(a_call_of_32_bits_ends_all_threads),
         cmocka_unit_test(threads_and_sockets_go_on),
         cmocka_unit_test(it_may_still_abort),
+        cmocka_unit_test(no_child_gets_a_namespace),
+        cmocka_unit_test(who_may_fork_still_does),
         cmocka_unit_test(memory_beyond_its_share_is_refused),
         cmocka_unit_test(an_intruder_gets_nowhere),
         cmocka_unit_test(lists_are_short),
