@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/names.h"
+#include "bindings/bindings.h"
 #include "sidecar/child.h"
 #include "sidecar/pod/place.h"
 #include "sidecar/render/render.h"
@@ -23,12 +24,21 @@ static void choose_user(struct sandbox_user *user) {
         log_info("names stays root: %s", user->why);
 }
 
+// An engine mounts these files into a container, where they stay what they are. On a host they are
+// replaced, also at the other end of a link: there it is the folders.
+static int confine_names(struct err *err) {
+    static const char *const folders[] = {
+        "/etc", "/run/systemd/resolve", "/run/NetworkManager", "/run/resolvconf", "/run/connman",
+        NULL};
+    const char *const *read = binding_in_container() ? sandbox_resolver : folders;
+    return sandbox_files(read, NULL, err) < 0 || sandbox_filter(SANDBOX_NAMES, err) ? -1 : 0;
+}
+
 static void serve_names(const int *fds, void *arg) {
-    static const char *const everything[] = {"/", NULL};
     struct err err = ERR_INIT;
     choose_user(arg);
     if (sandbox_drop_until(arg, &err) || sandbox_become(arg, &err) || sandbox_memory(&err) ||
-        sandbox_files(everything, NULL, &err) < 0 || sandbox_filter(SANDBOX_NAMES, &err)) {
+        confine_names(&err)) {
         log_err("names %s", err.text);
         _exit(1);
     }

@@ -52,7 +52,7 @@ struct sandbox_user {
 void sandbox_user_choose(struct sandbox_user *ret);
 // Not if it could then no longer read one of these files (NULL-ended) that can be read now.
 void sandbox_user_reads(struct sandbox_user *user, const char *const *paths);
-// The same of the files that say who is asked for addresses.
+// The same of sandbox_resolver.
 void sandbox_user_resolves(struct sandbox_user *user);
 // With the group of that socket; not if that is no way to it.
 void sandbox_user_connects(struct sandbox_user *user, const char *socket);
@@ -82,6 +82,7 @@ size_t sandbox_size(enum sandbox which);
 
 // Landlock, where the kernel has it (5.13 and later): from now on this thread, and what it forks,
 // opens files for reading only below `read`, for writing only below `write` (NULL-ended lists of
-// folders; those that are not there are passed over; NULL: nowhere). 1: it is in force; 0: this
-// kernel has none, which is logged by nobody.
+// folders, or files; those that are not there are passed over; NULL: nowhere). 1: it is in force;
+// 0: this kernel has none, which is logged by nobody.
 int sandbox_files(const char *const *read, const char *const *write, struct err *err) must_check;
+extern const char *const sandbox_resolver[]; // the files that say who is asked for addresses

@@ -113,9 +113,7 @@ void sandbox_user_reads(struct sandbox_user *user, const char *const *paths) {
 }
 
 void sandbox_user_resolves(struct sandbox_user *user) {
-    static const char *const files[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
-                                        "/etc/host.conf", NULL};
-    sandbox_user_reads(user, files);
+    sandbox_user_reads(user, sandbox_resolver);
 }
 
 bool sandbox_user_group(const struct stat *socket, gid_t *ret_group) {

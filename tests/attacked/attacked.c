@@ -53,6 +53,7 @@ static struct page {
 static const struct attack_aim aim = {.init = 1,
                                       .file = "/tmp/ochopod-intruder",
                                       .secret = "/run/secrets/ochopod-attacked",
+                                      .state = "/var/lib/ochopod/pod.json",
                                       .socket = "/var/run/docker.sock"};
 
 int __real_sandbox_filter(enum sandbox which, struct err *err);

@@ -22,6 +22,8 @@ enum { DESCRIPTORS = 256 };
 const char *const attack_step_names[STEPS] = {
     [OPENS_A_FILE] = "opens a file",
     [READS_A_SECRET] = "reads a secret",
+    [READS_THE_STATE] = "reads the state",
+    [READS_THE_HOSTS] = "reads the hosts",
     [WRITES_A_FILE] = "writes a file",
     [MAKES_A_DEVICE] = "makes a device",
     [UNIX_SOCKET] = "unix socket",
@@ -33,6 +35,8 @@ const char *const attack_step_names[STEPS] = {
     [HOLDS_A_FOLDER] = "holds a folder",
     [HOLDS_THE_ENGINE] = "holds the engine's socket",
     [SIGNALS_INIT] = "signals init",
+    [READS_INITS_WORDS] = "reads init's words",
+    [READS_INITS_ENVIRONMENT] = "reads init's environment",
     [READS_INITS_MEMORY] = "reads init's memory",
     [TAKES_A_DESCRIPTOR] = "takes a descriptor of init",
     [MAKES_CODE] = "makes code",
@@ -119,9 +123,9 @@ static enum attack_outcome holds_the_engine(void) {
     return found(false);
 }
 
-static enum attack_outcome reads_memory(pid_t pid) {
+static enum attack_outcome reads_of(pid_t pid, const char *what) {
     char name[64];
-    snprintf(name, sizeof name, "/proc/%d/mem", (int)pid);
+    snprintf(name, sizeof name, "/proc/%d/%s", (int)pid, what);
     return outcome(open(name, O_RDONLY | O_CLOEXEC));
 }
 
@@ -221,6 +225,10 @@ enum attack_outcome attack_take(enum attack_step step, const struct attack_aim *
         return outcome(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
     case READS_A_SECRET:
         return outcome(open(aim->secret, O_RDONLY | O_CLOEXEC));
+    case READS_THE_STATE:
+        return outcome(open(aim->state, O_RDONLY | O_CLOEXEC));
+    case READS_THE_HOSTS:
+        return outcome(open("/etc/hosts", O_RDONLY | O_CLOEXEC));
     case WRITES_A_FILE:
         return outcome(open(aim->file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     case MAKES_A_DEVICE:
@@ -244,8 +252,12 @@ enum attack_outcome attack_take(enum attack_step step, const struct attack_aim *
         return holds_the_engine();
     case SIGNALS_INIT:
         return outcome(kill(aim->init, SIGURG)); // which changes nothing;
+    case READS_INITS_WORDS:
+        return reads_of(aim->init, "cmdline");
+    case READS_INITS_ENVIRONMENT:
+        return reads_of(aim->init, "environ");
     case READS_INITS_MEMORY:
-        return reads_memory(aim->init);
+        return reads_of(aim->init, "mem");
     case TAKES_A_DESCRIPTOR:
         return takes_a_descriptor(aim->init);
     case MAKES_CODE:

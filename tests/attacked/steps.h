@@ -9,6 +9,8 @@
 enum attack_step {
     OPENS_A_FILE,
     READS_A_SECRET,
+    READS_THE_STATE,
+    READS_THE_HOSTS, // of the files that say who is asked for addresses
     WRITES_A_FILE,
     MAKES_A_DEVICE,
     UNIX_SOCKET,
@@ -20,6 +22,8 @@ enum attack_step {
     HOLDS_A_FOLDER, // a descriptor of one, left over
     HOLDS_THE_ENGINE,
     SIGNALS_INIT,
+    READS_INITS_WORDS, // which all may see who see files
+    READS_INITS_ENVIRONMENT,
     READS_INITS_MEMORY, // by its file
     TAKES_A_DESCRIPTOR, // of init
     MAKES_CODE,
@@ -66,6 +70,7 @@ struct attack_aim {
     pid_t init;         // whose memory and descriptors are wanted
     const char *file;   // of everybody
     const char *secret; // of root alone
+    const char *state;  // the pod's
     const char *socket; // somebody listens there; abstract when it begins with @
 };
 
@@ -82,12 +87,15 @@ bool attack_is_right(enum attack_step step, uint64_t may, enum attack_outcome ou
 // What each process may when all its filters are on.
 #define ATTACK_WORKER (ATTACK(TCP_SOCKET))
 #define ATTACK_BROKER (ATTACK(UNIX_SOCKET) | ATTACK(HOLDS_THE_ENGINE))
-#define ATTACK_NAMES  (ATTACK(OPENS_A_FILE) | ATTACK(TCP_SOCKET) | ATTACK(FORKS))
+#define ATTACK_NAMES  (ATTACK(READS_THE_HOSTS) | ATTACK(TCP_SOCKET) | ATTACK(FORKS))
+#define ATTACK_SEES                                                                                \
+    (ATTACK(OPENS_A_FILE) | ATTACK(READS_A_SECRET) | ATTACK(READS_THE_STATE) |                     \
+     ATTACK(READS_THE_HOSTS) | ATTACK(READS_INITS_WORDS))
 // Root, as the files that it renders have owners; it writes below the targets alone.
-#define ATTACK_JOB (ATTACK(OPENS_A_FILE) | ATTACK(READS_A_SECRET) | ATTACK(SIGNALS_INIT))
+#define ATTACK_JOB (ATTACK_SEES | ATTACK(SIGNALS_INIT))
 // So does what a hook executes, which is the user's own.
 #define ATTACK_RUNNER                                                                              \
-    (ATTACK(OPENS_A_FILE) | ATTACK(READS_A_SECRET) | ATTACK(WRITES_A_FILE) |                       \
-     ATTACK(DATAGRAM_PAIR) | ATTACK(SIGNALS_INIT) | ATTACK(MAKES_CODE) | ATTACK(BECOMES_ROOT) |    \
-     ATTACK(EXECUTES) | ATTACK(EXECUTES_MEMORY) | ATTACK(FORKS) | ATTACK(OLD_FORKS))
+    (ATTACK_SEES | ATTACK(WRITES_A_FILE) | ATTACK(DATAGRAM_PAIR) | ATTACK(SIGNALS_INIT) |          \
+     ATTACK(MAKES_CODE) | ATTACK(BECOMES_ROOT) | ATTACK(EXECUTES) | ATTACK(EXECUTES_MEMORY) |      \
+     ATTACK(FORKS) | ATTACK(OLD_FORKS))
 #define ATTACK_PORTAL (ATTACK_RUNNER | ATTACK(TCP_SOCKET) | ATTACK(LISTENS))

@@ -41,6 +41,8 @@ def test_an_intruder_in_any_process_gets_nowhere(bed, tmp_path):
         assert got[who, "executes"] == got[who, "traces"] == "SIGSYS", who
     for who in ("worker", "broker"):
         assert got[who, "reads a secret"] == got[who, "opens a file"] == "EPERM", who
+    assert got["names", "opens a file"] == got["names", "reads the state"] == got["names", "reads init's words"] == "EPERM"
+    assert got["names", "reads the hosts"] == "done"
     for who in PROCESSES:
         for step in ("mounts by a new call", "takes a tree", "makes a namespace", "forks into a namespace"):
             assert got[who, step] == "SIGSYS", (who, step)

@@ -283,8 +283,10 @@ static void memory_beyond_its_share_is_refused(void **state) {
 
 // Somebody who would take the connection. Named in main: the same test may run beside us.
 static char engine[64];
-static struct attack_aim aim = {
-    .file = "/tmp/ochopod-intruder", .secret = "/tmp/ochopod-secret", .socket = engine};
+static struct attack_aim aim = {.file = "/tmp/ochopod-intruder",
+                                .secret = "/tmp/ochopod-secret",
+                                .state = "/tmp/ochopod-state",
+                                .socket = engine};
 
 // As the product enters it: in this order.
 struct process {
@@ -295,7 +297,6 @@ struct process {
     bool is_root;       // it never leaves
     uint64_t may;       // steps that are its business
 };
-#define SEES (ATTACK(OPENS_A_FILE) | ATTACK(READS_A_SECRET))
 static const struct process processes[] = {
     {"worker at its start",
      {SANDBOX_WORKER_START},
@@ -303,7 +304,7 @@ static const struct process processes[] = {
      true,
      true,
      false,
-     SEES | ATTACK(WRITES_A_FILE) | ATTACK(TCP_SOCKET) | ATTACK(LISTENS)},
+     ATTACK_SEES | ATTACK(WRITES_A_FILE) | ATTACK(TCP_SOCKET) | ATTACK(LISTENS)},
     {"worker", {SANDBOX_WORKER_START, SANDBOX_WORKER}, 2, false, false, false, ATTACK_WORKER},
     {"broker at its start",
      {SANDBOX_BROKER_START},
@@ -311,7 +312,7 @@ static const struct process processes[] = {
      true,
      true,
      false,
-     SEES | ATTACK(WRITES_A_FILE) | ATTACK(UNIX_SOCKET)},
+     ATTACK_SEES | ATTACK(WRITES_A_FILE) | ATTACK(UNIX_SOCKET)},
     {"broker", {SANDBOX_BROKER_START, SANDBOX_BROKER}, 2, false, false, false, ATTACK_BROKER},
     {"broker outside a container",
      {SANDBOX_BROKER_START, SANDBOX_BROKER_START, SANDBOX_SETTLED},
@@ -319,14 +320,14 @@ static const struct process processes[] = {
      true,
      true,
      true,
-     SEES | ATTACK(WRITES_A_FILE) | ATTACK(UNIX_SOCKET)},
+     ATTACK_SEES | ATTACK(WRITES_A_FILE) | ATTACK(UNIX_SOCKET)},
     {"broker over TCP",
      {SANDBOX_BROKER_TCP, SANDBOX_BROKER_TCP, SANDBOX_SETTLED},
      3,
      true,
      false,
      false,
-     ATTACK(OPENS_A_FILE) | ATTACK(UNIX_SOCKET) | ATTACK(TCP_SOCKET)},
+     (ATTACK_SEES & ~ATTACK(READS_A_SECRET)) | ATTACK(UNIX_SOCKET) | ATTACK(TCP_SOCKET)},
     {"names", {SANDBOX_NAMES}, 1, true, false, false, ATTACK_NAMES},
     {"a job of the runner", {SANDBOX_RUNNER, SANDBOX_JOB}, 2, true, false, true, ATTACK_JOB},
     {"a hook", {SANDBOX_RUNNER}, 1, true, true, true, ATTACK_RUNNER},
@@ -335,6 +336,8 @@ static const struct process processes[] = {
 
 static int enter(const struct process *p) {
     static const char *const everything[] = {"/", NULL};
+    bool is_names = p->filters[0] == SANDBOX_NAMES;
+    const char *const *read = is_names ? sandbox_resolver : p->reads ? everything : NULL;
     const struct sandbox_user user = {.leaves = !p->is_root, .group = SANDBOX_USER};
     struct err err = ERR_INIT;
     if (sandbox_drop_until(&user, &err))
@@ -342,11 +345,9 @@ static int enter(const struct process *p) {
     for (size_t i = 0; i < p->filters_len; i++) {
         bool last = i + 1 == p->filters_len;
         // Where there is one filter alone, as with names, it is changed before, or never.
-        if ((p->filters_len > 1 ? i == 1 : p->filters[0] == SANDBOX_NAMES) &&
-            sandbox_become(&user, &err))
+        if ((p->filters_len > 1 ? i == 1 : is_names) && sandbox_become(&user, &err))
             return -1;
-        if (last && !(p->reads && p->writes) &&
-            sandbox_files(p->reads ? everything : NULL, NULL, &err) < 0)
+        if (last && !(p->reads && p->writes) && sandbox_files(read, NULL, &err) < 0)
             return -1;
         if (sandbox_filter(p->filters[i], &err))
             return -1;
@@ -373,7 +374,8 @@ static void an_intruder_gets_nowhere(void **state) {
     (void)state;
     int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int secret = open(aim.secret, O_WRONLY | O_CREAT | O_CLOEXEC, 0400);
-    assert_true(secret >= 0);
+    int of_all = open(aim.state, O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
+    assert_true(secret >= 0 && of_all >= 0);
     memcpy(sa.sun_path + 1, engine + 1, strlen(engine + 1));
     assert_int_equal(bind(listener, (const struct sockaddr *)&sa,
                           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(engine))),
@@ -388,7 +390,9 @@ static void an_intruder_gets_nowhere(void **state) {
         }
     close(listener);
     close(secret);
+    close(of_all);
     unlink(aim.secret);
+    unlink(aim.state);
     unlink(aim.file);
 }
 
