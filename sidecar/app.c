@@ -13,6 +13,7 @@
 #include "sidecar/uploads.h"
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 extern char **environ;
 
@@ -151,7 +152,7 @@ static void search_later(struct app *app, const struct err *why) {
 // What root's files hold has been read, or is asked for from now on; before ZooKeeper's threads.
 static int leave_root(const struct app *app, struct err *err) {
     clerk_use(runner_clerk(app->others.runner));
-    names_use(app->others.names);
+    names_use(app->names);
     return sandbox_become(&app->user, err);
 }
 
@@ -286,7 +287,7 @@ static void on_names_gone(int events, void *arg) {
 }
 
 static void attach(struct app *app) {
-    app->names_watch = loop_fd_start(app->loop, app->others.names, LOOP_READ, on_names_gone, app);
+    app->names_watch = loop_fd_start(app->loop, app->names, LOOP_READ, on_names_gone, app);
     struct runner *runners[] = {app->others.runner, app->others.portal};
     for (size_t i = 0; i < sizeof runners / sizeof *runners; i++)
         if (runners[i]) {
@@ -314,7 +315,7 @@ static int start_others(struct app *app, struct err *err) {
     app->broker_config = (struct broker_config){
         .spec = app->spec, .pod_id = app->state->pod_id, .tether = app->tether, .user = app->user};
     if (broker_start(&app->broker_config, &app->broker, err) ||
-        app_others(app->spec, app->state->pod_id, &app->user, &app->others, err))
+        app_others(app->spec, app->state->pod_id, &app->others, err))
         return -1;
     holder_end_exec_through(app->broker.holder);
     return 0;
@@ -364,6 +365,7 @@ static void take_down(struct app *app) {
     if (app->loop)
         loop_free(app->loop);
     app_others_done(&app->others);
+    close(app->names);
     state_close(app->state);
     binding_facts_free(app->facts);
     free((char *)app->record.port);
@@ -382,8 +384,8 @@ static int exit_status(const struct err *err) {
     }
 }
 
-int app_run(const struct spec *spec, int tether_fd, bool resumed) {
-    struct app app = {.spec = spec, .resumed = resumed};
+int app_run(const struct spec *spec, int names, int tether_fd, bool resumed) {
+    struct app app = {.spec = spec, .names = names, .resumed = resumed};
     struct err err = ERR_INIT;
     if (build(&app, tether_fd, &err)) {
         log_err("sidecar %s", err.text);

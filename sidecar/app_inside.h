@@ -25,6 +25,7 @@ struct app {
     struct broker_config broker_config;
     struct broker_line broker;
     struct app_others others;
+    int names; // to the process that looks names up
     struct loop_fd *names_watch;
     struct state *state;
     struct binding_search *search;

@@ -1,64 +1,11 @@
 #include "sidecar/app_others.h"
 #include "sidecar/app_portal.h"
 #include "base/check.h"
-#include "base/log.h"
-#include "base/names.h"
-#include "bindings/bindings.h"
-#include "sidecar/child.h"
 #include "sidecar/pod/place.h"
 #include "sidecar/render/render.h"
-#include "sidecar/sandbox.h"
 #include "sidecar/secrets.h"
 #include "sidecar/uploads.h"
-#include <sys/socket.h>
-#include <unistd.h>
-
-// ---- names ----
-
-// As another user than root it must still read what says whom to ask.
-static void choose_user(struct sandbox_user *user) {
-    if (!user->leaves)
-        return;
-    sandbox_user_resolves(user);
-    if (!user->leaves)
-        log_info("names stays root: %s", user->why);
-}
-
-// An engine mounts these files into a container, where they stay what they are. On a host they are
-// replaced, also at the other end of a link: there it is the folders.
-static int confine_names(struct err *err) {
-    static const char *const folders[] = {
-        "/etc", "/run/systemd/resolve", "/run/NetworkManager", "/run/resolvconf", "/run/connman",
-        NULL};
-    const char *const *read = binding_in_container() ? sandbox_resolver : folders;
-    return sandbox_files(read, NULL, err) < 0 || sandbox_filter(SANDBOX_NAMES, err) ? -1 : 0;
-}
-
-static void serve_names(const int *fds, void *arg) {
-    struct err err = ERR_INIT;
-    choose_user(arg);
-    if (sandbox_drop_until(arg, &err) || sandbox_become(arg, &err) || sandbox_memory(&err) ||
-        confine_names(&err)) {
-        log_err("names %s", err.text);
-        _exit(1);
-    }
-    names_serve(fds[0]);
-}
-
-static int start_names(struct app_others *o, struct err *err) {
-    const struct child child = {.name = "ochopod-names",
-                                .types = {SOCK_SEQPACKET},
-                                .serve = serve_names,
-                                .arg = &o->names_user};
-    pid_t pid;
-    int fds[CHILD_FDS_MAX];
-    if (child_start(&child, &pid, fds, err))
-        return -1;
-    o->names = fds[0];
-    return 0;
-}
-
-// ---- the runner, which is also the clerk ----
+#include <stdlib.h>
 
 // Which files of the spec the worker may ask for, while it runs, by secrets_read.
 static const char **readable_of(const struct spec *spec) {
@@ -122,19 +69,12 @@ static int start_portal(const struct spec *spec, struct app_others *o, struct er
     return runner_start(&o->portal_setup, &o->portal, err);
 }
 
-int app_others(const struct spec *spec, const char *pod_id, const struct sandbox_user *user,
-               struct app_others *ret, struct err *err) {
-    ret->names = -1;
-    ret->names_user = *user;
-    return start_names(ret, err) || start_runner(spec, pod_id, ret, err) ||
-                   start_portal(spec, ret, err)
-               ? -1
-               : 0;
+int app_others(const struct spec *spec, const char *pod_id, struct app_others *ret,
+               struct err *err) {
+    return start_runner(spec, pod_id, ret, err) || start_portal(spec, ret, err) ? -1 : 0;
 }
 
 void app_others_done(struct app_others *others) {
-    if (others->names > 0)
-        close(others->names);
     free(others->writes);
     free(others->readable);
     app_portal_program_done(&others->portal_program);

@@ -20,15 +20,20 @@ static int complain(const struct text *report, bool resumed) {
 static int worker(int tether_fd, bool resumed, void *arg) {
     const struct options *options = arg;
     struct spec *spec;
+    int names;
     struct err err = ERR_INIT;
     auto_text struct text report = {0};
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); // before anything secret is read
+    if (app_start_names(&options->flags, &names, &err)) {
+        log_err("sidecar %s", err.text);
+        return 1;
+    }
     if (spec_load(&options->flags, environ, &spec, &report, &err) ||
         render_check(spec, &report, &err))
         return complain(&report, resumed);
     if (spec->debug)
         log_set_level(LOG_LEVEL_DEBUG);
-    int status = app_run(spec, tether_fd, resumed);
+    int status = app_run(spec, names, tether_fd, resumed);
     spec_free(spec);
     return status;
 }

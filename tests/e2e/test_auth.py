@@ -226,6 +226,32 @@ def core_sizes(bed, name):
     return sizes
 
 
+def memory_of(bed, name):
+    """{process: what may be written of its memory}, of the sidecar's own."""
+    memory = {}
+    for line in bed.docker("top", name, "-eo", "pid,comm").split("\n")[1:]:
+        pid, comm = line.split()
+        if not comm.startswith("ochopod-"):
+            continue
+        parts = [m for m in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines() if m.split()[1].startswith("rw")]
+        with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
+            for part in parts:
+                begin, end = (int(n, 16) for n in part.split()[0].split("-"))
+                file.seek(begin)
+                memory[comm] = memory.get(comm, b"") + file.read(end - begin)
+    return memory
+
+
+def test_who_looks_names_up_holds_no_secret(safe):
+    """Neither of the spec, which is inline here, nor of the environment: what others hold it never had, or forgot."""
+    for pod in safe.all:
+        memory = memory_of(safe.bed, pod.name)
+        assert ZK_PASSWORD.encode() in memory["ochopod-runner"], sorted(memory)
+        assert memory["ochopod-names"]
+        found = re.findall(rb"[ -~]{0,40}canary-[ -~]{0,40}", memory["ochopod-names"])
+        assert not found, (pod.name, found)
+
+
 def test_no_secret_is_seen_anywhere(safe):
     """S18: 50 canaries; what the sidecar says, serves, registers, writes and is started with has none of them."""
     bed, pod = safe.bed, safe.all[0]
