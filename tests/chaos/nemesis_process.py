@@ -1,14 +1,12 @@
-"""Processes: killed, stopped, starved of memory and of descriptors."""
+"""Processes: killed, stopped, starved of descriptors."""
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 from bench import SESSION_S, alive, family, mntr, run, stat_of
 from nemesis import freeze, nemesis, soon, thaw
-from record import group_of, processes_of
+from record import processes_of
 
 # ---- the sidecar's ----
 
@@ -73,54 +71,6 @@ def sidecar_frozen(bench, pod, rng, done):
     thaw(pids)
 
 
-HOG = """
-import os, sys, time
-open('/proc/self/oom_score_adj', 'w').write('-1000')
-open(sys.argv[1] + '/cgroup.procs', 'w').write(str(os.getpid()))
-kept = []
-while len(kept) < 400:
-    kept.append(bytearray(b'x') * (1 << 20))
-    time.sleep(0.002)
-time.sleep(60)
-"""
-
-
-def killed_for_memory(group):
-    for name in ("memory.oom_control", "memory.events"):
-        try:
-            words = (group / name).read_text().split()
-        except OSError:
-            continue
-        if "oom_kill" in words:
-            return int(words[words.index("oom_kill") + 1])
-    raise LookupError(f"{group} counts no kills")
-
-
-def starve(container):
-    """A process that the kernel may not choose eats the group's memory, until the kernel has killed another one."""
-    group = group_of(container)
-    if not group:
-        raise LookupError(f"{container[:12]} has no control group")
-    before = killed_for_memory(group)
-    hog = subprocess.Popen([sys.executable, "-c", HOG, str(group)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        soon("the kernel kills", lambda: not group.is_dir() or killed_for_memory(group) > before, 30)
-    finally:
-        hog.kill()
-        hog.wait()
-
-
-@nemesis("sidecar out of memory")
-def sidecar_oom(bench, pod, rng, done):
-    init = pod.init
-    done.ends.add(pod.name)  # until it is known that init was spared
-    starve(pod.container["Id"])
-    time.sleep(0.2)
-    if alive(init):
-        done.ends.discard(pod.name)
-    yield
-
-
 def prlimit(pid, *words, **more):
     """As the process's own user: root may only with a capability that it does not have everywhere."""
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
@@ -162,12 +112,6 @@ def workload_frozen(bench, pod, rng, done):
     freeze(pids)
     yield
     thaw(pids)
-
-
-@nemesis("workload out of memory", ends=True)
-def workload_oom(bench, pod, rng, done):
-    starve(pod.workload()["Id"])
-    yield
 
 
 def shim_of(pid):

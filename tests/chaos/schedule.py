@@ -3,6 +3,7 @@ import random
 
 import nemesis_clock  # noqa: F401 - they fill the table
 import nemesis_hands  # noqa: F401
+import nemesis_memory  # noqa: F401
 import nemesis_network  # noqa: F401
 import nemesis_process  # noqa: F401
 from nemesis import TABLE
