@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench import alive, run
 from nemesis import nemesis, soon
+from nemesis_process import shim_of
 from record import group_of, processes_of
 
 # Holds what it eats in a file of memory: in no process's own, so that the kernel does not choose it for its size.
@@ -22,6 +23,7 @@ for _ in range(400):
         break
     os.write(memory, bytes(1 << 20))
 """
+LITTLE = 32 << 20  # bytes, for a process that is put into a group of its own
 
 
 def only(group, *names):
@@ -62,6 +64,41 @@ def starve(container):
     return pid
 
 
+def home_of(pid):
+    """(the root of all groups that count memory, the one that the process is in)."""
+    top = next(p for p in map(Path, ("/sys/fs/cgroup/memory", "/sys/fs/cgroup")) if (p / "cgroup.procs").exists())
+    with open(f"/proc/{pid}/cgroup", encoding="ascii") as file:
+        groups = {names: path for _, names, path in (line.strip().split(":", 2) for line in file)}
+    return top, top / groups.get("memory", groups.get("", "")).strip("/")
+
+
+def dissolve(group, home):
+    """Whoever is left in it goes home; a process that is just ending holds it for a moment."""
+    for _ in range(50):
+        for pid in (group / "cgroup.procs").read_text().split():
+            try:
+                (home / "cgroup.procs").write_text(pid)
+            except OSError:
+                pass
+        try:
+            return group.rmdir()
+        except OSError:
+            time.sleep(0.1)
+
+
+def starve_alone(pid):
+    """A process that shares its group with others is put into a small one of its own."""
+    top, home = home_of(pid)
+    group = top / f"chaos-{pid}"
+    group.mkdir()
+    try:
+        only(group, "memory.limit_in_bytes", "memory.max").write_text(str(LITTLE))
+        (group / "cgroup.procs").write_text(str(pid))
+        eat(group, pid)
+    finally:
+        dissolve(group, home)
+
+
 @nemesis("sidecar out of memory")
 def sidecar_oom(bench, pod, rng, done):
     init = pod.init
@@ -78,3 +115,24 @@ def sidecar_oom(bench, pod, rng, done):
 def workload_oom(bench, pod, rng, done):
     starve(pod.workload()["Id"])
     yield
+
+
+@nemesis("workload's shim out of memory", ends=True)
+def workload_shim_oom(bench, pod, rng, done):
+    starve_alone(shim_of(pod.workload()["State"]["Pid"]))
+    yield
+
+
+@nemesis("engine out of memory", on="host", rank=3, ends=True, after=25)
+def engine_oom(bench, host, rng, done):
+    starve_alone(host.pid())
+    yield
+    host.start()
+
+
+@nemesis("ZooKeeper server out of memory", on="server", lasts=1)
+def server_oom(bench, server, rng, done):
+    starve_alone(server.process.pid)
+    server.kill()  # it is gone: its parent learns of it
+    yield
+    server.start()

@@ -9,9 +9,11 @@ STATES = {"checking": "check", "stopping": "off", "starting": "on", "committing"
 KILLS = {"worker": ("worker killed",),
          "helper": ("a process beside the worker killed", "sidecar out of memory"),
          "all of a sidecar": ("init killed, and the container with it", "sidecar's shim killed"),
-         "workload": ("workload killed", "workload out of memory", "workload's shim killed", "somebody kills the workload"),
-         "engine": ("engine killed", "engine killed, with live restore"),
-         "ZooKeeper": ("ZooKeeper server killed", "ZooKeeper's leader killed", "ZooKeeper killed, all of it"),
+         "workload": ("workload killed", "workload out of memory", "workload's shim killed",
+                      "workload's shim out of memory", "somebody kills the workload"),
+         "engine": ("engine killed", "engine killed, with live restore", "engine out of memory"),
+         "ZooKeeper": ("ZooKeeper server killed", "ZooKeeper server out of memory", "ZooKeeper's leader killed",
+                       "ZooKeeper killed, all of it"),
          "leader stopped": ("leader stopped in its round",)}
 STEP = re.compile(r" leader \S+ state=(\S+) from=(\S+) event=")
 
