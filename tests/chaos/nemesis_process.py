@@ -131,6 +131,16 @@ def workload_shim_killed(bench, pod, rng, done):
     yield
 
 
+@nemesis("workload's shim stopped", ends=True, lasts=25)
+def workload_shim_frozen(bench, pod, rng, done):
+    """The files change just then: a round stops the workload, which its engine cannot, for longer than a stop may take."""
+    pid = shim_of(pod.workload()["State"]["Pid"])
+    bench.change()
+    freeze([pid])
+    yield
+    thaw([pid])
+
+
 @nemesis("sidecar's shim killed", ends=True)
 def sidecar_shim_killed(bench, pod, rng, done):
     os.kill(shim_of(pod.init), signal.SIGKILL)
