@@ -366,9 +366,9 @@ static void say(struct marathon *m, const char *line) {
         m->tell(line, m->tell_arg);
 }
 
-// Until none of them is going on any more; the ids are Marathon's own.
-static int outlast(struct marathon *m, const json_t *deployments, struct err *err) {
-    const char *id = json_text(json_array_get(deployments, 0), "id");
+// Until it is not going on any more; the id is Marathon's own.
+static int outlast(struct marathon *m, const json_t *deployment, struct err *err) {
+    const char *id = json_text(deployment, "id");
     auto_free char *line = xasprintf(
         "locked by deployment %.60s, waiting for it (--force overrides)", *id ? id : "of somebody");
     say(m, line);
@@ -411,7 +411,8 @@ json_t *marathon_change(struct marathon *m, const char *method, const char *path
         if (said && ret_deployment)
             *ret_deployment = deployment_of(&a, said);
         answer_done(&a);
-        if (said || !locked || m->force || err->kind == ERR_EXISTS || outlast(m, locked, err))
+        if (said || !locked || m->force || err->kind == ERR_EXISTS ||
+            outlast(m, json_array_get(locked, 0), err))
             return said;
         *err = (struct err)ERR_INIT;
     }
@@ -428,6 +429,34 @@ int marathon_deploying(struct marathon *m, const char *deployment, struct err *e
 }
 
 // ---- apps ----
+
+static const json_t *lock_of(const json_t *deployments, const char *app) {
+    size_t i, k;
+    json_t *it, *id;
+    json_array_foreach((json_t *)deployments, i, it)
+        json_array_foreach(json_object_get(it, "affectedApps"), k, id) {
+        const char *is = json_is_string(id) ? json_string_value(id) : "";
+        if (strcmp(is + (*is == '/'), app + (*app == '/')) == 0)
+            return it;
+    }
+    return NULL;
+}
+
+int marathon_unlocked(struct marathon *m, const char *app, bool *ret_waited, struct err *err) {
+    *ret_waited = false;
+    while (!m->force) {
+        auto_json json_t *all = marathon_get(m, "/v2/deployments", err);
+        if (!all)
+            return -1;
+        const json_t *lock = lock_of(all, app);
+        if (!lock)
+            break;
+        *ret_waited = true;
+        if (outlast(m, lock, err))
+            return -1;
+    }
+    return 0;
+}
 
 char *marathon_path(const char *app, const char *tail) {
     return xasprintf("/v2/apps/%s%s", *app == '/' ? app + 1 : app, tail);

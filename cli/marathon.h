@@ -34,6 +34,10 @@ const char *marathon_details(const struct marathon *m);
 
 // Whether a deployment is still going on; 1, 0, or -1 with err.
 int marathon_deploying(struct marathon *m, const char *deployment, struct err *err) must_check;
+// Waits until no deployment locks the app, for whoever does something before the change that would
+// be refused; with marathon_force for none.
+int marathon_unlocked(struct marathon *m, const char *app, bool *ret_waited,
+                      struct err *err) must_check;
 // {"app": ...} without its envelope; ERR_ABSENT. New reference.
 json_t *marathon_app(struct marathon *m, const char *app, struct err *err) must_check;
 // The pods of an app as its tasks tell them, in the shape of source.h: where each has its control

@@ -14,7 +14,7 @@ struct scale {
     struct follow f;
     struct target *targets;
     struct goal *goals;
-    int64_t *deltas;
+    int64_t *deltas; // of what Marathon has been told and has taken
     size_t n;
 };
 
@@ -52,12 +52,16 @@ static int put_instances(struct scale *s, size_t i, int64_t to, struct err *err)
     s->goals[i].deployment = NULL;
     auto_json json_t *said = marathon_change(s->f.marathon, "PUT", path, body,
                                              &s->goals[i].deployment, err);
-    return said ? 0 : -1;
+    if (!said)
+        return -1;
+    s->deltas[i] += to - s->targets[i].instances;
+    s->targets[i].instances = to;
+    return 0;
 }
 
 // The newest go, or with --fifo the oldest.
 static int remove_pods(struct scale *s, size_t i, size_t n, struct err *err) {
-    const struct target *t = &s->targets[i];
+    struct target *t = &s->targets[i];
     auto_free int64_t *seqs = xcalloc(n, sizeof(*seqs));
     auto_json json_t *ids = json_array();
     for (size_t k = 0; k < n; k++) {
@@ -70,7 +74,11 @@ static int remove_pods(struct scale *s, size_t i, size_t n, struct err *err) {
     auto_json json_t *body = json_pack("{s:O}", "ids", ids);
     auto_json json_t *said = marathon_change(s->f.marathon, "POST", "/v2/tasks/delete?scale=true",
                                              body, &s->goals[i].deployment, err);
-    return said ? 0 : -1;
+    if (!said)
+        return -1;
+    s->deltas[i] -= (int64_t)n;
+    t->instances -= (int64_t)n;
+    return 0;
 }
 
 // Instances without a pod that could be asked to end are Marathon's to choose.
@@ -112,7 +120,6 @@ static void change(struct scale *s, size_t i, char op, double by) {
     const struct target *t = &s->targets[i];
     int64_t to = wanted(t->instances, op, by);
     goal->pods = to;
-    s->deltas[i] = to - t->instances;
     int failed = to > t->instances   ? put_instances(s, i, to, &goal->err)
                  : to < t->instances ? scale_down(s, i, to, &goal->err)
                                      : 0;

@@ -74,7 +74,7 @@ static struct cli_options without_indices(const struct follow *f) {
     return all;
 }
 
-int target_find(struct follow *f, const char *pattern, int64_t group, struct target *ret,
+static int find(struct follow *f, const char *pattern, int64_t group, struct target *ret,
                 struct err *err) {
     struct target t = {.pattern = pattern};
     struct cli_options all = without_indices(f);
@@ -96,6 +96,21 @@ int target_find(struct follow *f, const char *pattern, int64_t group, struct tar
     else
         *ret = t;
     return failed;
+}
+
+// Whoever kills pods and is then refused leaves an outage: what locks the app is waited for before.
+int target_find(struct follow *f, const char *pattern, int64_t group, struct target *ret,
+                struct err *err) {
+    bool waited;
+    if (find(f, pattern, group, ret, err))
+        return -1;
+    int failed = marathon_unlocked(f->marathon, ret->app, &waited, err);
+    if (!failed && !waited)
+        return 0;
+    target_done(ret);
+    if (failed)
+        return err_wrap(err, "%s", pattern);
+    return find(f, pattern, group, ret, err); // as that deployment has left it
 }
 
 void target_done(struct target *target) {

@@ -12,7 +12,8 @@ struct target {
 };
 
 // group: the number of a pod whose app is meant, -1: there must be one only. ERR_ABSENT: no pods;
-// ERR_REFUSED: not Marathon's; ERR_USER: several apps.
+// ERR_REFUSED: not Marathon's; ERR_USER: several apps; ERR_TIMEOUT: a deployment locks it, and we
+// are not told to override that.
 int target_find(struct follow *f, const char *pattern, int64_t group, struct target *ret,
                 struct err *err) must_check;
 void target_done(struct target *target);

@@ -25,15 +25,18 @@ static bool deaf;         // its tasks run, and there is no way to their ports
 static bool own;          // an app that is asked for has those two tasks
 static bool three;        // and a third one, which runs too
 static int going;         // how often the deployment of a change is listed; -1: always
+static int locks;         // so often one of somebody else's that locks the app; -1: always
+static int wanted;        // its instances, and then what it is told; 0: two whatever it is told
 static bool changed;      // something was
 static bool is_marathons; // pod, and no app
 static const char *spec;  // in its environment
 static const char *more;  // of its definition
 
 static json_t *record_of(int seq, const char *fwk, const char *application) {
+    auto_free char *task = xasprintf("task-%d", seq);
     return json_pack("{s:i, s:s, s:s, s:{s:i}, s:s, s:s, s:s, s:s}", "seq", seq, "ip", "127.0.0.1",
                      "port", "8080", "ports", "8080", it.port, "node", "n1", "fwk", fwk,
-                     "application", application, "task", seq == 3 ? "task-3" : "task-10");
+                     "application", application, "task", task);
 }
 
 static void two_pods(const char *fwk) {
@@ -63,7 +66,8 @@ static ordered_by_the_program void app_of_two(const char *line, int fd) {
     const char *id = deaf || own ? line + strlen("GET /v2/apps")
                                  : "/app "; // else it is another one's
     auto_free char *app = xasprintf(
-        "{\"app\":{\"id\":\"%.*s\",\"instances\":2,%s\"env\":{\"A\":\"b\",\"OCHOPOD_SPEC\":\"%s\"},"
+        "{\"app\":{\"id\":\"%.*s\",\"instances\":%d,%s\"env\":{\"A\":\"b\",\"OCHOPOD_SPEC\":\"%s\"}"
+        ","
         "\"container\":{\"type\":\"DOCKER\",\"docker\":{\"image\":\"ochopod/sidecar:1\"},"
         "\"portMappings\":[{\"containerPort\":1},{\"containerPort\":8080}]},\"tasks\":["
         "{\"id\":\"a\",\"host\":\"127.0.0.1\",\"state\":\"TASK_RUNNING\",\"ports\":[1,%d]},"
@@ -71,15 +75,35 @@ static ordered_by_the_program void app_of_two(const char *line, int fd) {
         "{\"id\":\"c\",\"host\":\"127.0.0.1\",\"state\":\"TASK_%s\",\"ports\":[1,%d]}],"
         "\"lastTaskFailure\":{\"state\":\"TASK_FAILED\",\"message\":\"no image\","
         "\"host\":\"h1\"}}}",
-        (int)strcspn(id, " ?"), id, more, spec, deaf ? 1 : it.port, deaf ? 1 : it.port,
-        three ? "RUNNING" : "STAGING", three ? it.port : 1);
+        (int)strcspn(id, " ?"), id, wanted ? wanted : 2, more, spec, deaf ? 1 : it.port,
+        deaf ? 1 : it.port, three ? "RUNNING" : "STAGING", three ? it.port : 1);
     scripted_answer(fd, 200, app);
 }
 
 static ordered_by_the_program void list_deployments(int fd) {
-    bool listed = changed && going;
+    bool listed = changed && going, locked = locks;
     going -= listed && going > 0;
-    scripted_answer(fd, 200, listed ? "[{\"id\":\"other\"},{\"id\":\"d\"}]" : "[]");
+    locks -= locks > 0;
+    if (locked)
+        scripted_answer(fd, 200, "[{\"id\":\"l\",\"affectedApps\":[\"/other\",\"/app\"]}]");
+    else
+        scripted_answer(fd, 200, listed ? "[{\"id\":\"other\"},{\"id\":\"d\"}]" : "[]");
+}
+
+static ordered_by_the_program void change(const struct server_request *r, int fd) {
+    if (locks && !strstr(r->line, "force=true")) {
+        scripted_answer(fd, 409, "{\"message\":\"locked\",\"deployments\":[{\"id\":\"l\"}]}");
+        return;
+    }
+    auto_free char *text = strndup(r->body, r->body_len);
+    auto_json json_t *body = json_loads(text, 0, NULL);
+    json_t *instances = json_object_get(body, "instances");
+    if (wanted && instances)
+        wanted = (int)json_integer_value(instances);
+    else if (wanted && strstr(r->line, "scale=true"))
+        wanted -= (int)json_array_size(json_object_get(body, "ids"));
+    changed = true;
+    scripted_answer(fd, 200, "{\"version\":\"v\",\"deploymentId\":\"d\"}");
 }
 
 static ordered_by_the_program void serve(struct scripted *s, int n, const struct server_request *r,
@@ -107,10 +131,8 @@ static ordered_by_the_program void serve(struct scripted *s, int n, const struct
         scripted_answer(fd, 200, tasks);
     else if (reads)
         app_of_two(r->line, fd);
-    else {
-        changed = true;
-        scripted_answer(fd, 200, "{\"version\":\"v\",\"deploymentId\":\"d\"}");
-    }
+    else
+        change(r, fd);
 }
 
 __attribute__((unused)) static void put(const char *text) {
@@ -129,7 +151,7 @@ __attribute__((unused)) static int begin(void **state) {
     said_by.status = 0;
     order[0] = '\0';
     alive = once = late = lost = blind = deaf = is_marathons = own = three = changed = false;
-    going = 0;
+    going = locks = wanted = 0;
     spec = SPEC;
     more = "";
     tasks = "{\"tasks\":[{\"id\":\"task-3\"},{\"id\":\"task-10\"}]}";

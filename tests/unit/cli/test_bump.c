@@ -56,9 +56,31 @@ static void the_deployment_is_followed_to_its_end(void **state) {
     going = 4;
     fake_pod_is(it.pod, "running", true);
     check("bump zk -v 2 --strict -j" URL, 0, "{\"zk\":{\"ok\":true,\"up\":[11,11]}}", NULL);
-    assert_int_equal(asked("GET /v2/deployments"), 5);
+    assert_int_equal(asked("GET /v2/deployments"), 6); // once before anything is killed
     going = -1;
     check("bump zk -v 3 -j" SOON URL, 4, "\"ok\":false", "deployment d goes on");
+}
+
+static void a_locked_app_keeps_its_pods(void **state) {
+    (void)state;
+    locks = -1;
+    check("bump zk -v 2" SOON URL, 4, "0% success (0 pods)",
+          "ocho: zk: the app is locked by deployment l, which does not end; --force overrides\n");
+    assert_string_equal(order, "");
+    assert_int_equal(asked("PUT"), 0);
+    check("bump zk -v 2 --force" SOON URL, 4, NULL, NULL);
+    assert_string_equal(order, "kill kill ");
+    assert_int_equal(asked("PUT /v2/apps/app?force=true"), 1);
+}
+
+// As the deployment has left it.
+static void a_lock_that_ends_is_waited_for(void **state) {
+    (void)state;
+    locks = 2;
+    check("bump zk -v 2" SOON URL, 4, NULL, "r:5000/zk:2");
+    assert_string_equal(order, "kill kill ");
+    assert_int_equal(asked("PUT /v2/apps/app "), 1);
+    assert_true(asked("GET /v2/apps/app ") >= 2);
 }
 
 int main(void) {
@@ -68,6 +90,8 @@ int main(void) {
         test(bump_moves_the_sidecar_when_told),
         test(the_same_tag_is_a_restart),
         test(the_deployment_is_followed_to_its_end),
+        test(a_locked_app_keeps_its_pods),
+        test(a_lock_that_ends_is_waited_for),
         test(a_spec_that_cannot_be_changed_is_no_reason_to_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,26 @@ static void a_cluster_may_be_called_like_a_factor(void **state) {
     check("scale zk xen @5" URL, 1, NULL, "ocho: xen: no pod matches\n");
 }
 
+static void a_locked_app_keeps_its_pods(void **state) {
+    (void)state;
+    locks = -1;
+    check("scale zk @1 -j" SOON URL, 4, "{\"zk\":{\"ok\":false,\"delta\":0}}",
+          "ocho: zk: the app is locked by deployment l, which does not end; --force overrides\n");
+    check("scale zk" SOON URL, 4, "0% success (+0 pods)\n", "locked by deployment l");
+    assert_string_equal(order, "");
+    assert_int_equal(asked("PUT") + asked("POST"), 0);
+    check("scale zk @1 --force" SOON URL, 4, "(-1 pods)", NULL);
+    assert_string_equal(order, "kill ");
+}
+
+static void what_marathon_refuses_is_no_delta(void **state) {
+    (void)state;
+    said_by.status = 403;
+    said_by.body = "{\"message\":\"no\"}";
+    check("scale zk -j" SOON URL, 1, "{\"zk\":{\"ok\":false,\"delta\":0}}", "answered 403: no");
+    check("scale zk @1" SOON URL, 1, "0% success (+0 pods)\n", "answered 403: no");
+}
+
 // The pods are as they were asked for, and Marathon is not done.
 static void the_deployment_is_followed_to_its_end(void **state) {
     (void)state;
@@ -80,7 +100,7 @@ static void the_deployment_is_followed_to_its_end(void **state) {
     going = 4;
     fake_pod_is(it.pod, "running", true);
     check("scale zk @3 -j" URL, 0, "{\"zk\":{\"ok\":true,\"delta\":1}}", "");
-    assert_int_equal(asked("GET /v2/deployments"), 5);
+    assert_int_equal(asked("GET /v2/deployments"), 6); // once before anything is changed
     going = -1;
     check("scale zk @3 -j" SOON URL, 4, "{\"zk\":{\"ok\":false,\"delta\":1}}",
           "3 of 3 pods running; deployment d goes on");
@@ -95,6 +115,8 @@ int main(void) {
         test(a_pod_of_another_app_with_its_number_lives),
         test(two_apps_want_a_group),
         test(the_deployment_is_followed_to_its_end),
+        test(a_locked_app_keeps_its_pods),
+        test(what_marathon_refuses_is_no_delta),
         test(all_are_found_before_one_is_changed),
         test(a_cluster_may_be_called_like_a_factor),
     };
