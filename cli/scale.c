@@ -81,14 +81,37 @@ static int remove_pods(struct scale *s, size_t i, size_t n, struct err *err) {
     return 0;
 }
 
-// Instances without a pod that could be asked to end are Marathon's to choose.
-static int scale_down(struct scale *s, size_t i, int64_t to, struct err *err) {
-    const struct target *t = &s->targets[i];
-    size_t surplus = (size_t)(t->instances - to);
-    size_t n = surplus < t->pods.n ? surplus : t->pods.n;
-    if (remove_pods(s, i, n, err))
+// In full, as it is signed for.
+static void aim(struct goal *goal, const struct target *t) {
+    goal->cluster = t->pods.n ? t->pods.list[0].cluster : t->pattern;
+}
+
+// Instances that have no pod go first, and are Marathon's to choose: else pods that live would be
+// killed for what does not run.
+static int drop_podless(struct scale *s, size_t i, int64_t to, struct err *err) {
+    struct target *t = &s->targets[i];
+    int64_t there = (int64_t)t->pods.n;
+    if (there >= t->instances)
+        return 0;
+    if (put_instances(s, i, there > to ? there : to, err))
         return -1;
-    return n < surplus ? put_instances(s, i, to, err) : 0;
+    if (there <= to)
+        return 0;
+    s->goals[i].cluster = t->pattern;
+    int failed = target_again(&s->f, t, err);
+    aim(&s->goals[i], t);
+    return failed;
+}
+
+static int scale_down(struct scale *s, size_t i, int64_t to, struct err *err) {
+    struct target *t = &s->targets[i];
+    if (drop_podless(s, i, to, err))
+        return -1;
+    int64_t there = (int64_t)t->pods.n; // or more than instances, where one has not been missed yet
+    int64_t surplus = (there < t->instances ? there : t->instances) - to;
+    if (surplus > 0 && remove_pods(s, i, (size_t)surplus, err))
+        return -1;
+    return t->instances > to ? put_instances(s, i, to, err) : 0;
 }
 
 static int find(struct scale *s, size_t i, const char *pattern) {
@@ -98,7 +121,7 @@ static int find(struct scale *s, size_t i, const char *pattern) {
     if (target_find(&s->f, pattern, s->f.options->group, t, &goal->err))
         return -1;
     goal->app = t->app;
-    goal->cluster = t->pods.n ? t->pods.list[0].cluster : pattern; // in full, as it is signed for
+    aim(goal, t);
     goal->control = t->control;
     return 0;
 }
@@ -220,9 +243,10 @@ const struct verb scale_verb = {
     .summary = "more or fewer pods of a Marathon app; waits until all of them run and are ready",
     .details =
         "The pods of a PATTERN must be one app's, unless -g names a pod of it; nothing is changed "
-        "when one of\nthem means no app. What is one too many is killed (POST /control/kill), "
-        "then its task is removed: the\nnewest first. Never below one.\nJSON: {\"PATTERN\": "
-        "{\"ok\", \"delta\"}}\n",
+        "when one of\nthem means no app. Instances that have no pod go first; what is still one "
+        "too "
+        "many is killed (POST\n/control/kill), then its task is removed: the newest first. Never "
+        "below one.\nJSON: {\"PATTERN\": {\"ok\", \"delta\"}}, what Marathon has taken\n",
     .options = "jXGOt=dzu",
     .args_min = 1,
     .args_max = CLI_MANY,

@@ -74,43 +74,61 @@ static struct cli_options without_indices(const struct follow *f) {
     return all;
 }
 
-static int find(struct follow *f, const char *pattern, int64_t group, struct target *ret,
-                struct err *err) {
-    struct target t = {.pattern = pattern};
+static int read_pods(struct follow *f, struct target *t, struct err *err) {
     struct cli_options all = without_indices(f);
-    char *patterns[] = {(char *)pattern, NULL};
+    char *patterns[] = {(char *)t->pattern, NULL};
     follow_look(f);
-    if (pods_read(f->source, &all, patterns, &t.pods, err))
+    return pods_read(f->source, &all, patterns, &t->pods, err);
+}
+
+static int read_app(struct follow *f, struct target *t, struct err *err) {
+    json_decref(t->now);
+    t->now = marathon_app(f->marathon, t->app, err);
+    return t->now ? json_int(t->now, "instances", &t->instances, err)
+                  : err_wrap(err, "%s", t->pattern);
+}
+
+static int find(struct follow *f, struct target *t, int64_t group, struct err *err) {
+    if (read_pods(f, t, err) || choose_app(t, group, err))
         return -1;
-    int failed = choose_app(&t, group, err);
-    if (!failed) {
-        keep_own(&t.pods, t.app);
-        t.control = atoi(of_record(&t.pods.list[0], "port"));
-        t.now = marathon_app(f->marathon, t.app, err);
-        failed = t.now ? 0 : err_wrap(err, "%s", pattern);
-    }
-    if (!failed)
-        failed = json_int(t.now, "instances", &t.instances, err);
-    if (failed)
-        target_done(&t);
-    else
-        *ret = t;
-    return failed;
+    keep_own(&t->pods, t->app);
+    t->control = atoi(of_record(&t->pods.list[0], "port"));
+    return read_app(f, t, err);
+}
+
+static int look_again(struct follow *f, struct target *t, struct err *err) {
+    pods_done(&t->pods);
+    if (read_pods(f, t, err))
+        return -1;
+    keep_own(&t->pods, t->app);
+    return read_app(f, t, err);
+}
+
+static int unlocked(struct follow *f, struct target *t, bool *ret_waited, struct err *err) {
+    int failed = marathon_unlocked(f->marathon, t->app, ret_waited, err);
+    return failed ? err_wrap(err, "%s", t->pattern) : 0;
+}
+
+int target_again(struct follow *f, struct target *target, struct err *err) {
+    bool waited;
+    return unlocked(f, target, &waited, err) || look_again(f, target, err) ? -1 : 0;
 }
 
 // Whoever kills pods and is then refused leaves an outage: what locks the app is waited for before.
 int target_find(struct follow *f, const char *pattern, int64_t group, struct target *ret,
                 struct err *err) {
-    bool waited;
-    if (find(f, pattern, group, ret, err))
-        return -1;
-    int failed = marathon_unlocked(f->marathon, ret->app, &waited, err);
-    if (!failed && !waited)
-        return 0;
-    target_done(ret);
+    struct target t = {.pattern = pattern};
+    bool waited = false;
+    int failed = find(f, &t, group, err) || unlocked(f, &t, &waited, err);
+    if (!failed && waited)
+        failed = look_again(f, &t, err); // as that deployment has left it
+    if (!failed && !t.pods.n)
+        failed = err_set(err, ERR_ABSENT, "%.100s: no pod matches any more", pattern);
     if (failed)
-        return err_wrap(err, "%s", pattern);
-    return find(f, pattern, group, ret, err); // as that deployment has left it
+        target_done(&t);
+    else
+        *ret = t;
+    return failed ? -1 : 0;
 }
 
 void target_done(struct target *target) {

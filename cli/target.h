@@ -16,6 +16,8 @@ struct target {
 // are not told to override that.
 int target_find(struct follow *f, const char *pattern, int64_t group, struct target *ret,
                 struct err *err) must_check;
+// Its pods (maybe none) and its definition anew, once no deployment locks it.
+int target_again(struct follow *f, struct target *target, struct err *err) must_check;
 void target_done(struct target *target);
 // Kills these pods of it (n numbers) until all answer 410.
 int target_kill(struct follow *f, const struct target *target, const int64_t *seqs, size_t n,

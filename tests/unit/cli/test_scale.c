@@ -73,6 +73,33 @@ static void a_cluster_may_be_called_like_a_factor(void **state) {
     check("scale zk xen @5" URL, 1, NULL, "ocho: xen: no pod matches\n");
 }
 
+// Five are wanted and three are there; to three nobody has to die.
+static void what_does_not_run_goes_before_what_lives(void **state) {
+    (void)state;
+    json_t *pods = json_object_get(it.cluster, "pods");
+    json_object_set_new(pods, "third", record_of(11, "marathon", "app"));
+    wanted = 5;
+    three = true;
+    fake_pod_is(it.pod, "running", true);
+    check("scale zk @3 -j" URL, 0, "{\"zk\":{\"ok\":true,\"delta\":-2}}", "");
+    assert_string_equal(order, "");
+    assert_string_equal(body_of("PUT /v2/apps/app "), "{\"instances\":3}");
+    assert_int_equal(asked("POST"), 0);
+}
+
+static void never_more_are_killed_than_are_too_many(void **state) {
+    (void)state;
+    json_t *pods = json_object_get(it.cluster, "pods");
+    json_object_set_new(pods, "third", record_of(11, "marathon", "app"));
+    wanted = 4;
+    check("scale zk @1 -j" SOON URL, 4, "\"delta\":-3", "pods");
+    assert_string_equal(order, "kill kill ");
+    assert_string_equal(body_of("PUT /v2/apps/app "), "{\"instances\":3}");
+    assert_string_equal(body_of("POST /v2/tasks/delete?scale=true"),
+                        "{\"ids\":[\"task-11\",\"task-10\"]}");
+    assert_int_equal(wanted, 1);
+}
+
 static void a_locked_app_keeps_its_pods(void **state) {
     (void)state;
     locks = -1;
@@ -115,6 +142,8 @@ int main(void) {
         test(a_pod_of_another_app_with_its_number_lives),
         test(two_apps_want_a_group),
         test(the_deployment_is_followed_to_its_end),
+        test(what_does_not_run_goes_before_what_lives),
+        test(never_more_are_killed_than_are_too_many),
         test(a_locked_app_keeps_its_pods),
         test(what_marathon_refuses_is_no_delta),
         test(all_are_found_before_one_is_changed),
