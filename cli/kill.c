@@ -6,14 +6,24 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FIRST_MS = 50, MOST_MS = 500, MARATHON_MS = 15000 };
+enum { FIRST_MS = 50, MOST_MS = 500, MARATHON_MS = 15000, ASK_MS = 3000, CONTROL = 8080 };
+#define APP_PREFIX "ochopod."
 
 struct kill {
     const struct cli_options *options;
     struct pods pods;
-    struct marathon *marathon; // NULL: no pod is Marathon's
+    struct marathon *marathon; // NULL: not needed
+    json_t *apps;              // with --force alone: those that may be the patterns', as listed
+    struct stray *strays;      // of these, those that no pod is registered of
+    size_t strays_len;
     int64_t deadline;
     size_t late; // killed, and their deployment goes on
+};
+
+struct stray {
+    const char *app; // borrowed
+    char *cluster;
+    struct err err;
 };
 
 static const char *app_of(const struct pod_seen *pod) {
@@ -29,20 +39,33 @@ static struct loop *loop_of(const struct kill *k) {
     return source_loop(k->pods.source);
 }
 
+// All that a pattern means, and not some of them.
+static bool means_all(const struct kill *k) {
+    return k->options->force && !k->options->indices_len;
+}
+
+// A pattern without a pod may mean an app without one.
+static bool needs_marathon(const struct kill *k) {
+    bool needed = false;
+    for (size_t i = 0; i < k->pods.n; i++)
+        needed = needed || target_is_marathon(&k->pods.list[i]);
+    for (char *const *pattern = k->options->args; *pattern && !needed; pattern++)
+        needed = means_all(k) && getenv("MARATHON_MASTER") && !act_means(&k->pods, *pattern);
+    return needed;
+}
+
 // Before anything is killed: a pod that is dead and stays would be the worst of both.
 static int open_marathon(struct kill *k) {
     struct marathon_where where;
     struct err err = ERR_INIT;
-    bool needed = false;
-    for (size_t i = 0; i < k->pods.n; i++)
-        needed = needed || target_is_marathon(&k->pods.list[i]);
-    if (!needed)
+    if (!needs_marathon(k))
         return EXIT_DONE;
     if (marathon_where_read(&where, &err))
         return cli_fail(&err);
     k->marathon = marathon_open(loop_of(k), source_http(k->pods.source), &where);
-    auto_json json_t *info = marathon_get(k->marathon, "/v2/deployments", &err);
-    return info ? EXIT_DONE : cli_fail(&err);
+    const char *path = means_all(k) ? "/v2/apps?id=" APP_PREFIX : "/v2/deployments";
+    k->apps = marathon_get(k->marathon, path, &err);
+    return k->apps ? EXIT_DONE : cli_fail(&err);
 }
 
 static void tell_others(const struct kill *k) {
@@ -86,33 +109,47 @@ static bool are_all_ours(const json_t *tasks, const json_t *ids) {
     return true;
 }
 
+static bool are_all_killed(const struct kill *k, const char *app) {
+    for (size_t i = 0; i < k->pods.n; i++)
+        if (goal_is_of(&k->pods.list[i], app) && !was_killed(&k->pods.list[i]))
+            return false;
+    return true;
+}
+
 // What is about to be launched again has no task yet, and by -i it was not meant. -1: err.
-static int are_all_meant(const struct kill *k, const char *app, const json_t *ids,
-                         struct err *err) {
+static int are_all_meant(const struct kill *k, const char *app, const json_t *tasks,
+                         const json_t *ids, struct err *err) {
     int64_t instances = 0;
-    if (!k->options->indices_len)
-        return 1;
+    if (!json_is_array(tasks) || !are_all_ours(tasks, ids))
+        return 0;
     auto_json json_t *now = marathon_app(k->marathon, app, err);
     if (!now || json_int(now, "instances", &instances, err))
         return -1;
     return instances <= (int64_t)json_array_size(ids);
 }
 
-// The whole app where all of its tasks are ours to remove. Its DELETE overrides what is going on.
+// Its DELETE overrides what is going on.
+static json_t *remove_whole(struct kill *k, const char *app, char **ret_deployment,
+                            struct err *err) {
+    auto_free char *path = marathon_path(app, "");
+    return marathon_change(k->marathon, "DELETE", path, NULL, ret_deployment, err);
+}
+
+// The whole app where all of its pods were meant, those too that have not come up, or where all of
+// its tasks are ours to remove.
 static json_t *remove_tasks(struct kill *k, const char *app, char **ret_deployment,
                             struct err *err) {
     auto_json json_t *ids = tasks_of(k, app);
     auto_free char *tasks = marathon_path(app, "/tasks");
-    auto_free char *whole = marathon_path(app, "");
     auto_json json_t *running = marathon_get(k->marathon, tasks, err);
     if (!running)
         return NULL;
-    const json_t *list = json_object_get(running, "tasks");
-    int all = json_is_array(list) && are_all_ours(list, ids) ? are_all_meant(k, app, ids, err) : 0;
+    int all = means_all(k) ? are_all_killed(k, app)
+                           : are_all_meant(k, app, json_object_get(running, "tasks"), ids, err);
     if (all < 0)
         return NULL;
     if (all)
-        return marathon_change(k->marathon, "DELETE", whole, NULL, ret_deployment, err);
+        return remove_whole(k, app, ret_deployment, err);
     auto_json json_t *body = json_pack("{s:O}", "ids", ids);
     return marathon_change(k->marathon, "POST", "/v2/tasks/delete?scale=true", body, ret_deployment,
                            err);
@@ -175,19 +212,139 @@ static void remove_apps(struct kill *k) {
     }
 }
 
+// ---- apps that no pod is registered of ----
+
+// "marathon.zk" of "/ochopod.marathon.zk-2026-11-25-18-00-00", as deploy names it, or NULL. Caller
+// frees.
+static char *cluster_of(const char *app) {
+    static const char stamp[] = "-dddd-dd-dd-dd-dd-dd";
+    size_t len = strlen(app += *app == '/'), own = sizeof(stamp) - 1;
+    if (!text_starts(app, APP_PREFIX) || len <= strlen(APP_PREFIX) + own)
+        return NULL;
+    for (size_t i = 0; i < own; i++) {
+        char c = app[len - own + i];
+        if (stamp[i] == 'd' ? c < '0' || c > '9' : c != stamp[i])
+            return NULL;
+    }
+    app += strlen(APP_PREFIX);
+    return xstrndup(app, len - strlen(APP_PREFIX) - own);
+}
+
+static bool is_meant(const struct kill *k, const char *app, const char *cluster) {
+    bool matches = false;
+    for (char *const *pattern = k->options->args; *pattern; pattern++)
+        matches = matches || source_matches(*pattern, cluster);
+    for (size_t i = 0; i < k->pods.n && matches; i++)
+        matches = !goal_is_of(&k->pods.list[i], app);
+    return matches;
+}
+
+// Ours has the number -1 before; what does not say its number is taken for one that has.
+static bool has_registered(const struct pod_seen *pod) {
+    const json_t *seq = json_object_get(pods_info(pod), "seq");
+    bool before = json_is_integer(seq) && json_integer_value(seq) < 0;
+    return json_is_object(pods_info(pod)) && !before;
+}
+
+// One of another ZooKeeper, or another than --url's, only looks as if nobody had registered.
+static int check_stray(struct kill *k, struct stray *stray) {
+    auto_json json_t *app = marathon_app(k->marathon, stray->app, &stray->err);
+    if (!app)
+        return -1;
+    struct pods pods;
+    pods_of(k->pods.source, marathon_pods(app, stray->cluster, CONTROL), k->options, &pods);
+    pods_ask_info(&pods, ASK_MS);
+    bool registered = false;
+    for (size_t i = 0; i < pods.n; i++)
+        registered = registered || has_registered(&pods.list[i]);
+    pods_done(&pods);
+    return registered ? err_set(&stray->err, ERR_REFUSED,
+                                "stays: its pods have registered where we do not look (another "
+                                "ZooKeeper?)")
+                      : 0;
+}
+
+static int remove_checked(struct kill *k, struct stray *stray) {
+    auto_free char *deployment = NULL;
+    if (check_stray(k, stray))
+        return -1;
+    auto_json json_t *said = remove_whole(k, stray->app, &deployment, &stray->err);
+    return said ? outlast(k, deployment, &stray->err) : -1;
+}
+
+static void remove_stray(struct kill *k, struct stray *stray) {
+    const char *app = stray->app + (*stray->app == '/');
+    if (remove_checked(k, stray) && stray->err.kind == ERR_ABSENT)
+        stray->err = (struct err)ERR_INIT; // somebody removed it before us
+    k->late += stray->err.kind == ERR_TIMEOUT;
+    if (stray->err.kind)
+        fprintf(stderr, "ocho: %s: %s\n%s", app, stray->err.text, marathon_details(k->marathon));
+    else
+        fprintf(stderr, "ocho: %s is removed, no pod of it has registered\n", app);
+}
+
+static void remove_strays(struct kill *k) {
+    const json_t *list = json_object_get(k->apps, "apps");
+    size_t i;
+    json_t *it;
+    k->strays = xcalloc(json_array_size(list) + 1, sizeof(*k->strays));
+    json_array_foreach((json_t *)list, i, it) {
+        const char *app = json_text(it, "id");
+        auto_free char *cluster = cluster_of(app);
+        if (!cluster || !is_meant(k, app, cluster))
+            continue;
+        struct stray *stray = &k->strays[k->strays_len++];
+        *stray = (struct stray){.app = app, .cluster = take_ptr(cluster)};
+        remove_stray(k, stray);
+    }
+}
+
 // ---- the verb ----
+
+// A pattern's apps without pods, and how many of these are still there.
+static size_t strays_of(const struct kill *k, const char *pattern, size_t *ret_left) {
+    size_t n = 0;
+    *ret_left = 0;
+    for (size_t i = 0; i < k->strays_len; i++) {
+        if (!source_matches(pattern, k->strays[i].cluster))
+            continue;
+        n++;
+        *ret_left += k->strays[i].err.kind != ERR_NONE;
+    }
+    return n;
+}
 
 // As of the other verbs of Marathon's: a status that all share that failed, else 1.
 static int status_of(const struct kill *k) {
-    bool all = k->late && k->late == k->pods.n && !k->pods.missing;
-    for (char *const *pattern = k->options->args; *pattern; pattern++)
-        all = all && act_means(&k->pods, *pattern);
-    int status = act_status(&k->pods, k->options->args, "killed");
-    return all ? EXIT_TIME : status;
+    size_t left, others = 0, kept = 0;
+    bool all = k->late && k->late == k->pods.n + k->strays_len && !k->pods.missing;
+    auto_free char **patterns = xcalloc(text_list_len(k->options->args) + 1, sizeof(*patterns));
+    for (char *const *pattern = k->options->args; *pattern; pattern++) {
+        if (!strays_of(k, *pattern, &left))
+            patterns[others++] = *pattern;
+        kept += left;
+        all = all && (act_means(&k->pods, *pattern) || strays_of(k, *pattern, &left));
+    }
+    int status = act_status(&k->pods, patterns, "killed");
+    return all ? EXIT_TIME : status == EXIT_DONE && kept ? EXIT_SOME : status;
+}
+
+// Without a pod the removal of the app is all there is to do.
+static json_t *outcome(const struct kill *k) {
+    json_t *all = act_outcome(&k->pods, k->options->args, "down", true), *it;
+    const char *pattern;
+    json_object_foreach(all, pattern, it) {
+        size_t left;
+        if (!strays_of(k, pattern, &left))
+            continue;
+        bool ok = json_is_true(json_object_get(it, "ok")) || !act_means(&k->pods, pattern);
+        CHECK(json_object_set_new(it, "ok", json_boolean(ok && !left)) == 0);
+    }
+    return all;
 }
 
 static void print(const struct kill *k) {
-    auto_json json_t *all = act_outcome(&k->pods, k->options->args, "down", true);
+    auto_json json_t *all = outcome(k);
     size_t down = 0, good = 0;
     const char *pattern;
     json_t *it;
@@ -215,6 +372,7 @@ static int kill_pods(struct kill *k) {
         k->deadline = k->deadline > least ? k->deadline : least;
         marathon_until(k->marathon, k->deadline);
         remove_apps(k);
+        remove_strays(k);
     }
     tell_others(k);
     print(k);
@@ -226,7 +384,12 @@ static int run(const struct cli_options *options) {
     int status = act_begin(options, options->args, &k.pods);
     if (status)
         return status;
+    k.pods.unmatched = 0; // a pattern without a pod may mean an app, and is told at the end
     status = kill_pods(&k);
+    for (size_t i = 0; i < k.strays_len; i++)
+        free(k.strays[i].cluster);
+    free(k.strays);
+    json_decref(k.apps);
     marathon_close(k.marathon);
     pods_end(&k.pods);
     return status;
@@ -237,10 +400,11 @@ const struct verb kill_verb = {
     .args = "PATTERN...",
     .summary = "end pods for good; an app of Marathon's whose pods are all dead is removed",
     .details =
-        "Takes -i, or --force for all that match. Of an app that keeps pods only the tasks of "
-        "those go, and it\nis scaled down. What Marathon does not run is killed, and its "
-        "container left to its framework.\nJSON: {\"PATTERN\": {\"ok\", \"down\": [number...]}}, "
-        "and \"failed\" where any did\n",
+        "Takes -i, or --force for all that match: then their apps are removed, with what has not "
+        "come up of\nthem, and so are those of deploy's of which no pod has registered. By -i the "
+        "tasks of those pods go, and\ntheir app is scaled down, or removed where these were all. "
+        "What Marathon does not run is killed, and\nits container left to its framework.\nJSON: "
+        "{\"PATTERN\": {\"ok\", \"down\": [number...]}}, and \"failed\" where any did\n",
     .options = "ji!tzud",
     .args_min = 1,
     .args_max = CLI_MANY,

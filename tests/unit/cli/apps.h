@@ -28,6 +28,7 @@ static int going;         // how often the deployment of a change is listed; -1:
 static int locks;         // so often one of somebody else's that locks the app; -1: always
 static int wanted;        // its instances, and then what it is told; 0: two whatever it is told
 static bool changed;      // something was
+static const char *all_apps;
 static bool is_marathons; // pod, and no app
 static const char *spec;  // in its environment
 static const char *more;  // of its definition
@@ -125,6 +126,8 @@ static ordered_by_the_program void serve(struct scripted *s, int n, const struct
         scripted_answer(fd, 200, app);
     } else if (strstr(r->line, "/v2/deployments"))
         list_deployments(fd);
+    else if (text_starts(r->line, "GET /v2/apps?id=ochopod. "))
+        scripted_answer(fd, 200, all_apps);
     else if (is_marathons && strstr(r->line, "/v2/apps/app"))
         scripted_answer(fd, 404, "{\"message\":\"App '/app' does not exist\"}");
     else if (strstr(r->line, "/tasks "))
@@ -154,6 +157,7 @@ __attribute__((unused)) static int begin(void **state) {
     going = locks = wanted = 0;
     spec = SPEC;
     more = "";
+    all_apps = "{\"apps\":[]}";
     tasks = "{\"tasks\":[{\"id\":\"task-3\"},{\"id\":\"task-10\"}]}";
     two_pods("marathon");
     each_turn = answer_kills;

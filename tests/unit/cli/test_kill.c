@@ -21,10 +21,67 @@ static void kill_of_some_removes_their_tasks(void **state) {
 static void kill_keeps_an_app_with_a_task_of_somebody_else(void **state) {
     (void)state;
     tasks = "{\"tasks\":[{\"id\":\"task-3\"},{\"id\":\"task-11\"}]}";
-    check("kill zk --force" URL, 0, "100% success (-2 pods)\n", "");
+    check("kill zk -i 3 10" URL, 0, "100% success (-2 pods)\n", "");
     assert_string_equal(body_of("POST /v2/tasks/delete?scale=true "),
                         "{\"ids\":[\"task-3\",\"task-10\"]}");
     assert_int_equal(asked("DELETE"), 0);
+}
+
+// Else Marathon would try that one for ever.
+static void kill_of_all_removes_an_app_whose_last_task_never_registered(void **state) {
+    (void)state;
+    tasks = "{\"tasks\":[{\"id\":\"task-3\"},{\"id\":\"task-10\"},{\"id\":\"task-11\"}]}";
+    check("kill zk --force" URL, 0, "100% success (-2 pods)\n", "");
+    assert_int_equal(asked("DELETE /v2/apps/app "), 1);
+    assert_int_equal(asked("POST"), 0);
+}
+
+static void kill_keeps_an_app_with_a_pod_that_lives(void **state) {
+    (void)state;
+    once = true;
+    check("kill zk --force -j -t 5s" URL, 1, "\"ok\":false", "it is what it is");
+    assert_int_equal(asked("DELETE"), 0);
+    assert_int_equal(asked("POST /v2/tasks/delete?scale=true "), 1);
+}
+
+#define APP "/ochopod.marathon.web-2026-11-25-18-00-00"
+
+static void an_app_without_a_pod_is_found_by_its_id(void **state) {
+    (void)state;
+    deaf = true;
+    all_apps = "{\"apps\":[{\"id\":\"" APP "\"},{\"id\":\"/ochopod.marathon.web\"},"
+               "{\"id\":\"/ochopod.marathon.web-2026-11-25-18-00-0x\"},"
+               "{\"id\":\"/ochopod.other.web-2026-11-25-18-00-00\"},"
+               "{\"id\":\"/x/ochopod.marathon.web-2026-11-25-18-00-00\"}]}";
+    check(
+        "kill marathon.web --force -j" URL, 0, "{\"marathon.web\":{\"ok\":true,\"down\":[]}}\n",
+        "ocho: ochopod.marathon.web-2026-11-25-18-00-00 is removed, no pod of it has registered\n");
+    assert_int_equal(asked("DELETE /v2/apps" APP " "), 1);
+    assert_int_equal(asked("DELETE"), 1);
+    assert_string_equal(order, "");
+    check("kill marathon.web -i 3" URL, 1, NULL, "no pod is meant");
+    assert_int_equal(asked("DELETE"), 1);
+    going = -1;
+    check("kill marathon.web --force" SOON URL, 4, "0% success", "deployment d goes on");
+}
+
+// As of another ZooKeeper.
+static void an_app_whose_pods_are_registered_elsewhere_stays(void **state) {
+    (void)state;
+    own = true;
+    all_apps = "{\"apps\":[{\"id\":\"" APP "\"}]}";
+    check("kill web --force -j" URL, 1, "{\"web\":{\"ok\":false,\"down\":[]}}\n",
+          "stays: its pods have registered where we do not look");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+static void one_that_runs_and_has_not_registered_goes(void **state) {
+    (void)state;
+    own = true;
+    it.seq = -1;
+    all_apps = "{\"apps\":[{\"id\":\"" APP "\"}]}";
+    check("kill web --force" URL, 0, "100% success (-0 pods)\n", "is removed");
+    assert_int_equal(asked("DELETE /v2/apps" APP " "), 1);
 }
 
 // The other instance is between two tasks.
@@ -73,7 +130,7 @@ static void the_deployment_is_followed_to_its_end(void **state) {
     (void)state;
     going = 4;
     check("kill zk --force -j" URL, 0, "{\"zk\":{\"ok\":true,\"down\":[3,10]}}\n", "");
-    assert_int_equal(asked("GET /v2/deployments"), 6); // once before anything is killed
+    assert_int_equal(asked("GET /v2/deployments"), 5);
 }
 
 // A pattern that means nobody is another failure.
@@ -88,6 +145,11 @@ static void one_that_stays_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(kill_keeps_an_app_with_a_task_of_somebody_else),
+        test(kill_of_all_removes_an_app_whose_last_task_never_registered),
+        test(kill_keeps_an_app_with_a_pod_that_lives),
+        test(an_app_without_a_pod_is_found_by_its_id),
+        test(an_app_whose_pods_are_registered_elsewhere_stays),
+        test(one_that_runs_and_has_not_registered_goes),
         test(kill_removes_the_app),
         test(kill_of_some_removes_their_tasks),
         test(kill_of_one_keeps_an_app_of_two),
