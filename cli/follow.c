@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     TIMEOUT_MS = 60000,
@@ -15,29 +14,6 @@ enum {
     APP_EVERY_MS = 1000,
 };
 
-// ---- what is said on the way ----
-
-static void tell(struct follow *f, const char *line) {
-    if (!f->terminal || text_same(f->line, line))
-        return;
-    free(f->line);
-    f->line = xstrdup(line);
-    fprintf(stderr, "\r\033[K%.150s", line);
-    f->said = true;
-}
-
-static void end_line(struct follow *f) {
-    if (f->said)
-        fprintf(stderr, "\r\033[K");
-    f->said = false;
-    free(f->line);
-    f->line = NULL;
-}
-
-static void on_marathon(const char *line, void *arg) {
-    tell(arg, line);
-}
-
 // ---- opening ----
 
 int follow_open(const struct cli_options *options, struct follow *ret) {
@@ -46,7 +22,7 @@ int follow_open(const struct cli_options *options, struct follow *ret) {
     if (marathon_where_read(&where, &err))
         return cli_fail(&err);
     int64_t ms = options->timeout_ms < 0 ? TIMEOUT_MS : options->timeout_ms;
-    *ret = (struct follow){.options = options, .terminal = isatty(STDERR_FILENO)};
+    *ret = (struct follow){.options = options};
     if (source_open(options, ms < 10000 ? ms : 10000, &ret->source, &err)) {
         marathon_where_done(&where);
         return cli_fail(&err);
@@ -55,11 +31,13 @@ int follow_open(const struct cli_options *options, struct follow *ret) {
     ret->deadline = loop_now(loop) + ms;
     ret->marathon = marathon_open(loop, source_http(ret->source), &where);
     marathon_until(ret->marathon, ret->deadline);
+    progress_open(&ret->progress);
+    marathon_tell(ret->marathon, progress_of_marathon, &ret->progress);
     return EXIT_DONE;
 }
 
 void follow_close(struct follow *f) {
-    end_line(f);
+    progress_end(&f->progress);
     marathon_close(f->marathon);
     source_close(f->source);
 }
@@ -194,7 +172,7 @@ static void look(struct follow *f, struct goal *goal, const struct pods *pods, b
     if (goal->settled)
         return;
     add_note(goal);
-    tell(f, goal->err.text);
+    progress_tell(&f->progress, goal->err.text);
 }
 
 static char **patterns_of(const struct goal *goals, size_t n) {
@@ -259,7 +237,6 @@ void follow_goals(struct follow *f, struct goal *goals, size_t n) {
     struct loop *loop = source_loop(f->source);
     int64_t pause = FIRST_MS;
     f->asked = loop_now(loop);
-    marathon_tell(f->marathon, on_marathon, f);
     for (;;) {
         size_t open = 0;
         for (size_t i = 0; i < n; i++)
@@ -275,7 +252,7 @@ void follow_goals(struct follow *f, struct goal *goals, size_t n) {
         if (is_open(&goals[i]) && !goals[i].err.kind)
             err_set(&goals[i].err, ERR_TIMEOUT,
                     "%s: the time was over before its pods could be looked at", goals[i].what);
-    end_line(f);
+    progress_end(&f->progress);
 }
 
 // ---- how it went ----
@@ -300,7 +277,7 @@ int follow_status(const struct goal *goals, size_t n) {
 }
 
 void follow_fail(struct follow *f, struct goal *goal) {
-    end_line(f);
+    progress_end(&f->progress);
     if (!goal->err.kind)
         return;
     fprintf(stderr, "ocho: %s\n", goal->err.text);

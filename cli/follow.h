@@ -4,6 +4,7 @@
 #pragma once
 #include "cli/marathon.h"
 #include "cli/pods.h"
+#include "cli/progress.h"
 
 struct goal {
     const char *what;    // names it in lines for people and in JSON: a file, a pattern
@@ -31,14 +32,13 @@ struct follow {
     struct source *source;
     struct marathon *marathon;
     int64_t deadline; // loop_now
+    struct progress progress;
     // Its own.
-    bool terminal, said;
-    char *line;
     int64_t asked; // when Marathon was last asked how the apps are
 };
 
 // Opens pods and Marathon for a verb, which it is given -t (a minute when it says nothing). Answers
-// an exit status; 0: go on. follow_close when done.
+// an exit status; 0: go on. ret stays where it is until follow_close.
 int follow_open(const struct cli_options *options, struct follow *ret) must_check;
 void follow_close(struct follow *f);
 // Before pods are read: that has the time that is left, and enough to see something.

@@ -12,6 +12,7 @@ enum { FIRST_MS = 50, MOST_MS = 500, MARATHON_MS = 15000, ASK_MS = 3000, CONTROL
 struct kill {
     const struct cli_options *options;
     struct pods pods;
+    struct progress progress;
     struct marathon *marathon; // NULL: not needed
     json_t *apps;              // with --force alone: those that may be the patterns', as listed
     struct stray *strays;      // of these, those that no pod is registered of
@@ -63,6 +64,7 @@ static int open_marathon(struct kill *k) {
     if (marathon_where_read(&where, &err))
         return cli_fail(&err);
     k->marathon = marathon_open(loop_of(k), source_http(k->pods.source), &where);
+    marathon_tell(k->marathon, progress_of_marathon, &k->progress);
     const char *path = means_all(k) ? "/v2/apps?id=" APP_PREFIX : "/v2/deployments";
     k->apps = marathon_get(k->marathon, path, &err);
     return k->apps ? EXIT_DONE : cli_fail(&err);
@@ -156,6 +158,9 @@ static json_t *remove_tasks(struct kill *k, const char *app, char **ret_deployme
 }
 
 static int outlast(struct kill *k, const char *deployment, struct err *err) {
+    auto_free char *line = xasprintf("waiting for deployment %.60s", deployment ? deployment : "");
+    if (deployment)
+        progress_tell(&k->progress, line);
     for (int64_t ms = FIRST_MS; deployment; ms = ms * 2 < MOST_MS ? ms * 2 : MOST_MS) {
         int going = marathon_deploying(k->marathon, deployment, err);
         if (going <= 0)
@@ -191,6 +196,7 @@ static void remove_app(struct kill *k, const char *app) {
         failed = is_pod(k, app, &err); // else somebody removed it before us
     if (!failed)
         return;
+    progress_end(&k->progress);
     fprintf(stderr, "%s", marathon_details(k->marathon));
     for (size_t i = 0; i < k->pods.n; i++) {
         if (!was_killed(&k->pods.list[i]) || strcmp(app_of(&k->pods.list[i]), app) != 0)
@@ -277,6 +283,7 @@ static void remove_stray(struct kill *k, struct stray *stray) {
     if (remove_checked(k, stray) && stray->err.kind == ERR_ABSENT)
         stray->err = (struct err)ERR_INIT; // somebody removed it before us
     k->late += stray->err.kind == ERR_TIMEOUT;
+    progress_end(&k->progress);
     if (stray->err.kind)
         fprintf(stderr, "ocho: %s: %s\n%s", app, stray->err.text, marathon_details(k->marathon));
     else
@@ -365,6 +372,9 @@ static int kill_pods(struct kill *k) {
     if (status)
         return status;
     k->deadline = loop_now(loop_of(k)) + timeout;
+    auto_free char *line = xasprintf("waiting for the end of %zu pods", k->pods.n);
+    if (k->pods.n)
+        progress_tell(&k->progress, line);
     act_kill(&k->pods, timeout);
     if (k->marathon) {
         // Those that did end go, also when another one took all the time.
@@ -374,6 +384,7 @@ static int kill_pods(struct kill *k) {
         remove_apps(k);
         remove_strays(k);
     }
+    progress_end(&k->progress);
     tell_others(k);
     print(k);
     return status_of(k);
@@ -384,6 +395,7 @@ static int run(const struct cli_options *options) {
     int status = act_begin(options, options->args, &k.pods);
     if (status)
         return status;
+    progress_open(&k.progress);
     k.pods.unmatched = 0; // a pattern without a pod may mean an app, and is told at the end
     status = kill_pods(&k);
     for (size_t i = 0; i < k.strays_len; i++)

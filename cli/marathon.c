@@ -20,7 +20,7 @@ struct marathon {
     struct marathon_where where;
     size_t current; // the master that answered last
     int64_t deadline;
-    bool force;
+    bool force, may_force; // who runs us can say so
     struct text details;
     void (*tell)(const char *line, void *arg);
     void *tell_arg;
@@ -61,6 +61,7 @@ void marathon_until(struct marathon *m, int64_t deadline) {
 
 void marathon_force(struct marathon *m, bool force) {
     m->force = force;
+    m->may_force = true;
 }
 
 void marathon_tell(struct marathon *m, void (*fn)(const char *line, void *arg), void *arg) {
@@ -367,20 +368,26 @@ static void say(struct marathon *m, const char *line) {
 }
 
 // Until it is not going on any more; the id is Marathon's own.
-static int outlast(struct marathon *m, const json_t *deployment, struct err *err) {
-    const char *id = json_text(deployment, "id");
-    auto_free char *line = xasprintf(
-        "locked by deployment %.60s, waiting for it (--force overrides)", *id ? id : "of somebody");
-    say(m, line);
+static int outlast(struct marathon *m, const char *id, struct err *err) {
     for (int64_t ms = PAUSE_MS; !is_over(m); ms = ms * 2 < PAUSE_MAX_MS ? ms * 2 : PAUSE_MAX_MS) {
         marathon_pause(m, ms);
         int going = *id ? marathon_deploying(m, id, err) : 0;
         if (going == 0 || (going < 0 && !is_over(m)))
             return going;
     }
-    return err_set(err, ERR_TIMEOUT,
-                   "the app is locked by deployment %.60s, which does not end; --force overrides",
-                   *id ? id : "of somebody");
+    return err_set(err, ERR_TIMEOUT, "the app is locked by deployment %.60s, which does not end%s",
+                   *id ? id : "of somebody", m->may_force ? "; --force overrides" : "");
+}
+
+static int wait_for_lock(struct marathon *m, const json_t *deployment, struct err *err) {
+    const char *id = json_text(deployment, "id");
+    auto_free char *line = xasprintf("locked by deployment %.60s, waiting for it%s",
+                                     *id ? id : "of somebody",
+                                     m->may_force ? " (--force overrides)" : "");
+    say(m, line);
+    int failed = outlast(m, id, err);
+    say(m, NULL);
+    return failed;
 }
 
 static char *change_path(const struct marathon *m, const char *path) {
@@ -412,7 +419,7 @@ json_t *marathon_change(struct marathon *m, const char *method, const char *path
             *ret_deployment = deployment_of(&a, said);
         answer_done(&a);
         if (said || !locked || m->force || err->kind == ERR_EXISTS ||
-            outlast(m, json_array_get(locked, 0), err))
+            wait_for_lock(m, json_array_get(locked, 0), err))
             return said;
         *err = (struct err)ERR_INIT;
     }
@@ -452,7 +459,7 @@ int marathon_unlocked(struct marathon *m, const char *app, bool *ret_waited, str
         if (!lock)
             break;
         *ret_waited = true;
-        if (outlast(m, lock, err))
+        if (wait_for_lock(m, lock, err))
             return -1;
     }
     return 0;

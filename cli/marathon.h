@@ -18,9 +18,10 @@ struct marathon *marathon_open(struct loop *loop, struct http *http, struct mara
 void marathon_close(struct marathon *m); // takes NULL
 // No call ends later than this (loop_now); -1: each has its own time.
 void marathon_until(struct marathon *m, int64_t deadline);
-// With --force: changes override the deployment that locks their app.
+// With --force: changes override the deployment that locks their app. Of a verb that has no such
+// option never called: then nobody is told of it.
 void marathon_force(struct marathon *m, bool force);
-// Called with a line when something makes us wait.
+// Called with a line when something makes us wait, with NULL when that is over.
 void marathon_tell(struct marathon *m, void (*fn)(const char *line, void *arg), void *arg);
 
 // path begins with /v2/. 2xx: the body ({} when empty), new reference; else NULL.

@@ -174,6 +174,25 @@ __attribute__((unused)) static int end(void **state) {
     return teardown(state);
 }
 
+// What `line` says to a terminal.
+__attribute__((unused)) static void on_a_terminal(const char *line, char *ret, size_t size) {
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), out = temporary(), status = 0;
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(slave >= 0);
+    auto_free char *whole = xasprintf("ocho %s --url http://127.0.0.1:%d", line, it.port);
+    char **argv = text_split(whole, " ");
+    pid_t pid = start(argv, out, slave);
+    pump(has_ended(pid, &status));
+    text_list_free(argv);
+    close(out);
+    ssize_t n = read(master, ret, size - 1);
+    assert_true(n >= 0);
+    ret[n] = '\0';
+    close(slave);
+    close(master);
+}
+
 // Where it ends when the time is over: long enough for what comes before that on a busy machine.
 #define SOON " -t 5s"
 

@@ -123,29 +123,10 @@ static void what_never_comes_up_is_removed(void **state) {
     assert_int_equal(asked("DELETE /v2/apps/ochopod.marathon.zk-"), 2);
 }
 
-// What `line` says to a terminal.
-static void on_a_terminal(const char *line, char *ret, size_t size) {
-    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), out = temporary(), status = 0;
-    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
-    int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    assert_true(slave >= 0);
-    char **argv = text_split(line, " ");
-    pid_t pid = start(argv, out, slave);
-    pump(has_ended(pid, &status));
-    text_list_free(argv);
-    close(out);
-    ssize_t n = read(master, ret, size - 1);
-    assert_true(n >= 0);
-    ret[n] = '\0';
-    close(slave);
-    close(master);
-}
-
 static void progress_is_for_a_terminal_alone(void **state) {
     (void)state;
     char seen[4096];
-    auto_free char *line = xasprintf("ocho deploy %s" SOON " --url http://127.0.0.1:%d", file,
-                                     it.port);
+    auto_free char *line = xasprintf("deploy %s" SOON, file);
     on_a_terminal(line, seen, sizeof(seen));
     if (!strstr(seen, "\r\033[K") || !strstr(seen, "0 of 1 pods there"))
         fail_msg("on a terminal: %s", seen);

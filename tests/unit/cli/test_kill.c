@@ -133,6 +133,21 @@ static void the_deployment_is_followed_to_its_end(void **state) {
     assert_int_equal(asked("GET /v2/deployments"), 5);
 }
 
+static void progress_is_for_a_terminal(void **state) {
+    (void)state;
+    char seen[4096];
+    going = 2;
+    on_a_terminal("kill zk --force", seen, sizeof(seen));
+    if (!strstr(seen, "\r\033[Kwaiting for the end of 2 pods\r\033[K") ||
+        !strstr(seen, "\r\033[Kwaiting for deployment d\r\033[K"))
+        fail_msg("on a terminal: %s", seen);
+    changed = false;
+    locks = 2;
+    on_a_terminal("kill zk -i 10", seen, sizeof(seen));
+    if (!strstr(seen, "\r\033[Klocked by deployment l, waiting for it\r\033[K"))
+        fail_msg("on a terminal: %s", seen);
+}
+
 // A pattern that means nobody is another failure.
 static void one_that_stays_is_told(void **state) {
     (void)state;
@@ -157,6 +172,7 @@ int main(void) {
         test(kill_needs_marathon_first),
         test(kill_leaves_what_is_not_marathons),
         test(the_deployment_is_followed_to_its_end),
+        test(progress_is_for_a_terminal),
         test(one_that_stays_is_told),
         test(kill_tells_what_marathon_refuses),
     };

@@ -456,8 +456,10 @@ static void locked(struct scripted *s, int n, const struct server_request *r, in
 }
 
 static void on_line(const char *line, void *arg) {
-    if (strstr(line, "d-1"))
-        (*(int *)arg)++;
+    int *told = arg;
+    if (line)
+        assert_non_null(strstr(line, "locked by deployment d-1, waiting for it"));
+    *told += line ? 1 : 10;
 }
 
 static void a_locked_app_is_waited_for(void **state) {
@@ -472,7 +474,7 @@ static void a_locked_app_is_waited_for(void **state) {
     if (!said)
         fail_msg("%s", err.text);
     assert_string_equal(deployment, "d-2");
-    assert_int_equal(told, 1);
+    assert_int_equal(told, 11); // and that it is over
     assert_int_equal(asked, 3);
     asked = 0;
     marathon_force(m, true);
@@ -496,6 +498,11 @@ static void a_lock_that_stays_ends_at_the_deadline(void **state) {
     struct scripted *s = scripted_start(locked_for_ever, NULL);
     struct marathon *m = marathon_of(s);
     struct err err = ERR_INIT;
+    marathon_until(m, loop_now(loop) + 1000);
+    assert_null(marathon_change(m, "PUT", "/v2/apps/x", NULL, NULL, &err));
+    assert_null(strstr(err.text, "--force"));
+    err = (struct err)ERR_INIT;
+    marathon_force(m, false);
     marathon_until(m, loop_now(loop) + 3000);
     assert_null(marathon_change(m, "PUT", "/v2/apps/x", NULL, NULL, &err));
     is_about(&err, ERR_TIMEOUT, "locked by deployment d-1, which does not end; --force overrides");

@@ -112,6 +112,15 @@ static void a_locked_app_keeps_its_pods(void **state) {
     assert_string_equal(order, "kill ");
 }
 
+static void a_lock_that_is_waited_for_is_told_on_a_terminal(void **state) {
+    (void)state;
+    char seen[4096];
+    locks = 3;
+    on_a_terminal("scale zk @2 -t 5s", seen, sizeof(seen));
+    if (!strstr(seen, "\r\033[Klocked by deployment l, waiting for it (--force overrides)\r\033[K"))
+        fail_msg("on a terminal: %s", seen);
+}
+
 static void what_marathon_refuses_is_no_delta(void **state) {
     (void)state;
     said_by.status = 403;
@@ -145,6 +154,7 @@ int main(void) {
         test(what_does_not_run_goes_before_what_lives),
         test(never_more_are_killed_than_are_too_many),
         test(a_locked_app_keeps_its_pods),
+        test(a_lock_that_is_waited_for_is_told_on_a_terminal),
         test(what_marathon_refuses_is_no_delta),
         test(all_are_found_before_one_is_changed),
         test(a_cluster_may_be_called_like_a_factor),
