@@ -90,6 +90,11 @@ static void post(struct deploy *d, struct follow *f, size_t i) {
                           .pods = app->pods,
                           .newer = -1,
                           .strict = d->options->strict};
+    if (f->stopped) {
+        err_set(&goal->err, ERR_TIMEOUT, "not posted");
+        fail_goal(f, goal);
+        return;
+    }
     auto_json json_t *said = marathon_change(f->marathon, "POST", "/v2/apps", app->json,
                                              &goal->deployment, &goal->err);
     if (said)
@@ -136,11 +141,13 @@ static void conclude(struct follow *f, struct goal *goal, bool was_posted) {
     if (never_came_up(goal))
         undo(f, goal);
     else if (goal->err.kind == ERR_TIMEOUT && !can_be_seen(goal) && !goal->up_len)
-        fprintf(stderr, "ocho: %s: %s stays: what came up of it cannot be seen\n", goal->what,
-                goal->app);
+        fprintf(stderr,
+                "ocho: %s: %s stays: what came up of it cannot be seen; `ocho kill --force %s` "
+                "removes it\n",
+                goal->what, goal->app, goal->cluster);
     else if (goal->err.kind == ERR_TIMEOUT)
-        fprintf(stderr, "ocho: %s: what came up stays; `ocho kill --force %s` removes it\n",
-                goal->what, goal->cluster);
+        fprintf(stderr, "ocho: %s: what came up of %s stays; `ocho kill --force %s` removes it\n",
+                goal->what, goal->app, goal->cluster);
 }
 
 // ---- what is printed ----
@@ -172,6 +179,7 @@ static int deploy(struct deploy *d) {
         return status;
     auto_free bool *posted = xcalloc(d->n, sizeof(*posted));
     marathon_force(f.marathon, d->options->force);
+    follow_catch(&f); // a job that is cancelled leaves no app behind that is tried for ever
     for (size_t i = 0; i < d->n; i++) {
         post(d, &f, i);
         posted[i] = !d->goals[i].err.kind;
@@ -181,7 +189,7 @@ static int deploy(struct deploy *d) {
     for (size_t i = 0; i < d->n; i++)
         conclude(&f, &d->goals[i], posted[i]);
     print(d);
-    status = follow_status(d->goals, d->n);
+    status = f.stopped ? 128 + f.stopped : follow_status(d->goals, d->n);
     follow_close(&f);
     return status;
 }
@@ -216,10 +224,10 @@ const struct verb deploy_verb = {
     .details =
         "FILE is a pod.yaml, which then runs in the sidecar's image with its templates inlined, or "
         "Ochothon's\ndeploy file (cluster, image, settings, ports, verbatim). Every mistake is "
-        "told "
-        "before anything is\nposted. Waits until all pods are there, with --strict until all run "
-        "and are ready; what never\ncame up is removed. Marathon is MARATHON_MASTER.\n"
-        "JSON: {\"FILE\": {\"ok\", \"up\": [number...]}}\n",
+        "told before anything is\nposted. Waits until all pods are there, with --strict until all "
+        "run and are ready; what never came up\nis removed, also when SIGINT or SIGTERM ends the "
+        "waiting (status 130, 143). Marathon is MARATHON_MASTER.\nJSON: {\"FILE\": {\"ok\", "
+        "\"up\": [number...]}}\n",
     .options = "jPNoxrStmKQY=dzu",
     .args_min = 1,
     .args_max = CLI_MANY,

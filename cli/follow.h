@@ -33,7 +33,9 @@ struct follow {
     struct marathon *marathon;
     int64_t deadline; // loop_now
     struct progress progress;
+    int stopped; // the signal that asked us to end, 0: none; with follow_catch
     // Its own.
+    struct loop_signal *signals[2];
     int64_t asked; // when Marathon was last asked how the apps are
 };
 
@@ -41,6 +43,9 @@ struct follow {
 // an exit status; 0: go on. ret stays where it is until follow_close.
 int follow_open(const struct cli_options *options, struct follow *ret) must_check;
 void follow_close(struct follow *f);
+// From now on SIGINT and SIGTERM end the waiting as if the time were over, and not the program; a
+// second one does.
+void follow_catch(struct follow *f);
 // Before pods are read: that has the time that is left, and enough to see something.
 void follow_look(struct follow *f);
 // Each goal that has no error yet becomes settled or has one.
