@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "base/http.h"
 #include "cli/cli.h"
+#include "cli/send.h"
 #include "cli/signer.h"
 #include "sidecar/spec/spec.h"
 #include "sidecar/state/state.h"
@@ -123,7 +124,7 @@ static int ask_tls(const struct where *w, int64_t timeout_ms, struct err *err) {
                                          .fresh = true,
                                          .trust = signer_trust(signer),
                                          .tls_name = ""};
-    http_start(http, &request, on_reply, &asking);
+    send_request(http, &request, on_reply, &asking);
     loop_run(asking.loop);
     http_free(http);
     loop_free(asking.loop);

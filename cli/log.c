@@ -2,6 +2,7 @@
 #include "base/own.h"
 #include "base/text.h"
 #include "cli/pods.h"
+#include "cli/send.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -112,7 +113,7 @@ static void begin(struct tail *tail, const struct pods *pods) {
                                    .fresh = true,
                                    .on_head = on_head,
                                    .on_data = on_data};
-    http_start(source_http(pods->source), &request, on_end, tail);
+    send_request(source_http(pods->source), &request, on_end, tail);
     ++*tail->open;
 }
 

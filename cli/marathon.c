@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/own.h"
 #include "base/text.h"
+#include "cli/send.h"
 #include <string.h>
 #include <strings.h>
 
@@ -129,7 +130,7 @@ static void send_one(struct marathon *m, const char *url, const char *auth, cons
     answer_done(a);
     a->loop = m->loop;
     a->url = xstrdup(url);
-    http_start(m->http, &request, on_answer, a);
+    send_request(m->http, &request, on_answer, a);
     while (!a->done) // others may end the loop as well
         loop_run(m->loop);
 }

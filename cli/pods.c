@@ -1,8 +1,8 @@
 #include "cli/pods.h"
 #include "base/check.h"
-#include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
+#include "cli/send.h"
 #include "sidecar/cluster/record.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -322,8 +322,6 @@ static void on_reply(const struct http_reply *reply, const struct err *failed, v
     struct asking *all = ask->all;
     struct err err = *failed;
     bool heard = !err.kind;
-    log_debug("%s url=%s status=%d ms=%" PRId64, ask->pod->label, ask->url, reply->status,
-              loop_now(all->loop) - ask->began);
     if (heard)
         take(ask, reply, &err);
     bool goes_on = all->request->until && loop_now(all->loop) + AGAIN_MS < ask->deadline;
@@ -366,7 +364,7 @@ static void send_one(void *arg) {
                                    .timeout_ms = left > 0 ? left : 1,
                                    .max_reply = all->max_reply,
                                    .fresh = true};
-    http_start(source_http(all->pods->source), &request, on_reply, ask);
+    send_request(source_http(all->pods->source), &request, on_reply, ask);
 }
 
 static void start(struct asking *all, struct pod_seen *pod) {

@@ -244,9 +244,8 @@ const struct verb scale_verb = {
     .details =
         "The pods of a PATTERN must be one app's, unless -g names a pod of it; nothing is changed "
         "when one of\nthem means no app. Instances that have no pod go first; what is still one "
-        "too "
-        "many is killed (POST\n/control/kill), then its task is removed: the newest first. Never "
-        "below one.\nJSON: {\"PATTERN\": {\"ok\", \"delta\"}}, what Marathon has taken\n",
+        "too many is killed (POST\n/control/kill), then its task is removed: the newest first. "
+        "Never below one.\nJSON: {\"PATTERN\": {\"ok\", \"delta\"}}, what Marathon has taken\n",
     .options = "jXGOt=dzu",
     .args_min = 1,
     .args_max = CLI_MANY,

@@ -5,6 +5,7 @@
 #include "base/own.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/send.h"
 #include "cli/signer.h"
 #include <stdio.h>
 #include <string.h>
@@ -41,7 +42,7 @@ static int find_pod(const struct signer *signer, const char *url, int64_t timeou
         .trust = signer_trust(signer),
         .tls_name = signer_tls_name(),
     };
-    http_start(http, &request, on_reply, &asking);
+    send_request(http, &request, on_reply, &asking);
     loop_run(asking.loop);
     http_free(http);
     loop_free(asking.loop);

@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "base/own.h"
 #include "base/text.h"
+#include "cli/send.h"
 #include "sidecar/cluster/record.h"
 #include "sidecar/spec/spec.h"
 #include "sidecar/state/state.h"
@@ -405,7 +406,7 @@ static void ask_url(struct answer *answer) {
                                    .timeout_ms = left(answer->source),
                                    .max_reply = CLUSTER_MAX,
                                    .fresh = true};
-    http_start(answer->source->http, &request, on_answer, answer);
+    send_request(answer->source->http, &request, on_answer, answer);
 }
 
 static json_t *read_url(struct source *source, struct err *err) {

@@ -65,6 +65,22 @@ static void all_are_found_before_one_is_changed(void **state) {
     assert_string_equal(order, "");
 }
 
+static void with_d_each_request_is_a_line(void **state) {
+    (void)state;
+    auto_free char *master = xasprintf("http://me:se-cret@127.0.0.1:%d", marathon->port);
+    setenv("MARATHON_MASTER", master, 1);
+    fake_pod_is(it.pod, "running", true);
+    struct said said = ocho("scale zk @2 -d" URL);
+    auto_free char *cluster = xasprintf("GET url=http://127.0.0.1:%d/cluster status=200", it.port);
+    auto_free char *app = xasprintf("GET url=http://127.0.0.1:%d/v2/apps/app status=200",
+                                    marathon->port);
+    const char *const parts[] = {cluster, app, "/v2/deployments status=200", "/info status=200"};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (said.status || !strstr(said.err, parts[i]) || strstr(said.err, "cret"))
+            fail_msg("%d, want %s and no password: %s", said.status, parts[i], said.err);
+    assert_non_null(strstr(marathon->heads[0], "\r\nAuthorization: Basic "));
+}
+
 // The first word is a pattern whatever it looks like, and so is one with a namespace.
 static void a_cluster_may_be_called_like_a_factor(void **state) {
     (void)state;
@@ -157,6 +173,7 @@ int main(void) {
         test(a_lock_that_is_waited_for_is_told_on_a_terminal),
         test(what_marathon_refuses_is_no_delta),
         test(all_are_found_before_one_is_changed),
+        test(with_d_each_request_is_a_line),
         test(a_cluster_may_be_called_like_a_factor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
