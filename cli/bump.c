@@ -110,6 +110,25 @@ static json_t *changed(struct bump *b, const struct target *t, bool *ret_same, s
 
 // ---- one cluster ----
 
+// The anonymous volumes that deploy has given it end with its tasks. What an image has besides is
+// not known here.
+static void warn_of_volumes(const struct target *t) {
+    const json_t *docker = json_object_get(json_object_get(t->now, "container"), "docker");
+    auto_text struct text volumes = {0};
+    size_t i;
+    json_t *it;
+    json_array_foreach(json_object_get(docker, "parameters"), i, it) {
+        const char *value = json_text(it, "value");
+        if (strcmp(json_text(it, "key"), "volume") == 0 && !strchr(value, ':'))
+            text_addf(&volumes, "%s%.100s", volumes.len ? ", " : "", value);
+    }
+    if (volumes.len)
+        fprintf(stderr,
+                "ocho: %s: warning: what is in %.300s goes with the pods: volumes that do not "
+                "outlive their tasks\n",
+                t->pattern, text_str(&volumes));
+}
+
 static int kill_all(struct bump *b, const struct target *t, struct err *err) {
     auto_free int64_t *seqs = xcalloc(t->pods.n + 1, sizeof(*seqs));
     for (size_t i = 0; i < t->pods.n; i++)
@@ -141,6 +160,8 @@ static int begin(struct bump *b, size_t i, const char *pattern) {
     goal->newer = t->pods.list[t->pods.n - 1].seq;
     bool same = false;
     auto_json json_t *body = changed(b, t, &same, &goal->err);
+    if (body)
+        warn_of_volumes(t);
     if (!body || kill_all(b, t, &goal->err) || put(b, t, goal, body, same))
         return err_wrap(&goal->err, "%s", pattern);
     return 0;
@@ -211,9 +232,10 @@ const struct verb bump_verb = {
     .summary = "move a Marathon app to another tag of its image",
     .details =
         "Kills all its pods, changes its definition, waits until as many new pods are there, with "
-        "--strict\nuntil they run and are ready. Of an app made of a pod.yaml the workload's "
-        "image moves, with\n--sidecar the sidecar's own.\nJSON: {\"PATTERN\": {\"ok\", "
-        "\"up\": [number...]}}\n",
+        "--strict\nuntil they run and are ready. The new pods are other tasks: data in volumes "
+        "that do not outlive a task,\nas workload.volumes of a deployed pod.yaml, are lost. Of an "
+        "app made of a pod.yaml the workload's image\nmoves, with --sidecar the sidecar's own.\n"
+        "JSON: {\"PATTERN\": {\"ok\", \"up\": [number...]}}\n",
     .options = "jVWtS=dzu",
     .args_min = 1,
     .args_max = CLI_MANY,

@@ -28,6 +28,7 @@ static int going;         // how often the deployment of a change is listed; -1:
 static int locks;         // so often one of somebody else's that locks the app; -1: always
 static int wanted;        // its instances, and then what it is told; 0: two whatever it is told
 static bool changed;      // something was
+static const char *parameters; // of its container
 static const char *all_apps;
 static bool is_marathons; // pod, and no app
 static const char *spec;  // in its environment
@@ -69,14 +70,15 @@ static ordered_by_the_program void app_of_two(const char *line, int fd) {
     auto_free char *app = xasprintf(
         "{\"app\":{\"id\":\"%.*s\",\"instances\":%d,%s\"env\":{\"A\":\"b\",\"OCHOPOD_SPEC\":\"%s\"}"
         ","
-        "\"container\":{\"type\":\"DOCKER\",\"docker\":{\"image\":\"ochopod/sidecar:1\"},"
+        "\"container\":{\"type\":\"DOCKER\",\"docker\":{\"image\":\"ochopod/sidecar:1\","
+        "\"parameters\":[%s]},"
         "\"portMappings\":[{\"containerPort\":1},{\"containerPort\":8080}]},\"tasks\":["
         "{\"id\":\"a\",\"host\":\"127.0.0.1\",\"state\":\"TASK_RUNNING\",\"ports\":[1,%d]},"
         "{\"id\":\"b\",\"host\":\"localhost\",\"state\":\"TASK_RUNNING\",\"ports\":[1,%d]},"
         "{\"id\":\"c\",\"host\":\"127.0.0.1\",\"state\":\"TASK_%s\",\"ports\":[1,%d]}],"
         "\"lastTaskFailure\":{\"state\":\"TASK_FAILED\",\"message\":\"no image\","
         "\"host\":\"h1\"}}}",
-        (int)strcspn(id, " ?"), id, wanted ? wanted : 2, more, spec, deaf ? 1 : it.port,
+        (int)strcspn(id, " ?"), id, wanted ? wanted : 2, more, spec, parameters, deaf ? 1 : it.port,
         deaf ? 1 : it.port, three ? "RUNNING" : "STAGING", three ? it.port : 1);
     scripted_answer(fd, 200, app);
 }
@@ -157,6 +159,7 @@ __attribute__((unused)) static int begin(void **state) {
     going = locks = wanted = 0;
     spec = SPEC;
     more = "";
+    parameters = "";
     all_apps = "{\"apps\":[]}";
     tasks = "{\"tasks\":[{\"id\":\"task-3\"},{\"id\":\"task-10\"}]}";
     two_pods("marathon");

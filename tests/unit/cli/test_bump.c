@@ -49,6 +49,18 @@ static void a_spec_that_cannot_be_changed_is_no_reason_to_kill(void **state) {
     check("bump zk --sidecar -v 2" SOON URL, 4, NULL, "the image ochopod/sidecar:1 ->");
 }
 
+static void volumes_that_end_with_the_pods_are_told(void **state) {
+    (void)state;
+    parameters =
+        "{\"key\":\"volume\",\"value\":\"/data\"},{\"key\":\"volume\",\"value\":\"/a:/b\"},"
+        "{\"key\":\"volume\",\"value\":\"/logs\"},{\"key\":\"env\",\"value\":\"/x\"}";
+    check("bump zk -v 2" SOON URL, 4, NULL,
+          "ocho: zk: warning: what is in /data, /logs goes with the pods");
+    parameters = "{\"key\":\"volume\",\"value\":\"/a:/b\"}";
+    struct said said = ocho("bump zk -v 2 -t 1s" URL);
+    assert_null(strstr(said.err, "warning"));
+}
+
 // The pods are as they were asked for, and Marathon is not done.
 static void the_deployment_is_followed_to_its_end(void **state) {
     (void)state;
@@ -92,6 +104,7 @@ int main(void) {
         test(the_deployment_is_followed_to_its_end),
         test(a_locked_app_keeps_its_pods),
         test(a_lock_that_ends_is_waited_for),
+        test(volumes_that_end_with_the_pods_are_told),
         test(a_spec_that_cannot_be_changed_is_no_reason_to_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
