@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from bed import BUSYBOX, SIDECAR, TOP, wait_until
-from marathon import Marathon, Tasks
+from marathon import Marathon, Tasks, sidecar_app
 from pods import Pod
 
 
@@ -65,7 +65,9 @@ def test_an_ensemble_is_deployed_scaled_bumped_and_killed(world):
     said, told = ocho.do("bump", "zookeeper", "-v", "3.9.1", "--strict", "-t", "400", "-j")
     assert said["zookeeper"]["ok"] and len(said["zookeeper"]["up"]) == 5 and min(said["zookeeper"]["up"]) > 4
     assert "the workload's image zookeeper:3.9 -> zookeeper:3.9.1" in told
-    tasks.wait(5)
+    assert "warning: what is in /datalog, /logs goes with the pods" in told
+    tasks.wait(5)  # what mntr says on the ports below
+    assert all(port >= 31000 for _, port in tasks.hosts())
     assert {tasks.workload(t)["Config"]["Image"] for t in tasks.all()} == {"zookeeper:3.9.1"}
     said, _ = ocho.do("kill", "zookeeper", "--force", "-t", "120", "-j")
     assert said["zookeeper"]["ok"] and len(said["zookeeper"]["down"]) == 5
@@ -73,10 +75,11 @@ def test_an_ensemble_is_deployed_scaled_bumped_and_killed(world):
     wait_until("nothing is left on the host", lambda: not left(bed), 120)
 
 
-def web(folder, **workload):
+def web(folder, verbatim=None, **workload):
     spec = {"cluster": "web", "damper": "200ms", "ports": [80],
             "workload": {"image": BUSYBOX, "command": ["sh", "-c", "mkdir -p /w; exec httpd -f -p 80 -h /w"],
-                         "ready": {"tcp": 80}, "stop": {"grace": "20s"}, **workload}}
+                         "ready": {"tcp": 80}, "stop": {"grace": "20s"}, **workload},
+            **({"verbatim": verbatim} if verbatim else {})}
     (folder / "web.yaml").write_text(json.dumps(spec), encoding="utf-8")
     return folder
 
@@ -91,6 +94,66 @@ def test_fewer_pods_are_the_oldest_and_others_stay(world, tmp_path):
     assert sorted(listed) == ["marathon.web #1", "marathon.web #2"]
     said, _ = ocho.do("kill", "web", "-i", "1", "-t", "60", "-j")
     assert said["web"]["down"] == [1] and only_app(marathon)["instances"] == 1
+
+
+def test_no_pod_is_killed_for_instances_that_do_not_run(world, tmp_path):
+    _, marathon, ocho = world
+    web(tmp_path, verbatim={"constraints": [["hostname", "MAX_PER", "3"]]})
+    ocho.do("deploy", "/spec/web.yaml", "-p", "3", "--strict", "-t", "120", "-j", folder=tmp_path)
+    done = ocho.run("scale", "web", "@5", "-t", "10", "-j")
+    assert done.returncode == 4 and "3 of 5 pods running" in done.stderr, done.stderr
+    # The deployment of five never ends: nothing is killed in its way.
+    done = ocho.run("scale", "web", "@2", "-t", "5", "-j")
+    assert done.returncode == 4 and "locked by deployment" in done.stderr, done.stderr
+    assert json.loads(done.stdout) == {"web": {"ok": False, "delta": 0}}
+    assert {p["process"] for p in ocho.do("grep", "web", "-j")[0].values()} == {"running"}
+    said, _ = ocho.do("scale", "web", "@3", "--force", "-t", "60", "-j")
+    assert said == {"web": {"ok": True, "delta": -2}} and only_app(marathon)["instances"] == 3
+    listed, _ = ocho.do("grep", "web", "-j")
+    assert {name: p["process"] for name, p in listed.items()} == {f"marathon.web #{i}": "running" for i in range(3)}
+
+
+def test_a_locked_app_is_not_bumped_to_death(world, tmp_path):
+    _, marathon, ocho = world
+    web(tmp_path, verbatim={"constraints": [["hostname", "MAX_PER", "1"]]})
+    ocho.do("deploy", "/spec/web.yaml", "--strict", "-t", "120", "-j", folder=tmp_path)
+    marathon.do("PUT", f"/v2/apps{only_app(marathon)['id']}", {"instances": 2})
+    done = ocho.run("bump", "web", "-v", "2", "-t", "5")
+    assert done.returncode == 4 and "--force overrides" in done.stderr, done.stderr
+    assert done.stdout == "0% success (0 pods)\n"
+    assert {p["process"] for p in ocho.do("grep", "web", "-j")[0].values()} == {"running"}
+
+
+def test_what_never_registered_is_killed_by_its_name(world):
+    bed, marathon, ocho = world
+    app = sidecar_app("/ochopod.marathon.web-2026-11-25-18-00-00", {"cluster": "web", "workload": {"image": BUSYBOX}})
+    app["container"]["docker"]["image"] = "ochopod/no-sidecar:1"
+    marathon.do("POST", "/v2/apps", app)
+    done = ocho.run("kill", "web", "-i", "0", "-t", "10")
+    assert done.returncode == 1 and only_app(marathon)["id"] == app["id"], done.stderr
+    said, told = ocho.do("kill", "web", "--force", "-t", "60", "-j")
+    assert said == {"web": {"ok": True, "down": []}} and "is removed, no pod of it has registered" in told
+    assert marathon.do("GET", "/v2/apps")["apps"] == []
+    done = ocho.run("kill", "web", "--force", "-t", "10")
+    assert done.returncode == 1 and "web: no pod is meant" in done.stderr
+    wait_until("nothing is left on the host", lambda: not left(bed), 60)
+
+
+def test_a_cancelled_deploy_leaves_nothing_behind(world, tmp_path):
+    bed, marathon, ocho = world
+    web(tmp_path, image="ochopod/nobody-has-it:1")
+    words = [w for w in ocho.words if w != "--rm"]
+    job = bed.docker(*words, "-d", "-v", f"{tmp_path}:/spec:ro", "--entrypoint", "ocho", SIDECAR,
+                     "deploy", "/spec/web.yaml", "--strict", "-t", "300")
+    wait_until("the app is there", lambda: marathon.do("GET", "/v2/apps")["apps"])
+    wait_until("its sidecar runs", lambda: marathon.tasks(only_app(marathon)["id"]))
+    bed.docker("kill", "-s", "TERM", job)
+    assert bed.docker("wait", job, timeout=60) == "143"
+    done = bed.run("/usr/bin/docker", "logs", job)
+    assert "interrupted" in done.stderr and "is removed" in done.stderr, done.stderr
+    assert marathon.do("GET", "/v2/apps")["apps"] == []
+    bed.docker("rm", job)
+    wait_until("nothing is left on the host", lambda: not left(bed), 60)
 
 
 def test_on_the_hosts_network_ports_are_allotted(world, tmp_path):
