@@ -370,6 +370,7 @@ static void take_down(struct app *app) {
     binding_facts_free(app->facts);
     free((char *)app->record.port);
     free(app->full_name);
+    free(app->own_url);
     free(app->tether);
 }
 

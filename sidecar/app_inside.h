@@ -41,6 +41,7 @@ struct app {
     struct coordinator *coordinator;
     struct portal *portal;
     struct control *control;
+    char *own_url; // of it, as we reach it ourselves
     struct loop_signal *term, *interrupt;
     struct loop_timer *overdue;
     bool resumed;      // another worker of this sidecar was here before

@@ -23,8 +23,7 @@ static char *find_ocho(struct err *err) {
     return NULL;
 }
 
-// Our control port, as we reach it ourselves; its number follows.
-static char *own_url(const struct spec *spec) {
+char *app_own_url(const struct spec *spec) {
     bool any = strcmp(spec->listen, "0.0.0.0") == 0 || strcmp(spec->listen, "::") == 0;
     bool v6 = !any && strchr(spec->listen, ':');
     return xasprintf("http%s://%s%s%s:", spec->tls.key_file ? "s" : "", v6 ? "[" : "",
@@ -37,7 +36,7 @@ static char *own_url(const struct spec *spec) {
 // worker to find out.
 static void leave_open(const struct spec *spec, struct runner_program *ret) {
     bool said = spec->zk && *spec->zk;
-    auto_free char *url = own_url(spec);
+    auto_free char *url = app_own_url(spec);
     if (!said)
         ret->open[0].begin = xstrdup("OCHOPOD_ZK=");
     else if (strcmp(spec->zk, "none") == 0) {
@@ -79,7 +78,7 @@ int app_portal_create(struct loop *loop, struct runner *runner, const struct spe
             log_info("portal off: OCHOPOD_TOKEN signs nothing else, and is not used");
         return 0;
     }
-    auto_free char *ocho = find_ocho(err), *place = own_url(spec);
+    auto_free char *ocho = find_ocho(err), *place = app_own_url(spec);
     auto_free char *url = xasprintf("%s%d", place, port);
     if (!ocho)
         return -1;

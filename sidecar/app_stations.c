@@ -275,6 +275,8 @@ struct coordinator *app_build_coordinator(struct app *app, struct err *err) {
         .on_fatal = on_fatal,
         .on_leading = on_leading,
     };
+    auto_free char *place = app_own_url(app->spec);
+    app->own_url = xasprintf("%s%d", place, control_port(app->control));
     struct coordinator_config config = {
         .spec = app->spec,
         .zk_url = app->record.zk,
@@ -285,6 +287,7 @@ struct coordinator *app_build_coordinator(struct app *app, struct err *err) {
         .seq = app->state->seq,
         .resumed = app->resumed,
         .auth = app->auth,
+        .own_url = app->own_url,
         .probe = app->spec->probe.action.kind == ACTION_NONE ? NULL : probe,
         .probe_arg = app,
     };

@@ -366,6 +366,7 @@ static void lead(struct coordinator *c) {
                                          .pod_id = c->config.pod_id,
                                          .lock_path = lock_path(c->lock),
                                          .epoch = c->epoch,
+                                         .own_url = c->alone ? c->config.own_url : NULL,
                                          .probe = c->config.probe ? probe : NULL,
                                          .on_deposed = on_deposed,
                                          .arg = c};

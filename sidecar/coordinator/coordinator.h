@@ -33,6 +33,7 @@ struct coordinator_config {
     int64_t seq;             // -1: none yet
     bool resumed;            // the start was accepted before: what refuses us is an alarm
     const struct auth *auth; // what signs as a leader; NULL: nothing
+    const char *own_url;     // where we are asked with `zk: none`
     // The leader's probe, passed on to it (leader.h); NULL: none.
     void (*probe)(const json_t *view,
                   void (*fn)(const char *line, const struct err *err, void *arg), void *fn_arg,

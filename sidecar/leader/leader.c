@@ -173,6 +173,7 @@ struct leader *leader_create(struct loop *loop, struct http *http, struct zk *zk
         .tree = l->tree,
         .epoch = config->epoch,
         .auth = config->auth,
+        .own_url = config->own_url,
         .grace = l->spec->grace,
         .may = leader_may,
         .arg = l,
@@ -182,6 +183,7 @@ struct leader *leader_create(struct loop *loop, struct http *http, struct zk *zk
         .namespace_ = config->namespace_,
         .depends_on = l->spec->depends_on,
         .pod_id = config->pod_id,
+        .alone = config->own_url,
         .on_change = on_change,
         .arg = l,
     };

@@ -22,6 +22,8 @@ struct leader_config {
     const char *lock_path;   // our lock node
     int64_t epoch;           // its czxid
     const struct auth *auth; // what signs; NULL: nothing
+    // `zk: none`: the one pod is asked here, whatever its record says, which is for others.
+    const char *own_url; // NULL: there may be others
     // The leader's look at the whole cluster (spec.probe): runs the action with the view as stdin,
     // answers its output. NULL: none. Given by app, so that the leader knows no runner.
     void (*probe)(const json_t *view,

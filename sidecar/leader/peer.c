@@ -167,9 +167,9 @@ static void send_now(void *arg) {
     p->call = http_start(from->http, &request, on_reply, p);
 }
 
-static char *url_of(const struct record *to, const char *task, int64_t grace) {
-    auto_free char *base = record_url(to);
-    return xasprintf("%s/control/%s/%" PRId64, base, task, (grace + 999) / 1000);
+static char *url_of(const struct peer_from *from, const struct record *to, const char *task) {
+    auto_free char *base = from->own_url ? xstrdup(from->own_url) : record_url(to);
+    return xasprintf("%s/control/%s/%" PRId64, base, task, (from->grace + 999) / 1000);
 }
 
 struct peer *peer_ask(const struct peer_from *from, const struct record *to, const char *task,
@@ -183,7 +183,7 @@ struct peer *peer_ask(const struct peer_from *from, const struct record *to, con
         .id = xstrdup(to->id),
         .signs = to->signs,
         .cluster = xasprintf("%s.%s", to->namespace_, to->cluster),
-        .url = url_of(to, task, from->grace),
+        .url = url_of(from, to, task),
         .target = xasprintf("X-Ochopod-Target: %s", to->id),
         .epoch = xasprintf("X-Ochopod-Epoch: %s/%" PRId64, from->tree, from->epoch),
         .round = xasprintf("X-Ochopod-Round: %" PRId64, round),

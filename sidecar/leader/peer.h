@@ -20,6 +20,7 @@ struct peer_from {
     const char *tree; // with epoch: what fences us
     int64_t epoch;
     const struct auth *auth; // NULL: nothing is signed
+    const char *own_url;     // of a pod alone, instead of its record's; NULL: each at its own
     int64_t grace;           // budget of a request, ms; ours waits a quarter longer
     bool (*may)(void *arg);  // false: our session may be gone, send nothing
     void *arg;

@@ -31,6 +31,7 @@ struct watch {
     struct zk *zk;
     char *folder; // "<root>/pods"
     char *pod_id;
+    bool alone;
     struct zk_follow *names_follow;
     bool seen;
     struct node **nodes; // by name
@@ -93,7 +94,7 @@ static int parse(struct node *n, const char *data, size_t len, const struct zk_s
                        RECORDS_MOST >> 20);
     if (record_parse(n->name, data, len, &r, err))
         return -1;
-    if (!r->control_port) {
+    if (!r->control_port && !n->watch->alone) {
         err_set(err, ERR_USER, "pod %s: its control port %s is not mapped", r->id, r->port);
         record_free(r);
         return -1;
@@ -321,6 +322,7 @@ struct watch *watch_create(struct loop *loop, struct zk *zk, const struct watch_
         .zk = zk,
         .folder = xasprintf("%s/pods", config->root),
         .pod_id = xstrdup(config->pod_id),
+        .alone = config->alone,
         .said_since = loop_now(loop),
         .on_change = config->on_change,
         .arg = config->arg,

@@ -1,9 +1,9 @@
 // What the leader sees: the pods of its cluster and of those it depends on, by standing watches,
 // never by polling. A record is read once when its node appears; a node that cannot be used (not
-// JSON, no address, control port not mapped, loopback where ours is not) is skipped, named in the
-// log once and in the status. An original pod's node is empty at first and followed until it says
-// something. Two nodes of one pod: the newest (by czxid) is the pod, the other its ghost. What
-// changes together is told once.
+// JSON, no address, control port not mapped unless alone, loopback where ours is not) is skipped,
+// named in the log once and in the status. An original pod's node is empty at first and followed
+// until it says something. Two nodes of one pod: the newest (by czxid) is the pod, the other its
+// ghost. What changes together is told once.
 #pragma once
 #include "base/loop.h"
 #include "base/text.h"
@@ -16,6 +16,7 @@ struct watch_config {
     const char *namespace_; // for relative dependencies
     char *const *depends_on;
     const char *pod_id;           // ours: its address says whether loopback means anybody
+    bool alone;                   // there is no other, and no port of ours need be mapped
     void (*on_change)(void *arg); // something may have changed and everything is read
     void *arg;
 };

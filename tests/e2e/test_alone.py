@@ -34,8 +34,8 @@ WEB = {"workload": {"command": ["httpd", "-f", "-p", "8081", "-h", "/conf/www"],
                   "content": "{{ size }} {{ self.seq }} {{ self.ordinal }} {{ self.founder and 'founder' or '' }}\n"}]}
 
 
-def web(pods, name, **more):
-    return pods.run(name, {**WEB, "workload": dict(WEB["workload"]), **more})
+def web(pods, name, env=None, started=True, **more):
+    return pods.run(name, {**WEB, "workload": dict(WEB["workload"]), **more}, env=env or {}, started=started)
 
 
 def test_a_command_runs_once_and_its_pod_is_dead(pods):
@@ -62,6 +62,24 @@ def test_a_web_server_is_configured_by_the_pod_itself(pods):
     assert json.loads(pods.bed.docker("exec", "web", "ocho", "ls", "-j")) == {
         "marathon.web": {"total": 1, "running": 1, "status": info["status"]}}
     pods.bed.docker("exec", "web", "ocho", "wait", "web", "--pods", "1", "--timeout", "20")
+
+
+ELSEWHERE = {"not-mapped": {"HOST": "localhost"}, "nobody-there": {"HOST": "198.18.250.7", "PORT_8080": "31000"}}
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_what_it_registers_may_lead_nowhere(pods, where):
+    """It is asked where it listens: others need a way to it, and there are none."""
+    pod = web(pods, where, env=ELSEWHERE[where])
+    pod.until_configured()
+    assert pod.info["ports"].get("8080") == (31000 if where == "nobody-there" else None)
+    assert pod.info["state"] == "leader"
+
+
+def test_it_asks_the_address_that_it_listens_at(pods):
+    web(pods, "here", listen="127.0.0.9", env={"HOST": "198.18.250.7", "PORT_8080": "31000"}, started=False)
+    wait_until("it runs", lambda: pods.bed.ids("label=io.ochopod.role=workload", all_=False))
+    pods.bed.docker("exec", "here", "ocho", "wait", "here", "--url", "http://127.0.0.9:8080", "--timeout", "60")
 
 
 def test_needs_of_more_are_refused_and_the_status_says_it(pods):

@@ -35,7 +35,8 @@ struct stage {
     struct fake_zk *zk;
     struct fake_pods *pods;
     struct spec spec;
-    char *probe_says; // what the probe answers
+    char *probe_says;    // what the probe answers
+    const char *own_url; // of a pod alone
     int probed;
     struct seat seats[4];
     int n;
@@ -123,6 +124,7 @@ static inline void seat_lead(struct seat *seat) {
         .pod_id = "a",
         .lock_path = seat->lock,
         .epoch = seat->epoch,
+        .own_url = s->own_url,
         .probe = s->probe_says ? seat_probe : NULL,
         .on_deposed = seat_deposed,
         .arg = seat,

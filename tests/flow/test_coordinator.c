@@ -115,6 +115,7 @@ static void start(struct pod *p) {
                                         .pod_id = p->id,
                                         .facts = &p->facts,
                                         .seq = p->seq,
+                                        .own_url = "http://127.0.0.1:8080",
                                         .resumed = p->resumed};
     struct err err = ERR_INIT;
     p->left = false;
@@ -254,6 +255,22 @@ static void the_clusters_nodes_are_there_as_ochopod_makes_them(void **state) {
     assert_string_equal(r->ip, "10.0.0.1");
     assert_non_null(strstr(data, "\"seq\":0,\"sidecar\""));
     record_free(r);
+}
+
+// Others are asked where they say, and so are we.
+static void a_cluster_of_one_is_asked_where_it_listens(void **state) {
+    struct bench *t = *state;
+    start(&t->pods[0]);
+    settle(t);
+    assert_null(leaders[0]->config.own_url);
+    coordinator_leave(t->pods[0].coordinator, on_left, &t->pods[0]);
+    settle(t);
+    t->url = "none";
+    t->spec.state_dir = (char *)"/nowhere";
+    start(&t->pods[1]);
+    settle(t);
+    assert_int_equal(leaders_n, 1);
+    assert_string_equal(leaders[0]->config.own_url, "http://127.0.0.1:8080");
 }
 
 static void the_first_leads_and_the_next_takes_over(void **state) {
@@ -886,6 +903,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(a_pod_registers_and_leads),
         T(the_clusters_nodes_are_there_as_ochopod_makes_them),
+        T(a_cluster_of_one_is_asked_where_it_listens),
         T(the_first_leads_and_the_next_takes_over),
         T(the_last_to_leave_empties_the_snapshot),
         T(of_all_that_leave_at_once_one_empties_the_snapshot),

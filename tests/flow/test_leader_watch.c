@@ -259,6 +259,24 @@ static void nobody_who_can_be_used_is_no_empty_snapshot(void **state) {
     stage_free(s);
 }
 
+// What it registers is for others: a port that is not mapped, and one where nobody listens.
+static void a_pod_alone_is_asked_where_it_listens(void **state) {
+    (void)state;
+    static const char *const ports[] = {"{}", "{\"8080\":31000}"};
+    for (size_t i = 0; i < sizeof ports / sizeof *ports; i++) {
+        struct stage *s = stage_create();
+        struct fake_pod *a = fake_pods_add(s->pods, "a");
+        auto_free char *data = xasprintf(
+            "{\"ip\":\"10.0.0.1\",\"ports\":%s,\"seq\":0,\"sidecar\":\"0.1\"}", ports[i]);
+        fake_zk_put(s->zk, a->session, a->node, data, ZK_EPHEMERAL);
+        s->own_url = "http://127.0.0.1:9000";
+        struct seat *seat = stage_lead(s);
+        RUN_UNTIL(s, is_whole(s, seat), 300);
+        assert_int_equal(a->done[FAKE_ON], 1);
+        stage_free(s);
+    }
+}
+
 static void an_original_pod_is_taken_when_its_node_is_filled(void **state) {
     (void)state;
     struct stage *s = stage_create();
@@ -439,6 +457,7 @@ int main(void) {
         cmocka_unit_test(one_that_flaps_does_not_hold_up_the_others),
         cmocka_unit_test(what_cannot_be_used_is_skipped_and_named),
         cmocka_unit_test(nobody_who_can_be_used_is_no_empty_snapshot),
+        cmocka_unit_test(a_pod_alone_is_asked_where_it_listens),
         cmocka_unit_test(an_original_pod_is_taken_when_its_node_is_filled),
         cmocka_unit_test(of_two_nodes_the_newest_is_the_pod),
         cmocka_unit_test(a_read_that_broke_off_is_read_again),
