@@ -95,7 +95,7 @@ static void on_end(const struct http_reply *reply, const struct err *err, void *
 }
 
 static void begin(struct tail *tail, const struct pods *pods) {
-    auto_free char *base = pods_url(tail->pod);
+    auto_free char *base = pods_url(pods, tail->pod);
     if (!base) {
         fprintf(stderr, "ocho: %s: its control port is not published\n", tail->pod->label);
         return;

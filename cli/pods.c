@@ -187,7 +187,16 @@ static struct record *record_of(const struct pod_seen *pod) {
     return failed ? NULL : record;
 }
 
-char *pods_url(const struct pod_seen *pod) {
+// One without ZooKeeper knows of no other: it is the one that we read through, and there it is.
+static const char *url_of_alone(const struct pods *pods, const struct pod_seen *pod) {
+    const json_t *record = json_object_get(pod->json, "record");
+    return strcmp(json_text(record, "zk"), "none") == 0 ? source_url(pods->source) : NULL;
+}
+
+char *pods_url(const struct pods *pods, const struct pod_seen *pod) {
+    const char *alone = url_of_alone(pods, pod);
+    if (alone)
+        return xstrndup(alone, strlen(alone) - text_ends(alone, "/"));
     struct record *record = record_of(pod);
     if (!record)
         return NULL;
@@ -371,7 +380,7 @@ static void start(struct asking *all, struct pod_seen *pod) {
     const char *key = all->request->key;
     if ((key && json_object_get(pod->json, key)) || *pods_error(pod))
         return;
-    auto_free char *base = pods_url(pod);
+    auto_free char *base = pods_url(all->pods, pod);
     if (!base) {
         pods_fail(pod, "its control port is not published");
         return;

@@ -58,7 +58,7 @@ void pods_send(struct pods *pods, const struct pods_request *request);
 void pods_ask_info(struct pods *pods, int64_t timeout_ms);
 
 // "http://ip:port", NULL where the record says no way. Caller frees.
-char *pods_url(const struct pod_seen *pod);
+char *pods_url(const struct pods *pods, const struct pod_seen *pod);
 // The headers of a request to it, with what signs them where there is a token (see
 // auth_call_sign).
 void pods_sign(const struct pods *pods, const struct pod_seen *pod, struct auth_call *call,

@@ -206,6 +206,10 @@ bool source_is_pod(const struct source *source) {
     return source->url;
 }
 
+const char *source_url(const struct source *source) {
+    return source->url;
+}
+
 bool source_matches(const char *pattern, const char *name) {
     const char *dot = strchr(name, '.');
     return fnmatch(pattern, name, 0) == 0 ||

@@ -23,5 +23,6 @@ const struct signer *source_signer(const struct source *source);
 json_t *source_read(struct source *source, char *const *patterns, struct err *err) must_check;
 // It reads through one pod, which knows its own cluster alone and may go away.
 bool source_is_pod(const struct source *source);
+const char *source_url(const struct source *source); // of that pod; NULL where there is ZooKeeper
 // A glob over namespace.cluster, or over the cluster's name when it has no dot.
 bool source_matches(const char *pattern, const char *name);

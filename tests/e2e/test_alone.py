@@ -74,6 +74,8 @@ def test_what_it_registers_may_lead_nowhere(pods, where):
     pod.until_configured()
     assert pod.info["ports"].get("8080") == (31000 if where == "nobody-there" else None)
     assert pod.info["state"] == "leader"
+    pods.bed.docker("exec", where, "ocho", "off", where, "--force")
+    pod.until(process="stopped")
 
 
 def test_it_asks_the_address_that_it_listens_at(pods):

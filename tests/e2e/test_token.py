@@ -162,13 +162,14 @@ def test_no_answer_has_a_secret(web):
 def test_a_pod_alone_is_its_own_portal(web):
     """Without ZooKeeper it asks itself by https, under its cluster's name."""
     web.run("lonely", {"cluster": "web", "zk": "none", "portal": True, **FILES, **TOOLS}, "-v", f"{web.secrets}:{MOUNTED}:ro",
-            env={"OCHOPOD_ZK": "none"}, started=False)
+            env={"OCHOPOD_ZK": "none", "HOST": "localhost"}, started=False)
     pod = Web(web, "lonely")
-    pod.until_configured()
     try:
+        pod.until_configured()
         code, said = pod.ask("POST", "/shell", headers={"X-Shell": "grep -j"})
         assert code == 200 and said["ok"] is True and list(json.loads(said["out"])) == [f"{CLUSTER} #0"], said
         assert CLUSTER in web.bed.docker("exec", "lonely", "ocho", "ls")
+        assert "heard" in web.bed.docker("exec", "lonely", "ocho", "exec", "web", "--force", "say", "heard")
     finally:
         web.bed.docker("rm", "-f", "-v", "lonely")
 

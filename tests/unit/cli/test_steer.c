@@ -73,6 +73,19 @@ static void exactly(const char *command, int status, const char *out, const char
 
 // ---- on, off, reset ----
 
+// There is no other, and what it registered need not lead anywhere.
+static void a_pod_alone_is_asked_where_it_answered(void **state) {
+    (void)state;
+    json_decref(it.cluster);
+    it.cluster = json_pack("{s:{}, s:{s:{s:i, s:s, s:s, s:s, s:{}}}}", "snapshot", "pods",
+                           "uuid-own", "seq", 3, "zk", "none", "ip", "203.0.113.7", "port", "8080",
+                           "ports");
+    exactly("off zk --force -j" URL, 0, "{\"zk\":{\"ok\":true,\"off\":[\"marathon.zk #3\"]}}\n",
+            "off ");
+    exactly("off zk --force -j" URL "/", 0, "{\"zk\":{\"ok\":true,\"off\":[\"marathon.zk #3\"]}}\n",
+            "off ");
+}
+
 static void off_and_on_print_what_ochothon_prints(void **state) {
     (void)state;
     exactly("off zk --force -j" URL, 0,
@@ -328,6 +341,7 @@ static void debug_names_each_request(void **state) {
 int main(void) {
 #define test(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
+        test(a_pod_alone_is_asked_where_it_answered),
         test(off_and_on_print_what_ochothon_prints),
         test(numbers_come_in_both_spellings),
         test(each_pattern_has_its_own_outcome),
