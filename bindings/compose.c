@@ -14,6 +14,11 @@ static int find(const struct binding_scene *scene, struct binding_facts *facts, 
     if (!scene->self)
         return err_set(err, ERR_USER,
                        "binding compose: this process runs in no container of the engine's");
+    const char *why;
+    if (!probe(scene, &why))
+        return err_set(err, ERR_USER,
+                       "binding compose: our container has no label com.docker.compose.service: no "
+                       "service of compose's is this");
     const char *service = docker_container_label(scene->self, "com.docker.compose.service");
     const char *project = docker_container_label(scene->self, "com.docker.compose.project");
     facts->fwk = xstrdup("compose");

@@ -80,6 +80,12 @@ static int find(const struct binding_scene *scene, struct binding_facts *facts, 
     if (!scene->self)
         return err_set(err, ERR_USER,
                        "binding swarm: this process runs in no container of the engine's");
+    const char *why;
+    if (!probe(scene, &why))
+        return err_set(
+            err, ERR_USER,
+            "binding swarm: our container has no label com.docker.swarm.task.id: no task "
+            "of a Swarm service is this");
     const char *host = binding_env(scene->wish, "HOST");
     facts->fwk = xstrdup(scene->wish->local ? "marathon (debug)" : "swarm");
     facts->cluster = cluster_of(scene->self);

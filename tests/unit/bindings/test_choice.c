@@ -82,6 +82,22 @@ static void the_order_is_fixed(void **state) {
     binding_facts_free(found);
 }
 
+// `docker run` by hand: a container, and nothing on it says what they would go by.
+static void expect_refused_by_hand(const struct binding *b, const char *label) {
+    struct binding_wish wish = {.name = b->name, .port = 8080};
+    struct docker_container *self = scene_container("bridge", "{}", "{}");
+    struct binding_scene scene = {
+        .wish = &wish, .self = self, .self_ip = self->ip, .contained = true};
+    struct binding_facts *facts = xnew(struct binding_facts);
+    struct err err = ERR_INIT;
+    facts->ports = json_object();
+    assert_int_equal(b->facts(&scene, facts, &err), -1);
+    assert_int_equal(err.kind, ERR_USER);
+    assert_non_null(strstr(err.text, label));
+    binding_facts_free(facts);
+    docker_container_free(self);
+}
+
 static void named_where_it_cannot_be_is_the_users(void **state) {
     (void)state;
     static const char *const names[] = {"compose", "swarm", "marathon-pod", "marathon", "generic"};
@@ -92,6 +108,8 @@ static void named_where_it_cannot_be_is_the_users(void **state) {
         assert_int_equal(found_err.kind, ERR_USER);
         assert_non_null(strstr(found_err.text, names[i]));
     }
+    expect_refused_by_hand(&binding_compose, "com.docker.compose.service");
+    expect_refused_by_hand(&binding_swarm, "com.docker.swarm.task.id");
 }
 
 static void ec2_is_recognised_and_knows_its_zone(void **state) {
