@@ -23,6 +23,7 @@ struct app {
     char *cluster;    // "marathon.zookeeper"
     int control;      // the pods' control port
     int64_t pods;
+    bool alone; // `zk: none`: each of its pods is a cluster of its own, and in no ZooKeeper
     json_t *json;
 };
 

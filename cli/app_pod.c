@@ -123,6 +123,26 @@ static void add_settings(json_t *made, const json_t *settings) {
         CHECK(json_object_set_new(json_object_get(made, "env"), "pod", json_string(pod)) == 0);
 }
 
+// What is said in its environment counts more.
+static bool is_alone(const struct spec *spec, const json_t *app) {
+    static const char *const names[] = {"OCHOPOD_ZK", "ochopod_zk"};
+    const char *zk = spec->zk ? spec->zk : "";
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *said = json_text(json_object_get(app, "env"), names[i]);
+        zk = *said ? said : zk;
+    }
+    return strcmp(zk, "none") == 0;
+}
+
+static void warn_of_many(const struct app *app, struct text *report) {
+    if (app->alone && app->pods > 1)
+        text_addf(
+            report,
+            "%s: with `zk: none` these are %lld clusters of one pod each: they do not know of "
+            "one another\n",
+            app->file, (long long)app->pods);
+}
+
 static int build(struct tree *tree, const struct spec *spec, const struct app_wish *wish,
                  struct app *ret, struct text *report, struct err *err) {
     const char *namespace_ = wish->namespace_   ? wish->namespace_
@@ -148,7 +168,9 @@ static int build(struct tree *tree, const struct spec *spec, const struct app_wi
     add_settings(made, settings);
     const json_t *verbatim = json_object_get(tree_json(tree), "verbatim");
     ret->json = app_over(tree, verbatim ? verbatim : none, made);
+    ret->alone = is_alone(spec, ret->json);
     app_check_size(tree, ret->json);
+    warn_of_many(ret, report);
     return tree_tell(tree, report, err);
 }
 

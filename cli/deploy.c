@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { UNDO_MS = 30000, ASK_MS = 5000 };
+enum { UNDO_MS = 30000, ASK_MS = 5000, STEADY_MS = 2000 };
 
 struct deploy {
     const struct cli_options *options;
@@ -89,6 +89,7 @@ static void post(struct deploy *d, struct follow *f, size_t i) {
                           .control = app->control,
                           .pods = app->pods,
                           .newer = -1,
+                          .alone = app->alone,
                           .strict = d->options->strict};
     if (f->stopped) {
         err_set(&goal->err, ERR_TIMEOUT, "not posted");
@@ -118,6 +119,30 @@ static bool never_came_up(const struct goal *goal) {
     return goal->err.kind == ERR_TIMEOUT && can_be_seen(goal) && !goal->up_len;
 }
 
+// Tasks that run on, and are not registered where we look.
+static size_t unregistered(struct follow *f, const struct goal *goal) {
+    struct err err = ERR_INIT;
+    marathon_until(f->marathon, loop_now(source_loop(f->source)) + UNDO_MS);
+    auto_json json_t *before = marathon_app(f->marathon, goal->app, &err);
+    if (marathon_steady(before, before) <= goal->there)
+        return 0;
+    marathon_pause(f->marathon, STEADY_MS);
+    auto_json json_t *now = marathon_app(f->marathon, goal->app, &err);
+    size_t n = marathon_steady(before, now);
+    return n > goal->there ? n - goal->there : 0;
+}
+
+static bool meet_elsewhere(struct follow *f, const struct goal *goal) {
+    size_t n = unregistered(f, goal);
+    if (n)
+        fprintf(
+            stderr,
+            "ocho: %s: %s stays: %zu of its tasks running, not registered in the ZooKeeper that "
+            "ocho asks (--zk, OCHOPOD_ZK)\n",
+            goal->what, goal->app, n);
+    return n > 0;
+}
+
 static void undo(struct follow *f, struct goal *goal) {
     struct err err = ERR_INIT;
     auto_free char *path = marathon_path(goal->app, "?force=true");
@@ -138,13 +163,16 @@ static void conclude(struct follow *f, struct goal *goal, bool was_posted) {
     if (!goal->err.kind || !was_posted)
         return;
     follow_fail(f, goal);
-    if (never_came_up(goal))
-        undo(f, goal);
-    else if (goal->err.kind == ERR_TIMEOUT && !can_be_seen(goal) && !goal->up_len)
+    if (never_came_up(goal)) {
+        if (!meet_elsewhere(f, goal))
+            undo(f, goal);
+    } else if (goal->err.kind == ERR_TIMEOUT && !can_be_seen(goal) && !goal->up_len)
         fprintf(stderr,
                 "ocho: %s: %s stays: what came up of it cannot be seen; `ocho kill --force %s` "
                 "removes it\n",
                 goal->what, goal->app, goal->cluster);
+    else if (goal->err.kind == ERR_TIMEOUT && goal->alone)
+        fprintf(stderr, "ocho: %s: what came up stays, as %s\n", goal->what, goal->app);
     else if (goal->err.kind == ERR_TIMEOUT)
         fprintf(stderr, "ocho: %s: what came up of %s stays; `ocho kill --force %s` removes it\n",
                 goal->what, goal->app, goal->cluster);

@@ -139,6 +139,7 @@ static bool judge(struct goal *goal, const struct pods *pods) {
     }
     err_set(&goal->err, ERR_TIMEOUT, "%s: %zu of %" PRId64 " pods %s%s", goal->what, goal->up_len,
             goal->pods, goal->strict ? "running" : "there", text_str(&why));
+    goal->there = seen;
     return seen == (size_t)goal->pods && goal->up_len == seen;
 }
 
@@ -198,11 +199,22 @@ static void look(struct follow *f, struct goal *goal, const struct pods *pods, b
     progress_tell(&f->progress, goal->err.text);
 }
 
-static char **patterns_of(const struct goal *goals, size_t n) {
+// By what Marathon says of its tasks: the one pod that we read through may be of another cluster,
+// or among those that go.
+static bool by_tasks(const struct follow *f, const struct goal *goal) {
+    return source_is_pod(f->source) || goal->alone;
+}
+
+// Of several that are looked at, those that one reading of ZooKeeper shows.
+static bool is_meant(const struct follow *f, const struct goal *goal, size_t n) {
+    return is_open(goal) && (n == 1 || !by_tasks(f, goal));
+}
+
+static char **patterns_of(const struct follow *f, const struct goal *goals, size_t n) {
     char **patterns = xcalloc(n + 1, sizeof(*patterns));
     size_t used = 0;
     for (size_t i = 0; i < n; i++)
-        if (is_open(&goals[i]))
+        if (is_meant(f, &goals[i], n))
             patterns[used++] = (char *)goals[i].cluster;
     return patterns;
 }
@@ -211,11 +223,10 @@ static int read_pods(struct follow *f, struct goal *goals, size_t n, struct pods
                      struct err *err) {
     struct cli_options all = *f->options; // -i means others
     all.indices_len = 0;
-    auto_free char **patterns = patterns_of(goals, n);
+    auto_free char **patterns = patterns_of(f, goals, n);
     follow_look(f);
-    if (!source_is_pod(f->source))
+    if (n > 1 || !by_tasks(f, goals))
         return pods_read(f->source, &all, patterns, ret, err);
-    // The one pod may be of another cluster, or among those that go.
     auto_json json_t *app = marathon_app(f->marathon, goals->app, err);
     if (!app)
         return -1;
@@ -229,7 +240,7 @@ static void look_at(struct follow *f, struct goal *goals, size_t n, bool apps) {
     if (read_pods(f, goals, n, &pods, &err)) {
         for (size_t i = 0; i < n; i++)
             // That the time ran out over the last look says less than what was seen before.
-            if (is_open(&goals[i]) && !(goals[i].err.kind && err.kind == ERR_TIMEOUT)) {
+            if (is_meant(f, &goals[i], n) && !(goals[i].err.kind && err.kind == ERR_TIMEOUT)) {
                 err_set(&goals[i].err, ERR_TIMEOUT, "%s: %s", goals[i].what, err.text);
                 goals[i].seen = false;
             }
@@ -238,7 +249,7 @@ static void look_at(struct follow *f, struct goal *goals, size_t n, bool apps) {
     pods_ask_info(&pods, ASK_MS);
     pods_number(&pods);
     for (size_t i = 0; i < n; i++)
-        if (is_open(&goals[i]))
+        if (is_meant(f, &goals[i], n))
             look(f, &goals[i], &pods, apps);
     pods_done(&pods);
 }
@@ -247,13 +258,14 @@ static void look_at_all(struct follow *f, struct goal *goals, size_t n) {
     int64_t now = loop_now(source_loop(f->source));
     bool apps = now - f->asked >= APP_EVERY_MS;
     f->asked = apps ? now : f->asked;
-    if (!source_is_pod(f->source)) {
-        look_at(f, goals, n, apps);
-        return;
-    }
+    size_t together = 0;
     for (size_t i = 0; i < n; i++)
-        if (is_open(&goals[i]))
+        if (is_open(&goals[i]) && by_tasks(f, &goals[i]))
             look_at(f, &goals[i], 1, apps);
+        else
+            together += is_open(&goals[i]);
+    if (together)
+        look_at(f, goals, n, apps);
 }
 
 void follow_goals(struct follow *f, struct goal *goals, size_t n) {

@@ -14,6 +14,7 @@ struct goal {
     int control;         // the pods' control port
     int64_t pods;        // so many
     int64_t newer;       // only pods with a higher number count; -1: all of the app
+    bool alone;          // they are in no ZooKeeper: Marathon says where they are
     bool strict;         // running, and ready where they say so; else being there is enough
     // How it went.
     bool settled;
@@ -21,9 +22,10 @@ struct goal {
     bool seen;      // the last look at its pods saw them, or that there are none
     int64_t *up;    // owned: the numbers of the pods that are as asked for
     size_t up_len;
-    size_t dead; // of these: done or ended for good
-    size_t mute; // are there, and gave no answer to how they are
-    char *note;  // owned: what Marathon last said of the app's failures, or NULL
+    size_t there; // so many of them were found
+    size_t dead;  // of these: done or ended for good
+    size_t mute;  // are there, and gave no answer to how they are
+    char *note;   // owned: what Marathon last said of the app's failures, or NULL
     struct err err;
 };
 

@@ -50,11 +50,33 @@ static json_t *pod_of(const json_t *task, const json_t *app, int control, size_t
                      ip, "port", label, "ports", label, port, "application", id + (*id == '/'));
 }
 
+static bool runs(const json_t *task) {
+    return strcmp(json_text(task, "state"), "TASK_RUNNING") == 0 && *json_text(task, "id");
+}
+
+static bool ran(const json_t *before, const char *id) {
+    const json_t *task;
+    size_t i;
+    json_array_foreach(json_object_get(before, "tasks"), i, task) {
+        if (runs(task) && strcmp(json_text(task, "id"), id) == 0)
+            return true;
+    }
+    return false;
+}
+
+size_t marathon_steady(const json_t *before, const json_t *app) {
+    const json_t *task;
+    size_t i, n = 0;
+    json_array_foreach(json_object_get(app, "tasks"), i, task)
+        n += runs(task) && ran(before, json_text(task, "id"));
+    return n;
+}
+
 json_t *marathon_pods(const json_t *app, const char *cluster, int control) {
     json_t *pods = json_object(), *task;
     size_t i, index = index_of(app, control);
     json_array_foreach(json_object_get(app, "tasks"), i, task) {
-        if (strcmp(json_text(task, "state"), "TASK_RUNNING") != 0 || !*json_text(task, "id"))
+        if (!runs(task))
             continue;
         json_t *pod = pod_of(task, app, control, index);
         CHECK(pod && json_object_set_new(pods, json_text(task, "id"), pod) == 0);

@@ -186,6 +186,31 @@ def test_what_never_comes_up_is_removed_and_says_why(world, tmp_path):
     wait_until("nothing is left on the host", lambda: not left(bed), 60)
 
 
+def web_at(folder, zk):
+    spec = json.loads((web(folder) / "web.yaml").read_text(encoding="utf-8"))
+    (folder / "web.yaml").write_text(json.dumps({**spec, "zk": zk}), encoding="utf-8")
+    return folder
+
+
+def test_pods_alone_are_asked_by_their_tasks(world, tmp_path):
+    """In no ZooKeeper: each is a cluster of its own, and ocho says so."""
+    _, marathon, ocho = world
+    said, told = ocho.do("deploy", "/spec/web.yaml", "-p", "2", "--strict", "-t", "120", "-j", folder=web_at(tmp_path, "none"))
+    assert said == {"/spec/web.yaml": {"ok": True, "up": [0, 0]}}, told
+    assert "these are 2 clusters of one pod each" in told
+    tasks = Tasks(marathon, only_app(marathon)["id"])
+    assert [tasks.info(t)["process"] for t in tasks.all()] == ["running", "running"]
+
+
+def test_what_meets_in_another_zookeeper_stays(world, tmp_path):
+    _, marathon, ocho = world
+    done = ocho.run("deploy", "/spec/web.yaml", "-p", "2", "-t", "15", folder=web_at(tmp_path, f"{ocho.zk}/elsewhere"))
+    assert done.returncode == 4 and done.stdout == "0% success (+0 pods)\n", done.stderr
+    assert "stays: 2 of its tasks running, not registered in the ZooKeeper" in done.stderr, done.stderr
+    tasks = Tasks(marathon, only_app(marathon)["id"])
+    wait_until("both run", lambda: [tasks.info(t)["process"] for t in tasks.all()] == ["running", "running"])
+
+
 # ---- from where Marathon and ZooKeeper are not at hand ----
 
 def sidecar(ocho, name, **spec):

@@ -23,6 +23,7 @@ static bool lost;         // the answer to a POST of an app, which is there
 static bool blind;        // what is asked of an app that was posted is not answered
 static bool deaf;         // its tasks run, and there is no way to their ports
 static bool own;          // an app that is asked for has those two tasks
+static bool failing;      // they do not run
 static bool three;        // and a third one, which runs too
 static int going;         // how often the deployment of a change is listed; -1: always
 static int locks;         // so often one of somebody else's that locks the app; -1: always
@@ -67,19 +68,21 @@ static void answer_kills(void) {
 static ordered_by_the_program void app_of_two(const char *line, int fd) {
     const char *id = deaf || own ? line + strlen("GET /v2/apps")
                                  : "/app "; // else it is another one's
+    const char *state = failing ? "STAGING" : "RUNNING";
     auto_free char *app = xasprintf(
         "{\"app\":{\"id\":\"%.*s\",\"instances\":%d,%s\"env\":{\"A\":\"b\",\"OCHOPOD_SPEC\":\"%s\"}"
         ","
         "\"container\":{\"type\":\"DOCKER\",\"docker\":{\"image\":\"ochopod/sidecar:1\","
         "\"parameters\":[%s]},"
         "\"portMappings\":[{\"containerPort\":1},{\"containerPort\":8080}]},\"tasks\":["
-        "{\"id\":\"a\",\"host\":\"127.0.0.1\",\"state\":\"TASK_RUNNING\",\"ports\":[1,%d]},"
-        "{\"id\":\"b\",\"host\":\"localhost\",\"state\":\"TASK_RUNNING\",\"ports\":[1,%d]},"
+        "{\"id\":\"a\",\"host\":\"127.0.0.1\",\"state\":\"TASK_%s\",\"ports\":[1,%d]},"
+        "{\"id\":\"b\",\"host\":\"localhost\",\"state\":\"TASK_%s\",\"ports\":[1,%d]},"
         "{\"id\":\"c\",\"host\":\"127.0.0.1\",\"state\":\"TASK_%s\",\"ports\":[1,%d]}],"
         "\"lastTaskFailure\":{\"state\":\"TASK_FAILED\",\"message\":\"no image\","
         "\"host\":\"h1\"}}}",
-        (int)strcspn(id, " ?"), id, wanted ? wanted : 2, more, spec, parameters, deaf ? 1 : it.port,
-        deaf ? 1 : it.port, three ? "RUNNING" : "STAGING", three ? it.port : 1);
+        (int)strcspn(id, " ?"), id, wanted ? wanted : 2, more, spec, parameters, state,
+        deaf ? 1 : it.port, state, deaf ? 1 : it.port, three ? "RUNNING" : "STAGING",
+        three ? it.port : 1);
     scripted_answer(fd, 200, app);
 }
 
@@ -155,7 +158,8 @@ __attribute__((unused)) static int begin(void **state) {
     put("cluster: zk\nimage: zk:1\n");
     said_by.status = 0;
     order[0] = '\0';
-    alive = once = late = lost = blind = deaf = is_marathons = own = three = changed = false;
+    alive = once = late = lost = blind = deaf = is_marathons = own = failing = three = changed =
+        false;
     going = locks = wanted = 0;
     spec = SPEC;
     more = "";

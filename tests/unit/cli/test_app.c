@@ -313,6 +313,30 @@ static void mistakes_of_a_pod_are_validates(void **state) {
          "content");
 }
 
+static void of_pods_alone_there_are_so_many_clusters(void **state) {
+    (void)state;
+    static const char *const lines[] = {
+        "zk: none\n",
+        "verbatim: {env: {OCHOPOD_ZK: none}}\n",
+        "zk: a:1\n",
+        "",
+        "zk: none\nverbatim: {env: {ochopod_zk: \"zk://a:1\"}}\n",
+    };
+    struct app_wish wish = plain();
+    for (size_t i = 0; i < 2 * sizeof lines / sizeof *lines; i++) {
+        struct app app;
+        auto_text struct text report = {0};
+        auto_free char *text = xasprintf("cluster: zk\nworkload: {image: a}\n%s", lines[i / 2]);
+        wish.pods = 1 + 2 * (i % 2);
+        put(text);
+        assert_int_equal(app_read(path, &wish, &app, &report, NULL), 0);
+        assert_int_equal(app.alone, i / 2 < 2);
+        bool told = strstr(text_str(&report), "these are 3 clusters of one pod each");
+        assert_int_equal(told, app.alone && wish.pods == 3);
+        app_done(&app);
+    }
+}
+
 static void overrides_are_maps_of_maps(void **state) {
     (void)state;
     auto_text struct text report = {0};
@@ -342,6 +366,7 @@ int main(void) {
         TEST(a_pod_runs_in_the_sidecars_image),
         TEST(templates_are_inlined),
         TEST(mistakes_of_a_pod_are_validates),
+        TEST(of_pods_alone_there_are_so_many_clusters),
         TEST(overrides_are_maps_of_maps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

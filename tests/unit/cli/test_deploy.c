@@ -117,6 +117,7 @@ static void away_or_unknown_is_told(void **state) {
 
 static void what_never_comes_up_is_removed(void **state) {
     (void)state;
+    failing = true;
     deploy("-t 5s -j", 4, "\"ok\":false", "last task: TASK_FAILED on h1: no image\n");
     deploy("-j" SOON, 4, "\"ok\":false", "is removed");
     assert_int_equal(asked("POST /v2/apps HTTP"), 2);
@@ -138,7 +139,7 @@ static void progress_is_for_a_terminal_alone(void **state) {
 
 static void an_app_whose_answer_was_lost_is_not_left_behind(void **state) {
     (void)state;
-    lost = true;
+    lost = failing = true;
     deploy("-j" SOON, 4, "\"ok\":false", "is removed");
     assert_int_equal(asked("POST /v2/apps HTTP"), 1);
     assert_int_equal(asked("DELETE /v2/apps/ochopod.marathon.zk-"), 1);
@@ -155,6 +156,14 @@ static void tasks_that_run_unheard_are_not_removed(void **state) {
     (void)state;
     deaf = true;
     deploy("-j" SOON, 4, "\"ok\":false", " stays: what came up of it cannot be seen");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+// As with a ZooKeeper of their own.
+static void tasks_that_run_unregistered_are_not_removed(void **state) {
+    (void)state;
+    deploy("-j" SOON, 4, "\"ok\":false",
+           " stays: 2 of its tasks running, not registered in the ZooKeeper");
     assert_int_equal(asked("DELETE"), 0);
 }
 
@@ -245,6 +254,7 @@ int main(void) {
         test(an_app_whose_answer_was_lost_is_not_left_behind),
         test(what_cannot_be_seen_is_not_removed),
         test(tasks_that_run_unheard_are_not_removed),
+        test(tasks_that_run_unregistered_are_not_removed),
         test(what_was_not_looked_at_has_not_come_up),
         test(what_has_not_come_up_is_removed_when_interrupted),
         test(what_has_come_up_stays_when_interrupted),

@@ -542,6 +542,23 @@ static void a_failure_is_one_line(void **state) {
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+// The one that was started in between may be the next to end.
+static void what_ran_twice_runs(void **state) {
+    (void)state;
+    auto_json json_t *before = json_loads("{\"tasks\":[{\"id\":\"a\",\"state\":\"TASK_RUNNING\"},"
+                                          "{\"id\":\"b\",\"state\":\"TASK_STAGING\"},"
+                                          "{\"id\":\"c\",\"state\":\"TASK_RUNNING\"}]}",
+                                          0, NULL);
+    auto_json json_t *now = json_loads("{\"tasks\":[{\"id\":\"a\",\"state\":\"TASK_RUNNING\"},"
+                                       "{\"id\":\"b\",\"state\":\"TASK_RUNNING\"},"
+                                       "{\"id\":\"d\",\"state\":\"TASK_RUNNING\"}]}",
+                                       0, NULL);
+    assert_int_equal(marathon_steady(before, before), 2);
+    assert_int_equal(marathon_steady(before, now), 1);
+    assert_int_equal(marathon_steady(NULL, now), 0);
+    assert_int_equal(marathon_steady(before, NULL), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(an_address_is_what_it_says),
@@ -562,6 +579,7 @@ int main(void) {
         TEST(a_lock_that_stays_ends_at_the_deadline),
         TEST(one_that_hangs_ends_at_the_deadline),
         TEST(a_failure_is_one_line),
+        TEST(what_ran_twice_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
