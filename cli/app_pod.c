@@ -143,6 +143,53 @@ static void warn_of_many(const struct app *app, struct text *report) {
             app->file, (long long)app->pods);
 }
 
+static bool is_below(const char *file, const char *folder) {
+    size_t len = strlen(folder);
+    while (len && folder[len - 1] == '/')
+        len--;
+    return strncmp(file, folder, len) == 0 && (file[len] == '/' || !file[len]);
+}
+
+// `docker run --volume HOST:PATH[:ro]`; one without HOST is empty.
+static bool is_in_parameter(const char *file, const json_t *parameter) {
+    const char *key = json_text(parameter, "key"), *value = json_text(parameter, "value");
+    const char *path = strcmp(key, "volume") == 0 ? strchr(value, ':') : NULL;
+    auto_free char *folder = path ? xstrndup(path + 1, strcspn(path + 1, ":")) : NULL;
+    return folder && is_below(file, folder);
+}
+
+static bool is_mounted(const char *file, const json_t *app) {
+    const json_t *container = json_object_get(app, "container"), *it;
+    size_t i;
+    json_array_foreach(json_object_get(container, "volumes"), i, it) {
+        if (*json_text(it, "containerPath") && is_below(file, json_text(it, "containerPath")))
+            return true;
+    }
+    json_array_foreach(json_object_get(json_object_get(container, "docker"), "parameters"), i, it) {
+        if (is_in_parameter(file, it))
+            return true;
+    }
+    return false;
+}
+
+// The sidecar's own files; its image may have them, and mostly does not.
+static void warn_of_files(const struct spec *spec, const struct app *app, struct text *report) {
+    const struct {
+        const char *key, *file;
+    } files[] = {
+        {"token_file", spec->token_file},
+        {"tls.certificate_file", spec->tls.certificate_file},
+        {"tls.key_file", spec->tls.key_file},
+        {"tls.ca_file", spec->tls.ca_file},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (files[i].file && !is_mounted(files[i].file, app->json))
+            text_addf(report,
+                      "%s: %s: %s is in no volume of the app, and a task without it ends at once; "
+                      "mount its folder by `verbatim`\n",
+                      app->file, files[i].key, files[i].file);
+}
+
 static int build(struct tree *tree, const struct spec *spec, const struct app_wish *wish,
                  struct app *ret, struct text *report, struct err *err) {
     const char *namespace_ = wish->namespace_   ? wish->namespace_
@@ -171,6 +218,7 @@ static int build(struct tree *tree, const struct spec *spec, const struct app_wi
     ret->alone = is_alone(spec, ret->json);
     app_check_size(tree, ret->json);
     warn_of_many(ret, report);
+    warn_of_files(spec, ret, report);
     return tree_tell(tree, report, err);
 }
 

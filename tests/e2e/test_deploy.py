@@ -4,14 +4,19 @@ image on the engine's own network, as a user's laptop would."""
 import http.client
 import http.server
 import json
+import re
 import ssl
 import subprocess
 import threading
+import urllib.error
+import urllib.request
 
 import pytest
+import yaml
 from bed import BUSYBOX, SIDECAR, TOP, wait_until
 from marathon import Marathon, Tasks, sidecar_app
 from pods import Pod
+from safe import write
 
 
 class Ocho:
@@ -209,6 +214,28 @@ def test_what_meets_in_another_zookeeper_stays(world, tmp_path):
     assert "stays: 2 of its tasks running, not registered in the ZooKeeper" in done.stderr, done.stderr
     tasks = Tasks(marathon, only_app(marathon)["id"])
     wait_until("both run", lambda: [tasks.info(t)["process"] for t in tasks.all()] == ["running", "running"])
+
+
+def test_a_token_comes_from_a_folder_of_the_agents(world, tmp_path):
+    """The example of docs/DEPLOY.md, with a folder of this machine's in the place of the agent's."""
+    _, marathon, ocho = world
+    page = (TOP / "docs/DEPLOY.md").read_text(encoding="utf-8")
+    example, = re.findall(r"```yaml\n(cluster: web\ntoken_file: .*?)```", page, re.S)
+    secrets = tmp_path / "secrets"
+    secrets.mkdir(mode=0o700)
+    write(secrets / "token", "canary-token-0123456789abcdef")
+    (tmp_path / "web.yaml").write_text(example.replace("/etc/ochopod/web", str(secrets)), encoding="utf-8")
+    bare = yaml.safe_load(example)
+    del bare["verbatim"]
+    (tmp_path / "bare.yaml").write_text(json.dumps(bare), encoding="utf-8")
+    done = ocho.run("deploy", "/spec/bare.yaml", "--dry-run", folder=tmp_path)
+    assert done.returncode == 0 and "token_file: /run/secrets/token is in no volume" in done.stderr, done.stderr
+    ocho.words += ["-e", "OCHOPOD_TOKEN_FILE=/spec/secrets/token"]
+    said, told = ocho.do("deploy", "/spec/web.yaml", "--strict", "-t", "120", "-j", folder=tmp_path)
+    assert said["/spec/web.yaml"]["ok"] and "is in no volume" not in told, told
+    task, = marathon.tasks(only_app(marathon)["id"])
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"http://{task['host']}:{task['ports'][0]}/info", timeout=10)
 
 
 # ---- from where Marathon and ZooKeeper are not at hand ----

@@ -337,6 +337,48 @@ static void of_pods_alone_there_are_so_many_clusters(void **state) {
     }
 }
 
+static size_t warned(const char *verbatim) {
+    static const char tls[] = "tls: {certificate_file: /run/secrets/tls/cert, key_file: "
+                              "/run/secrets/tls/key, ca_file: /run/secrets/ca}\n";
+    struct app_wish wish = plain();
+    struct app app;
+    auto_text struct text report = {0};
+    auto_free char *text = xasprintf("cluster: zk\ntoken_file: /run/secrets/token\n%s"
+                                     "workload: {image: a, volumes: [/run]}\n%s",
+                                     tls, verbatim);
+    put(text);
+    assert_int_equal(app_read(path, &wish, &app, &report, NULL), 0);
+    app_done(&app);
+    size_t lines = 0;
+    for (const char *at = text_str(&report); (at = strstr(at, " is in no volume")); at++)
+        lines++;
+    bool all = strstr(text_str(&report), ": token_file: /run/secrets/token is in") &&
+               strstr(text_str(&report), ": tls.key_file: /run/secrets/tls/key is in");
+    assert_true(lines < 4 || all);
+    return lines;
+}
+
+static void files_that_an_agent_has_nowhere_are_told(void **state) {
+    (void)state;
+    static const struct {
+        const char *verbatim;
+        size_t lines;
+    } table[] = {
+        {"", 4},
+        {"verbatim: {container: {volumes: [{hostPath: /a, containerPath: /run/secrets}]}}\n", 0},
+        {"verbatim: {container: {volumes: [{hostPath: /a, containerPath: /run/secrets/}]}}\n", 0},
+        {"verbatim: {container: {volumes: [{hostPath: /a, containerPath: /run/secret}]}}\n", 4},
+        {"verbatim: {container: {volumes: [{hostPath: /a, containerPath: /run/secrets/tls}]}}\n",
+         2},
+        {"verbatim: {container: {volumes: [{hostPath: /a, containerPath: /run/secrets/ca}]}}\n", 3},
+        {"verbatim: {container: {docker: {parameters: [{key: volume, value: "
+         "\"/a:/run/secrets:ro\"}]}}}\n",
+         0},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        assert_int_equal(warned(table[i].verbatim), table[i].lines);
+}
+
 static void overrides_are_maps_of_maps(void **state) {
     (void)state;
     auto_text struct text report = {0};
@@ -367,6 +409,7 @@ int main(void) {
         TEST(templates_are_inlined),
         TEST(mistakes_of_a_pod_are_validates),
         TEST(of_pods_alone_there_are_so_many_clusters),
+        TEST(files_that_an_agent_has_nowhere_are_told),
         TEST(overrides_are_maps_of_maps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
