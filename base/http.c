@@ -167,7 +167,9 @@ static void drive(struct http *http, curl_socket_t socket, int events) {
     int still;
     http->entered++;
     http->in_curl = true;
-    curl_multi_socket_action(http->multi, socket, events, &still);
+    // Without memory for its table of a socket it leaves one of no size, to divide by at the next
+    // turn.
+    CHECK(curl_multi_socket_action(http->multi, socket, events, &still) != CURLM_OUT_OF_MEMORY);
     http->in_curl = false;
     leave(http);
 }
