@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "base/check.h"
 #include "base/own.h"
 #include "base/text.h"
 #include <stdio.h>
@@ -68,7 +69,7 @@ static void verb_is_in(const char *page_text, const char *verb) {
         fail_msg("no `.It Cm %s`", verb);
     const char *end = strstr(at + 1, "\n.It "), *list = strstr(at + 1, "\n.El");
     end = end && end < list ? end : list;
-    auto_free char *section = strndup(at, (size_t)(end - at));
+    auto_free char *section = xstrndup(at, (size_t)(end - at));
     const char *manual_options = strstr(page_text, ".Sh OPTIONS");
     assert_non_null(manual_options);
     // Each option has a line of its own, behind all that is said of the verb.
