@@ -354,8 +354,8 @@ static void an_epoch_that_nobody_leads_with_is_refused_and_not_kept(void **unuse
     stage_free(s);
 }
 
-// Somebody has recorded what he asked, and writes to ZooKeeper that he leads again: in the same tree,
-// and by way of another one.
+// Somebody has recorded what he asked, and writes to ZooKeeper that he leads again: in the same
+// tree, and by way of another one.
 static void a_leader_of_yesterday_is_not_brought_back_by_who_can_write(void **unused) {
     (void)unused;
     struct stage *s = stage_create("");

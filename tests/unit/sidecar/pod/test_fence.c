@@ -183,7 +183,8 @@ static void who_just_attached_asks_who_leads(void **unused) {
     m.confirmed = false;
     struct fence_witness same = {true, "tree", 100, 5, 0, false},
                          older = {true, "tree", 99, 0, 0, false},
-                         newer = {true, "tree", 101, 0, 0, false}, none = {true, "", 0, 0, 0, false};
+                         newer = {true, "tree", 101, 0, 0, false},
+                         none = {true, "", 0, 0, 0, false};
     struct pod_request r = leader(POD_CHECK, 100, 6);
     assert_int_equal(fence_judge(&m, ME, true, &nobody, &r), FENCE_WITNESS);
     assert_int_equal(fence_judge(&m, ME, true, &same, &r), FENCE_RAISE);
