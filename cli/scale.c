@@ -45,13 +45,18 @@ static int64_t wanted(int64_t now, char op, double n) {
 
 // ---- up and down ----
 
+static json_t *ask(struct scale *s, size_t i, const char *method, const char *path,
+                   const json_t *body, struct err *err) {
+    char **deployment = &s->goals[i].deployment; // the last one is followed
+    free(*deployment);
+    *deployment = NULL;
+    return marathon_change(s->f.marathon, method, path, body, deployment, err);
+}
+
 static int put_instances(struct scale *s, size_t i, int64_t to, struct err *err) {
     auto_json json_t *body = json_pack("{s:I}", "instances", (json_int_t)to);
     auto_free char *path = marathon_path(s->targets[i].app, "");
-    free(s->goals[i].deployment);
-    s->goals[i].deployment = NULL;
-    auto_json json_t *said = marathon_change(s->f.marathon, "PUT", path, body,
-                                             &s->goals[i].deployment, err);
+    auto_json json_t *said = ask(s, i, "PUT", path, body, err);
     if (!said)
         return -1;
     s->deltas[i] += to - s->targets[i].instances;
@@ -72,8 +77,7 @@ static int remove_pods(struct scale *s, size_t i, size_t n, struct err *err) {
     if (target_kill(&s->f, t, seqs, n, err))
         return -1;
     auto_json json_t *body = json_pack("{s:O}", "ids", ids);
-    auto_json json_t *said = marathon_change(s->f.marathon, "POST", "/v2/tasks/delete?scale=true",
-                                             body, &s->goals[i].deployment, err);
+    auto_json json_t *said = ask(s, i, "POST", "/v2/tasks/delete?scale=true", body, err);
     if (!said)
         return -1;
     s->deltas[i] -= (int64_t)n;
