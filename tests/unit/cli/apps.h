@@ -4,6 +4,7 @@
 #pragma once
 #include "tests/unit/cli/program.h"
 #include "tests/unit/cli/scripted.h"
+#include <poll.h>
 #include <stdlib.h>
 
 #define URL " --url http://127.0.0.1:PORT"
@@ -193,9 +194,14 @@ __attribute__((unused)) static void on_a_terminal(const char *line, char *ret, s
     pump(has_ended(pid, &status));
     text_list_free(argv);
     close(out);
-    ssize_t n = read(master, ret, size - 1);
-    assert_true(n >= 0);
-    ret[n] = '\0';
+    struct pollfd there = {.fd = master, .events = POLLIN}; // the kernel hands it over by and by
+    size_t len = 0;
+    while (len < size - 1 && poll(&there, 1, len ? 200 : 2000) > 0) {
+        ssize_t n = read(master, ret + len, size - 1 - len);
+        assert_true(n > 0);
+        len += (size_t)n;
+    }
+    ret[len] = '\0';
     close(slave);
     close(master);
 }
