@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 
 static void put(json_t *obj, const char *key, json_t *value) {
     CHECK(value && json_object_set_new(obj, key, value) == 0);
@@ -148,12 +149,23 @@ static int make_dir(const char *dir, struct err *err) {
     return 0;
 }
 
+// A worker that was killed has children that end a moment after it and hold its lock until then.
+static int lock_soon(int fd) {
+    enum { TRIES = 100, PAUSE_NS = 20 * 1000 * 1000 };
+    int rc = flock(fd, LOCK_EX | LOCK_NB);
+    for (int i = 0; rc && errno == EWOULDBLOCK && i < TRIES; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+        rc = flock(fd, LOCK_EX | LOCK_NB);
+    }
+    return rc;
+}
+
 static int lock(struct state *state, struct err *err) {
     auto_free char *path = xasprintf("%s/lock", state->dir);
     state->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (state->lock_fd < 0)
         return err_errno(err, ERR_USER, errno, "state directory %s cannot be used", state->dir);
-    if (flock(state->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    if (lock_soon(state->lock_fd) == 0)
         return 0;
     if (errno == EWOULDBLOCK)
         return err_set(err, ERR_EXISTS,

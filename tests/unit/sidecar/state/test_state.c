@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static char dir[64];
@@ -126,6 +128,23 @@ static void a_second_sidecar_is_refused(void **unused) {
     state_close(first);
 }
 
+// It was killed, and its children are about to be.
+static void a_predecessor_that_is_about_to_end_is_waited_for(void **unused) {
+    (void)unused;
+    struct state *first = reopened(NULL), *second = NULL;
+    struct err err = ERR_INIT;
+    pid_t child = fork();
+    if (child == 0) {
+        usleep(200 * 1000);
+        _exit(0);
+    }
+    assert_true(child > 0);
+    state_close(first); // the child holds its lock on
+    assert_int_equal(state_open(dir, &second, &err), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    state_close(second);
+}
+
 static char *slurp(size_t *len) {
     auto_free char *path = xasprintf("%s/pod.json", dir);
     auto_file FILE *f = fopen(path, "re");
@@ -240,6 +259,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(who_has_no_files_writes_no_journal_and_nothing_elsewhere,
                                         make, drop),
         cmocka_unit_test_setup_teardown(a_second_sidecar_is_refused, make, drop),
+        cmocka_unit_test_setup_teardown(a_predecessor_that_is_about_to_end_is_waited_for, make,
+                                        drop),
         cmocka_unit_test_setup_teardown(a_file_cut_at_any_length_makes_a_new_pod, make, drop),
         cmocka_unit_test_setup_teardown(values_of_the_wrong_type_are_refused_whole, make, drop),
         cmocka_unit_test_setup_teardown(a_write_that_breaks_off_anywhere_leaves_what_was_there,
