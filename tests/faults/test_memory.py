@@ -43,9 +43,12 @@ WAITING = {"base-test_watchdog": 3, "base-test_http_reset": 20, "bindings-test_c
 # Half a minute of waiting each, and all that allocates in them is the control port that sidecar-control has tests of:
 # of these it is the program they run that finds no memory, IN_OCHO.
 NOT_THEMSELVES = {"cli-test_bad_pods", "cli-test_bump", "cli-test_deploy", "cli-test_kill", "cli-test_scale"}
+# Begun first, as they take longest: a minute for each that fails.
+LONG = {"cli-test_ocho", "sidecar-control-test_http", "sidecar-control-test_routes", "sidecar-runner-test_runner",
+        "sidecar-test_init", *NOT_THEMSELVES}
 # Here `ocho` is what finds no memory, at the n-th allocation of each of its runs.
 IN_OCHO = {"cli-test_bad_pods": 1, "cli-test_bump": 1, "cli-test_ci": 4, "cli-test_deploy": 1, "cli-test_kill": 2,
-           "cli-test_manual": 4, "cli-test_ocho": 2, "cli-test_scale": 6, "cli-test_signed": 20, "cli-test_steer": 8}
+           "cli-test_manual": 4, "cli-test_ocho": 2, "cli-test_scale": 1, "cli-test_signed": 20, "cli-test_steer": 8}
 # Whatever they call allocates nothing, which is looked at as well.
 NOTHING = {"base-test_err", "sidecar-leader-test_pace", "sidecar-pod-test_backoff", "sidecar-pod-test_fence",
            "sidecar-portal-test_signature", "sidecar-test_holder", "sidecar-test_sandbox_user"}
@@ -96,7 +99,8 @@ def run(program, tmp_path, at, within=None):
     process.stdout.close()
     told = count.read_text().splitlines() if count.exists() else []
     faults = [line for line in told if line.startswith("signal")]
-    return (f"{within} ended by {faults[0]}" if faults else code), said, max(map(int, set(told) - set(faults)), default=None)
+    total = max(map(int, set(told) - set(faults)), default=None)
+    return (f"{within} ended by {faults[0]}" if faults else code), said, total
 
 
 def verdict(program, code, said):
@@ -140,7 +144,7 @@ def under_way(request, tmp_path_factory):
     working, waiting = ThreadPoolExecutor(2), ThreadPoolExecutor(8)
     chosen = {item.callspec.params["case"] for item in request.session.items
               if item.path == request.path and hasattr(item, "callspec")}
-    first = sorted((case for case in CASES if case in chosen), key=lambda case: -WAITING.get(case[0], 0))
+    first = sorted((case for case in CASES if case in chosen), key=lambda case: case[0] not in LONG)
     yield {case: (waiting if case[1] or case[0] in WAITING else working).submit(
         ends_of, *case, tmp_path_factory.mktemp("memory")) for case in first}
     working.shutdown(cancel_futures=True)
