@@ -24,6 +24,7 @@ static struct {
     char lines[RING]; // whole lines, each with its newline, oldest first
     size_t len;
     char **secrets; // longest first, NULL-ended
+    char **said;    // the same, of log_secret_said
     void (*listener)(const char *line, size_t len, void *arg);
     void *listener_arg;
     uint64_t dropped; // lines that stderr had no room for
@@ -37,15 +38,15 @@ bool log_is(enum log_level level) {
     return (int)level <= atomic_load(&threshold);
 }
 
-static void insert_secret(const char *secret) {
-    size_t n = text_list_len(ring.secrets), at = 0;
-    while (at < n && strlen(ring.secrets[at]) >= strlen(secret))
-        if (strcmp(ring.secrets[at++], secret) == 0)
+static void insert_secret(char ***list, const char *secret) {
+    size_t n = text_list_len(*list), at = 0;
+    while (at < n && strlen((*list)[at]) >= strlen(secret))
+        if (strcmp((*list)[at++], secret) == 0)
             return;
-    ring.secrets = xrealloc(ring.secrets, (n + 2) * sizeof(*ring.secrets));
-    memmove(ring.secrets + at + 1, ring.secrets + at, (n - at) * sizeof(*ring.secrets));
-    ring.secrets[at] = xstrdup(secret);
-    ring.secrets[n + 1] = NULL;
+    *list = xrealloc(*list, (n + 2) * sizeof(**list));
+    memmove(*list + at + 1, *list + at, (n - at) * sizeof(**list));
+    (*list)[at] = xstrdup(secret);
+    (*list)[n + 1] = NULL;
 }
 
 void log_secret(const char *secret) {
@@ -55,17 +56,23 @@ void log_secret(const char *secret) {
     text_quote(&quoted, secret, SIZE_MAX);
     quoted.s[quoted.len - 1] = '\0';
     pthread_mutex_lock(&lock);
-    insert_secret(secret);
-    insert_secret(quoted.s + 1); // as text_quote would write it
+    insert_secret(&ring.secrets, secret);
+    insert_secret(&ring.secrets, quoted.s + 1); // as text_quote would write it
     pthread_mutex_unlock(&lock);
 }
 
-static const char *secret_at(const char *s, size_t room, size_t *ret_len) {
-    for (char **it = ring.secrets; it && *it; it++) {
-        size_t len = strlen(*it);
-        if (len <= room && memcmp(s, *it, len) == 0) {
+void log_secret_said(const char *secret) {
+    pthread_mutex_lock(&lock);
+    insert_secret(&ring.said, secret);
+    pthread_mutex_unlock(&lock);
+}
+
+static const char *secret_at(char *const *list, const char *s, size_t room, size_t *ret_len) {
+    for (; list && *list; list++) {
+        size_t len = strlen(*list);
+        if (len <= room && memcmp(s, *list, len) == 0) {
             *ret_len = len;
-            return *it;
+            return *list;
         }
     }
     return NULL;
@@ -75,7 +82,7 @@ static const char *secret_at(const char *s, size_t room, size_t *ret_len) {
 static void cleaned(struct text *t, const char *s, size_t len) {
     size_t skip;
     for (size_t i = 0; i < len; i++) {
-        if (secret_at(s + i, len - i, &skip)) {
+        if (secret_at(ring.secrets, s + i, len - i, &skip)) {
             text_add(t, "***");
             i += skip - 1;
         } else {
@@ -85,12 +92,11 @@ static void cleaned(struct text *t, const char *s, size_t len) {
     }
 }
 
-void log_hide(char *s) {
+static void hide(char *s, char *const *list) {
     enum { LEAST = 8 };
     size_t len = strlen(s), to = 0, skip;
-    pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < len && ring.secrets; i++) {
-        bool hides = secret_at(s + i, len - i, &skip) && skip >= LEAST;
+    for (size_t i = 0; i < len && list; i++) {
+        bool hides = secret_at(list, s + i, len - i, &skip) && skip >= LEAST;
         if (hides) {
             memcpy(s + to, "***", 3);
             to += 3;
@@ -99,7 +105,18 @@ void log_hide(char *s) {
             s[to++] = s[i];
         }
     }
-    s[ring.secrets ? to : len] = '\0';
+    s[list ? to : len] = '\0';
+}
+
+void log_hide(char *s) {
+    pthread_mutex_lock(&lock);
+    hide(s, ring.secrets);
+    pthread_mutex_unlock(&lock);
+}
+
+void log_hide_said(char *s) {
+    pthread_mutex_lock(&lock);
+    hide(s, ring.said);
     pthread_mutex_unlock(&lock);
 }
 

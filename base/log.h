@@ -18,6 +18,11 @@ void log_secret(const char *secret); // never appears in a line from now on: rep
 // chance).
 void log_hide(char *s);
 
+// What only its name says is a secret may be a word of ours ("postgres"), or our address: it is
+// hidden in what hooks and the like say, by log_hide_said, and nowhere else. Copied.
+void log_secret_said(const char *secret);
+void log_hide_said(char *s);
+
 void log_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -23,11 +23,17 @@ static char *find_ocho(struct err *err) {
     return NULL;
 }
 
-char *app_own_url(const struct spec *spec) {
+// Its number follows.
+static char *own_place(const struct spec *spec) {
     bool any = strcmp(spec->listen, "0.0.0.0") == 0 || strcmp(spec->listen, "::") == 0;
     bool v6 = !any && strchr(spec->listen, ':');
     return xasprintf("http%s://%s%s%s:", spec->tls.key_file ? "s" : "", v6 ? "[" : "",
                      any ? "127.0.0.1" : spec->listen, v6 ? "]" : "");
+}
+
+char *app_own_url(const struct spec *spec, int port) {
+    auto_free char *place = own_place(spec);
+    return xasprintf("%s%d", place, port);
 }
 
 // ---- what its runner may be asked for ----
@@ -36,7 +42,7 @@ char *app_own_url(const struct spec *spec) {
 // worker to find out.
 static void leave_open(const struct spec *spec, struct runner_program *ret) {
     bool said = spec->zk && *spec->zk;
-    auto_free char *url = app_own_url(spec);
+    auto_free char *url = own_place(spec);
     if (!said)
         ret->open[0].begin = xstrdup("OCHOPOD_ZK=");
     else if (strcmp(spec->zk, "none") == 0) {
@@ -78,8 +84,7 @@ int app_portal_create(struct loop *loop, struct runner *runner, const struct spe
             log_info("portal off: OCHOPOD_TOKEN signs nothing else, and is not used");
         return 0;
     }
-    auto_free char *ocho = find_ocho(err), *place = app_own_url(spec);
-    auto_free char *url = xasprintf("%s%d", place, port);
+    auto_free char *ocho = find_ocho(err), *url = app_own_url(spec, port);
     if (!ocho)
         return -1;
     bool sha1 = spec->token && (!spec->token_file || spec->legacy_sha1);

@@ -4,9 +4,9 @@
 #include "sidecar/portal/portal.h"
 #include "sidecar/spec/spec.h"
 
-// Our control port, as we reach it ourselves: "http://127.0.0.1:", where `listen` says no other
-// address. Its number follows. Caller frees.
-char *app_own_url(const struct spec *spec);
+// Our control port, as we reach it ourselves: "http://127.0.0.1:8080", where `listen` says no other
+// address. Caller frees.
+char *app_own_url(const struct spec *spec, int port);
 // What its runner may be asked to run, as far as it is known before the fork. ERR_USER: there is no
 // `ocho` beside us.
 int app_portal_program(const struct spec *spec, struct runner_program *ret,

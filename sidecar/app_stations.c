@@ -275,8 +275,7 @@ struct coordinator *app_build_coordinator(struct app *app, struct err *err) {
         .on_fatal = on_fatal,
         .on_leading = on_leading,
     };
-    auto_free char *place = app_own_url(app->spec);
-    app->own_url = xasprintf("%s%d", place, control_port(app->control));
+    app->own_url = app_own_url(app->spec, control_port(app->control));
     struct coordinator_config config = {
         .spec = app->spec,
         .zk_url = app->record.zk,

@@ -92,16 +92,15 @@ static bool is_disposable(const struct docker_container *c, const char *volume) 
     return owned_is_full_id(volume) || text_starts(volume, made);
 }
 
-// It was asked to outlive its sidecar; one of our own pod is followed by another.
-static bool runs_on(const struct broker *b, const struct docker_container *c) {
-    return c->running && strcmp(docker_container_label(c, LABEL_LIFETIME), "independent") == 0 &&
-           strcmp(docker_container_label(c, LABEL_POD), b->config.pod_id) != 0;
+// It was asked to outlive its sidecar. One of our own pod is no orphan here.
+static bool runs_on(const struct docker_container *c) {
+    return c->running && strcmp(docker_container_label(c, LABEL_LIFETIME), "independent") == 0;
 }
 
 static void orphaned(struct judging *j) {
     struct broker *b = j->broker;
     const struct docker_container *c = j->found;
-    if (runs_on(b, c)) {
+    if (runs_on(c)) {
         conclude(j, OWNED_NOT);
         return;
     }

@@ -194,6 +194,7 @@ struct action *action_start(struct pod *pod, const struct action_want *want, act
 
 // ---- judging ----
 
+// Without the secrets that we know of, also where it is cut off.
 static void last_line(const char *said, char *ret, size_t size) {
     size_t end = strlen(said);
     while (end && strchr("\r\n \t", said[end - 1]))
@@ -201,7 +202,9 @@ static void last_line(const char *said, char *ret, size_t size) {
     size_t from = end;
     while (from && said[from - 1] != '\n')
         from--;
-    snprintf(ret, size, "%.*s", (int)(end - from), said + from);
+    auto_free char *line = xstrndup(said + from, end - from);
+    log_hide_said(line);
+    snprintf(ret, size, "%s", line);
 }
 
 int action_judge(const char *what, const struct action_result *result, const struct err *failure,
@@ -256,6 +259,7 @@ static void foreign_done(const struct action_result *result, const struct err *f
     f->action = NULL;
     list_remove(&f->link);
     auto_free char *line = xstrndup(result->out, strcspn(result->out, "\r\n"));
+    log_hide_said(line);
     int rc = action_judge("probe", result, failure, &err);
     f->fn(rc ? "" : line, &err, f->arg);
     free(f);

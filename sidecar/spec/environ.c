@@ -47,11 +47,10 @@ static bool looks_secret(const char *name) {
     return names_secret(name) || !strcasecmp(name, "ochopod_spec");
 }
 
-// Nor is it in what a hook or an engine says. A path is no secret, and what is short may be a word.
+// Nor is it in why a hook failed. A path is no secret.
 static void hide(const char *name, const char *value) {
-    enum { LEAST = 8 };
-    if (names_secret(name) && *value != '/' && strlen(value) >= LEAST)
-        log_secret(value);
+    if (names_secret(name) && *value && *value != '/')
+        log_secret_said(value);
 }
 
 static void hide_all(const json_t *environment) {

@@ -1,4 +1,5 @@
 // Hooks, tools and what others ask to be run: what they are given, what is made of their end.
+#include "base/log.h"
 #include "sidecar/holder.h"
 #include "tests/flow/pod_stage.h"
 #include <sys/socket.h>
@@ -112,6 +113,9 @@ static void an_exec_ends_with_its_code_and_its_last_line(void **unused) {
     expect_refused(stage_operator(s, POD_SIGNAL), "signaled: exit 4: it is broken");
     p = (struct played){.exit_code = 5};
     expect_refused(stage_operator(s, POD_SIGNAL), "signaled: exit 5");
+    log_secret_said("what-only-hooks-say");
+    p = (struct played){.exit_code = 6, .err = "no login with what-only-hooks-say here"};
+    expect_refused(stage_operator(s, POD_SIGNAL), "signaled: exit 6: no login with *** here");
     assert_int_equal(ended(), 0);
     forget_holder();
     stage_free(s);
