@@ -1,13 +1,14 @@
-"""(h) `ocho grep` as a process, over pods whose records are in a real ZooKeeper and whose control ports are one nginx that has
+"""(h) `ocho grep` as a process. First over a thousand sidecars, whose engine is the one that answers at once: a cluster that
+has configured itself. Then over pods whose records are in a real ZooKeeper and whose control ports are one nginx that has
 /info as a file, each on an address of its own. Beside it, in turn: `curl --parallel` of the same thousand addresses, which
-are handed to it, so that it asks nobody where they are."""
+are handed to it, so that it asks nobody where they are: what the two differ in is what `ocho` does itself."""
 import json
 import subprocess
 import time
 import uuid
 
 from info import Nginx
-from stand import ZK_PORT, Failed, cluster_path, median, say
+from stand import ZK_PORT, Failed, Round, Sidecar, Sidecars, cluster_path, median, say, tail
 
 SIZES = (10, 1000)
 INFO = {"application": "", "port": "8080", "task": "", "ip": "127.0.0.1", "node": "bench", "ports": {"8080": 8080}, "public": "",
@@ -24,7 +25,7 @@ def register(zk, size, port):
     root = f"{cluster_path(cluster)}/pods"
     zk.kazoo.ensure_path(root)
     record = {"cluster": cluster, "namespace": "bench", "application": "", "task": "", "zk": "", "node": "bench",
-              "port": "8080", "ports": {"8080": port}, "public": ""}
+              "port": "8080", "ports": {"8080": port}, "public": "", "sidecar": "bench"}
     pending = [zk.kazoo.create_async(f"{root}/{uuid.uuid4()}.{n:010}",
                                      json.dumps({**record, "seq": n, "ip": address(n)}).encode())
                for n in range(size)]
@@ -51,6 +52,21 @@ def grep(stand, pattern, size):
     return took
 
 
+def real(stand, size, repeats):
+    """Over sidecars, all of this machine."""
+    say(f"grep: starting {size} sidecars")
+    with Sidecars([Sidecar(stand, "real", stand.fake_engine, needs=size) for _ in range(size)]) as sidecars:
+        try:
+            Round(stand.zk, "real", size).wait(300)
+        except AssertionError as error:
+            for one in sidecars:
+                one.runs()
+            raise Failed(f"grep: {error}\n{tail(sidecars[0].dir / 'log')}") from None
+        say(f"grep: {size} sidecars, {repeats} times")
+        grep(stand, "bench.real", size)
+        return [grep(stand, "bench.real", size) for _ in range(repeats)]
+
+
 def curl(config):
     return timed(["curl", "-sS", "--parallel", "--parallel-max", "64", "-K", str(config)])[0]
 
@@ -58,7 +74,9 @@ def curl(config):
 def measure(stand, quick):
     assert stand.zk
     repeats = 5 if quick else 15
-    values, rows = {}, []
+    took = real(stand, 1000, repeats)
+    values = {"grep_1000_real_ms": median(took)}
+    rows = [("1,000 sidecars: fastest, slowest", f"{min(took):.0f}, {max(took):.0f} ms")]
     with Nginx(stand, json.dumps(INFO).encode(), "application/json", "0.0.0.0") as nginx:
         config = stand.dir / "curl.conf"
         config.write_text("".join(f'url = "http://{address(n)}:{nginx.port}/info"\noutput = "/dev/null"\n'
