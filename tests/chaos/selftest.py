@@ -86,6 +86,10 @@ def record(pod, suffix, seq=None):
 
 GOOD = [(7, create(LOCK % 0)), (8, create(LOCK % 1)), (7, record("a", 0)), (8, record("b", 1)), (8, record("b", 2, 1)),
         (7, proposing(LOCK % 0)), (7, completing(LOCK % 0)), (7, closing(LOCK % 0)), (8, completing(LOCK % 1))]
+# All sessions are over, and then the last one empties what it leaves; or somebody does while another one is there.
+RECORDS = [f"{ROOT}/pods/{pod}.{suffix:010d}" for pod, suffix in (("a", 0), ("b", 1), ("b", 2))]
+EMPTYING = multi(setting("snapshot", "{}"), setting("hash", ""))
+EMPTIED = GOOD + [(8, closing(LOCK % 1, *RECORDS)), (9, EMPTYING)]
 OTHER = {"a": {**PODS["a"], "ip": "10.0.0.9"}}
 BAD = {
     "S3": [GOOD + [(8, setting("hash"))],                                        # no check of a lock
@@ -96,7 +100,10 @@ BAD = {
            GOOD + [(8, completing(LOCK % 1, without=("leader",)))],
            GOOD + [(8, completing(LOCK % 1, pods=OTHER))],                       # not what the hash is of
            GOOD + [(8, completing(LOCK % 1, leaders="other"))],
-           GOOD[:5] + GOOD[6:]],                                                 # nobody proposed what it depends on
+           GOOD[:5] + GOOD[6:],                                                  # nobody proposed what it depends on
+           GOOD + [(8, closing(LOCK % 1, *RECORDS[1:])), (9, EMPTYING)],         # a pod is left
+           GOOD + [(8, closing(*RECORDS)), (9, EMPTYING)],                       # a leader is
+           EMPTIED + [(9, setting("hash"))]],
     "S13": [GOOD + [(8, record("b", 3, 1)), (8, multi(having(LOCK % 1), setting("members", "x" * 838861)))]],
     "acl": [GOOD + [(8, create(f"{ROOT}/x", acl=acl))] for acl in
             ((), (("world", "anyone"),), (("digest", "other:x"),), (("digest", f"{ZK_USER}:x"), ("world", "anyone")))],
@@ -216,7 +223,7 @@ WRONG = {
 def selftest():
     """Answers what it does not catch, or catches though it is right; nothing is well."""
     bad = []
-    right = tree(GOOD)
+    right = tree(EMPTIED)
     run = Some(tree=right, bench=Some(servers=[], safe=True))
     wrong = [line for one in (check.s3, check.s12, check.s13, check.acl) for line in one(run)]
     if wrong or right.rounds != 2 or len(right.leaders) != 2:
