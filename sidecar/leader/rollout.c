@@ -24,6 +24,7 @@ struct target {
     struct record *record;
     enum census_turn turn;
     struct peer *peer; // in flight
+    bool left;         // the cluster, before its turn
 };
 
 struct rollout {
@@ -87,9 +88,20 @@ static char *body_for(const struct rollout *r, const struct record *to) {
     return cluster_bodies_for(r->bodies, to->id);
 }
 
+static void lose(struct rollout *r, const struct target *t) {
+    if (r->err.kind != ERR_NONE || r->task == ROLLOUT_OK)
+        return;
+    auto_free char *label = peer_label(t->record);
+    err_set(&r->err, ERR_GONE, "%s left during %s", label, rollout_names[r->task]);
+}
+
 static void pump(struct rollout *r) {
     while (may_send(r)) {
         struct target *t = &r->targets[r->next++];
+        if (t->left) {
+            lose(r, t);
+            continue;
+        }
         char *body = body_for(r, t->record);
         r->flying++;
         t->peer = peer_ask(r->from, t->record, rollout_names[r->task], r->round, body, answered, t);
@@ -138,17 +150,16 @@ static void answered(const json_t *answer, const struct err *err, void *arg) {
 }
 
 void rollout_keep(struct rollout *r, const json_t *pods) {
-    for (size_t i = 0; i < r->next; i++) {
+    for (size_t i = 0; i < r->n; i++) {
         struct target *t = &r->targets[i];
-        if (!t->peer || json_object_get(pods, t->record->id))
+        t->left = !json_object_get(pods, t->record->id);
+        if (!t->peer || !t->left)
             continue;
         peer_cancel(&t->peer);
         r->flying--;
-        if (r->err.kind != ERR_NONE || r->task == ROLLOUT_OK)
-            continue;
-        auto_free char *label = peer_label(t->record);
-        err_set(&r->err, ERR_GONE, "%s left during %s", label, rollout_names[r->task]);
+        lose(r, t);
     }
+    pump(r);
     if (is_over(r))
         finish_soon(r);
 }

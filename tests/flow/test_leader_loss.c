@@ -468,6 +468,22 @@ static void a_pod_that_left_is_not_waited_for(void **state) {
     stage_free(s);
 }
 
+// In order: c leaves while b takes its time, and would be asked after it.
+static void a_pod_that_left_before_its_turn_is_not_asked(void **state) {
+    (void)state;
+    struct stage *s = stage_of_three(false);
+    s->spec.sequential = true;
+    struct fake_pod *b = s->pods->all[1], *c = s->pods->all[2];
+    b->delay[FAKE_ON] = 5000;
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, b->asked[FAKE_ON], 300);
+    fake_zk_stranger_gone(s->zk, c->session); // its host is gone: nobody refuses
+    c->session = 0;
+    RUN_UNTIL(s, is_whole(s, seat), 12000);
+    assert_int_equal(c->asked[FAKE_ON], 0);
+    stage_free(s);
+}
+
 static void a_hanging_ok_delays_nobody(void **state) {
     (void)state;
     struct stage *s = stage_of_three(false);
@@ -549,6 +565,7 @@ int main(void) {
         cmocka_unit_test(a_pod_may_die_between_two_phases),
         cmocka_unit_test(a_pod_that_says_it_is_dead_is_left_out_at_once),
         cmocka_unit_test(a_pod_that_left_is_not_waited_for),
+        cmocka_unit_test(a_pod_that_left_before_its_turn_is_not_asked),
         cmocka_unit_test(a_hanging_ok_delays_nobody),
         cmocka_unit_test(an_ok_that_the_next_round_overtakes_deposes_nobody),
         cmocka_unit_test(a_round_of_fifty_takes_few_round_trips),
