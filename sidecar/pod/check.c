@@ -144,7 +144,8 @@ static void check_done(struct run *run) {
         run_fail(run, &err);
         return;
     }
-    bool changed = pod->spec->workload.strict || proposal_is_changed(job->proposal);
+    bool changed = pod->spec->workload.strict || pod->state->untold ||
+                   proposal_is_changed(job->proposal);
     proposal_free(pod->checked);
     pod->checked = take_ptr(job->proposal);
     loop_timer_start(pod->loop, &pod->forget, FORGET_MS, forget, pod);

@@ -172,6 +172,8 @@ static void halt_done(struct run *run, const struct err *err) {
         return;
     }
     pod->run_open = false;
+    if (!pod->wanted || !pod->configured)
+        pod_fire(pod, POD_STOP);          // meanwhile: a round or an operator starts it
     pod->exited = pod->at == POD_FAILING; // its check failed, which counts like a crash
     if (pod->at == POD_STOPPING) {
         state_set(&pod->state->started_at, "");

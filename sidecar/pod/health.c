@@ -60,8 +60,8 @@ static void failed(struct pod *pod, const char *why) {
     pod_changed(pod);
     if (pod->health.fails < pod->spec->workload.check.retries)
         again(pod);
-    else if (pod->at == POD_RUNNING)
-        pod_fire(pod, POD_UNHEALTHY);
+    else if (pod->at == POD_RUNNING) // what is to be down, or is not whole, is not started again
+        pod_fire(pod, pod->wanted && pod->configured ? POD_UNHEALTHY : POD_STOP);
     else
         again(pod); // the engine is away: nothing can be done about it
 }

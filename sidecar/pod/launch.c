@@ -53,6 +53,7 @@ static void launch_good(struct pod *pod) {
     pod->live = true;
     pod->stale = !pod->configured;      // one that ran before the start call
     state_set(&pod->state->ending, ""); // who was asked to end has ended
+    pod->state->untold &= !pod->plan;   // it reads what is in force, if all of it was there
     backoff_started(&pod->backoff, pod->started_ms);
     pod_fire(pod, POD_STARTED);
     if (pod->stale && pod->spec->workload.hold)
@@ -220,6 +221,11 @@ static void step_container(struct run *run) {
         run_fail(run, &err);
         return;
     }
+    if (!pod->state->applied) { // files of two sets
+        err_set(&err, ERR_REFUSED, "what is in force is not whole: a round starts it");
+        run_fail(run, &err);
+        return;
+    }
     // Without what the image declares its volumes would be the container's, not the pod's.
     auto_json json_t *body = image_judge(pod, &err) ? NULL : wanted_body(pod, &err);
     if (!body) {
@@ -315,6 +321,7 @@ void launch_begin(struct pod *pod) {
     if (pod->exited)
         pod->restarts++;
     pod->exited = pod->oom = pod->died_early = pod->run_open = pod->signalled = false;
+    pod->health.docker_health[0] = '\0'; // of the run before; of this one nothing is said yet
     run_cancel(&pod->verify);
     if (is_as_wanted(pod) && !pod->start_lost)
         run_start(&pod->launch, pod, short_way, short_done);

@@ -3,6 +3,7 @@
 #include "base/own.h"
 #include "sidecar/pod/pod_inside.h"
 #include "sidecar/pod/validate.h"
+#include "sidecar/pod/workload.h"
 #include <string.h>
 
 // on: what was checked comes into force. Up to "stop" nothing that runs is touched; between "swap"
@@ -151,8 +152,10 @@ static void on_configure(struct run *run) {
         run_next(run);
         return;
     }
-    struct action_want want = {
-        .action = hook, .name = "configure", .input = job_of(run)->proposal->view};
+    struct proposal *p = job_of(run)->proposal;
+    if (p->body)
+        snprintf(p->plain, sizeof p->plain, "%s", workload_digest(p->body));
+    struct action_want want = {.action = hook, .name = "configure", .input = p->view};
     run->action = action_start(pod, &want, configured, run);
 }
 
@@ -192,7 +195,8 @@ static void on_compare(struct run *run) {
     }
     job->parked = pod->state->off;
     bool up = pod->at == POD_RUNNING || pod->at == POD_WAITING || pod->at == POD_STARTING;
-    if (up && !job->parked && !proposal_is_changed(job->proposal) && !wants_restart(pod, job)) {
+    if (up && !job->parked && !pod->state->untold && !proposal_is_changed(job->proposal) &&
+        !wants_restart(pod, job)) {
         pod->wanted = true;
         if (take_over(pod, job, &err)) // it is as it was before
             pod_unsaved(pod, &err);
@@ -325,6 +329,7 @@ static void on_take(struct run *run) {
     struct err err = ERR_INIT;
     bool starts = !job->parked && !is_told(run);
     pod->state->started |= !job->parked; // from here on there may be data
+    pod->state->untold = is_told(run);
     if (take_over(pod, job, &err)) {
         pod_unsaved(pod, &err);
         if (starts) {
@@ -387,6 +392,16 @@ static void on_tell(struct run *run) {
     run->action = action_start(pod, &want, told_by_exec, run);
 }
 
+// Until then the next round tells it, though nothing differs any more.
+static void on_told(struct run *run) {
+    struct pod *pod = run->pod;
+    if (pod->state->untold) {
+        pod->state->untold = false;
+        pod_save(pod);
+    }
+    run_next(run);
+}
+
 // ---- up ----
 
 static void on_start(struct run *run) {
@@ -429,6 +444,7 @@ const struct step *on_script(void) {
                                         {"take", on_take},
                                         {"outside", on_outside},
                                         {"tell", on_tell},
+                                        {"told", on_told},
                                         {"start", on_start},
                                         {"ready", on_ready},
                                         {"done", on_done},

@@ -94,6 +94,14 @@ static void stopped(const struct err *err, void *arg) {
                               run);
 }
 
+// The look may be stopping our own pod's as well: the engine waits for neither longer than for the
+// other.
+static int grace_of(const struct pod *pod, const json_t *entry) {
+    bool own = strcmp(label(entry, LABEL_POD), pod->state->pod_id) == 0;
+    int64_t grace = own ? (pod->spec->workload.stop.grace + 999) / 1000 : 0;
+    return grace > GRACE_S ? (int)grace : GRACE_S;
+}
+
 static void collect(struct run *run) {
     struct pod *pod = run->pod;
     const json_t *entry = present(pod);
@@ -102,7 +110,7 @@ static void collect(struct run *run) {
              label(entry, LABEL_CLUSTER), label(entry, LABEL_POD));
     note_volumes(pod, entry);
     if (strcmp(label(entry, LABEL_ROLE), "workload") == 0)
-        run->call = docker_stop(pod->docker, id, NULL, GRACE_S, stopped, run);
+        run->call = docker_stop(pod->docker, id, NULL, grace_of(pod, entry), stopped, run);
     else
         run->call = docker_remove(pod->docker, id, true, true, removed, run);
 }

@@ -133,7 +133,20 @@ static json_t *applied_of(const struct pod *pod, const struct proposal *p) {
     put(applied, "entrypoint", digest_of(json_object_get(p->rendering, "entrypoint")));
     put(applied, "dependencies", dependencies_digest(p->cluster));
     put(applied, "container", json_string(p->body ? workload_digest(p->body) : pod->config_digest));
+    if (*p->plain)
+        put(applied, "plain", json_string(p->plain));
     return applied;
+}
+
+// What the configure hook prints is known in `on` alone: in check the container is compared with
+// what was wanted before it spoke, as long as it is still the one that was made then.
+static bool is_container_changed(const struct pod *pod, const struct proposal *p) {
+    const json_t *old = pod->state->applied;
+    const char *plain = json_text(old, "plain");
+    bool asked = !*p->plain && *plain && pod->spec->hooks[HOOK_CONFIGURE].kind != ACTION_NONE &&
+                 strcmp(json_text(old, "container"), pod->config_digest) == 0;
+    return p->body && asked ? strcmp(workload_digest(p->body), plain) != 0
+                            : strcmp(json_text(p->applied, "container"), pod->config_digest) != 0;
 }
 
 static bool same(const json_t *a, const json_t *b, const char *key) {
@@ -167,7 +180,7 @@ int proposal_compare(struct pod *pod, struct proposal *p, struct err *err) {
         return -1;
     json_decref(p->applied);
     p->applied = applied_of(pod, p);
-    p->container_changed = strcmp(json_text(p->applied, "container"), pod->config_digest) != 0;
+    p->container_changed = is_container_changed(pod, p);
     p->dependencies_changed = !same(old, p->applied, "dependencies");
     // What the workload itself has written over counts as changed too.
     p->files_changed = json_array_size(json_object_get(p->staged, "changed")) > 0 ||

@@ -57,7 +57,7 @@ static const struct field fields[] = {
     FIELD(initialized, FLAG), FIELD(generation, NUMBER), FIELD(hash, TEXT),
     FIELD(renewals, NUMBER),  FIELD(killed, FLAG),       FIELD(container, TEXT),
     FIELD(started_at, TEXT),  FIELD(owner, TEXT),        FIELD(ending, TEXT),
-    FIELD(rolled, FLAG),      FIELD(woken, FLAG),
+    FIELD(rolled, FLAG),      FIELD(woken, FLAG),        FIELD(untold, FLAG),
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 

@@ -317,6 +317,19 @@ static void what_configure_prints_is_part_of_the_container(void **unused) {
     assert_string_equal(cmd, "[\"serve\",\"-v\"]");
     assert_non_null(strstr(env, "MODE=old"));
     assert_non_null(strstr(env, "SIZE=1"));
+    for (int worker = 0; worker < 2;
+         worker++) { // it is not asked before on: check takes it as it was
+        struct said *check = stage_check(s);
+        expect_done(check);
+        assert_true(json_is_false(json_object_get(check->answer, "changed")));
+        stage_worker_gone(s);
+        stage_worker(s);
+        fake_runner_on_hook(s->runner, on_hook, &p);
+    }
+    stage_grow(s);
+    struct said *check = stage_check(s);
+    assert_true(json_is_true(json_object_get(check->answer, "changed")));
+    stage_shrink(s);
     p.out = " \n"; // nothing: as the spec says
     expect_done(on(s));
     c = engine_find(fake_engine_memory(s->engine), WORKLOAD);
@@ -411,17 +424,35 @@ static void one_that_fails_is_followed_by_it(void **unused) {
 
 // ---- changed files ----
 
-static void a_running_workload_is_told_of_its_files_by_an_exec(void **unused) {
-    (void)unused;
-    struct played p;
-    struct stage *s = running(&p, "  on_change: {exec: [reload], timeout: 2s}\n");
-    auto_free char *yaml = xstrdup(s->yaml); // of the environment nothing may change
+// Of the environment nothing may change.
+static struct stage *told_of_files(struct played *p, const char *more) {
+    struct stage *s = running(p, more);
+    auto_free char *yaml = xstrdup(s->yaml);
     char *at = strstr(yaml, "{{ size }}\"}");
     memcpy(at, "constant  \"}", strlen("constant  \"}"));
     stage_respec(s, yaml);
-    fake_engine_on_exec(s->engine, on_exec, &p);
+    fake_engine_on_exec(s->engine, on_exec, p);
     stage_configure(s);
-    p = (struct played){0};
+    *p = (struct played){0};
+    fake_engine_forget_calls(s->engine);
+    return s;
+}
+
+// A round tells it once, and the one after it not again.
+static void expect_told_once(struct stage *s, const int *calls) {
+    for (int round = 0; round < 2; round++) {
+        struct said *check = stage_check(s);
+        expect_done(check);
+        assert_int_equal(json_is_true(json_object_get(check->answer, "changed")), round == 0);
+        expect_done(stage_on(s));
+        assert_int_equal(*calls, 1);
+    }
+}
+
+static void a_running_workload_is_told_of_its_files_by_an_exec(void **unused) {
+    (void)unused;
+    struct played p;
+    struct stage *s = told_of_files(&p, "  on_change: {exec: [reload], timeout: 2s}\n");
     int starts = stage_starts(s);
     stage_grow(s);
     expect_done(on(s));
@@ -433,26 +464,71 @@ static void a_running_workload_is_told_of_its_files_by_an_exec(void **unused) {
     p = (struct played){.exit_code = 1, .err = "syntax"};
     expect_refused(on(s), "on_change: exit 1: syntax");
     assert_true(stage_runs(s));
+    p = (struct played){0};
+    expect_told_once(s, &p.calls); // though nothing differs any more
+    assert_string_equal(p.argv, "reload");
+    assert_int_equal(stage_starts(s), starts);
+    stage_free(s);
+}
+
+// Its worker ends between the swap and what it was to be told.
+static void another_worker_tells_it_too(void **unused) {
+    (void)unused;
+    struct played p;
+    struct stage *s = told_of_files(&p, "  on_change: {exec: [reload], timeout: 2s}\n");
+    int starts = stage_starts(s);
+    p.ms = -1;
+    stage_grow(s);
+    expect_done(stage_check(s));
+    (void)stage_ask(s, POD_ON, 60000);
+    for (int i = 0; i < 100 && !p.calls; i++)
+        fake_loop_advance(s->loop, 10);
+    assert_int_equal(p.calls, 1);
+    stage_worker_gone(s);
+    stage_worker(s);
+    p = (struct played){0};
+    fake_engine_on_exec(s->engine, on_exec, &p);
+    expect_told_once(s, &p.calls);
+    assert_int_equal(stage_starts(s), starts);
+    stage_free(s);
+}
+
+// What it was not told it has read by then.
+static void who_is_started_anew_needs_no_telling(void **unused) {
+    (void)unused;
+    struct played p;
+    struct stage *s = told_of_files(&p, "  on_change: {exec: [reload], timeout: 2s}\n");
+    stage_grow(s);
+    p.exit_code = 1;
+    expect_refused(on(s), "on_change: exit 1");
+    fake_loop_advance(s->loop, 20000);
+    fake_engine_exit(s->engine, WORKLOAD, 1);
+    fake_loop_advance(s->loop, 1000);
+    assert_true(stage_runs(s));
+    p = (struct played){0};
+    struct said *check = stage_check(s);
+    expect_done(check);
+    assert_true(json_is_false(json_object_get(check->answer, "changed")));
+    expect_done(stage_on(s));
+    assert_int_equal(p.calls, 0);
     stage_free(s);
 }
 
 static void or_by_a_signal(void **unused) {
     (void)unused;
     struct played p;
-    struct stage *s = playing(&p, "  on_change: {signal: HUP}\n");
-    auto_free char *yaml = xstrdup(s->yaml);
-    char *at = strstr(yaml, "{{ size }}\"}");
-    memcpy(at, "constant  \"}", strlen("constant  \"}"));
-    stage_respec(s, yaml);
-    stage_configure(s);
+    struct stage *s = told_of_files(&p, "  on_change: {signal: HUP}\n");
+    int starts = stage_starts(s);
     stage_grow(s);
-    fake_engine_forget_calls(s->engine);
     expect_done(on(s));
     assert_int_equal(fake_engine_count(s->engine, "kill " WORKLOAD " HUP"), 1);
-    assert_int_equal(stage_starts(s), 1);
+    assert_int_equal(stage_starts(s), starts);
     stage_shrink(s);
     fake_engine_fail(s->engine, "kill " WORKLOAD, 1, FAKE_CUT, "reset");
     expect_kind(on(s), ERR_RETRY);
+    fake_engine_forget_calls(s->engine);
+    expect_done(on(s));
+    assert_int_equal(fake_engine_count(s->engine, "kill " WORKLOAD " HUP"), 1);
     stage_free(s);
 }
 
@@ -611,6 +687,8 @@ int main(void) {
         cmocka_unit_test(tear_down_takes_the_place_of_the_stop_signal),
         cmocka_unit_test(one_that_fails_is_followed_by_it),
         cmocka_unit_test(a_running_workload_is_told_of_its_files_by_an_exec),
+        cmocka_unit_test(another_worker_tells_it_too),
+        cmocka_unit_test(who_is_started_anew_needs_no_telling),
         cmocka_unit_test(or_by_a_signal),
         cmocka_unit_test(a_tool_answers_with_its_code_and_its_lines),
         cmocka_unit_test(an_argument_that_is_no_utf8_is_refused),

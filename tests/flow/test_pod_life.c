@@ -220,7 +220,7 @@ static bool is_up(struct stage *s, const char *name) {
 // The next task is the same pod, by its state directory; Mesos keeps the ended one's container.
 static void an_independent_workload_of_an_ended_task_ends_before_its_successor(void **unused) {
     (void)unused;
-    struct stage *s = running("  lifetime: independent\n  network: host\n");
+    struct stage *s = running("  lifetime: independent\n  network: host\n  stop: {grace: 40s}\n");
     struct engine *engine = fake_engine_memory(s->engine);
     struct fake_habits slow = FAKE_HABITS_USUAL;
     slow.term_ms = 5000;
@@ -241,6 +241,10 @@ static void an_independent_workload_of_an_ended_task_ends_before_its_successor(v
     }
     assert_true(is_up(s, "next-workload"));
     assert_false(is_up(s, WORKLOAD));
+    // Whoever stops it, the engine gives it no less than its own time.
+    assert_true(fake_engine_count(s->engine, "stop " WORKLOAD) > 0);
+    assert_int_equal(fake_engine_count(s->engine, "stop " WORKLOAD " - 40"),
+                     fake_engine_count(s->engine, "stop " WORKLOAD));
     fake_loop_advance(s->loop, 1000);
     expect_done(on);
     stage_free(s);
@@ -429,6 +433,67 @@ static void a_check_that_fails_too_often_restarts_it(void **unused) {
     assert_int_equal(json_int(json_object_get(info, "workload"), "restarts", &restarts, NULL), 0);
     assert_int_equal(restarts, 1); // it counts like a crash
     stage_free(s);
+}
+
+// What the engine said of a run holds for that run alone.
+static void its_healthcheck_is_asked_anew_in_each_run(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("  check: {docker: true, every: 10s}\n");
+    stage_configure(s);
+    fake_engine_health(s->engine, WORKLOAD, "healthy");
+    fake_loop_advance(s->loop, 30000);
+    assert_int_equal(stage_starts(s), 1);
+    fake_engine_health(s->engine, WORKLOAD, "unhealthy");
+    fake_loop_advance(s->loop, 60000);
+    assert_int_equal(stage_starts(s), 2);     // and is left in peace until it is told something
+    fake_engine_down(s->engine, "restarted"); // it calls unhealthy what it stops
+    fake_engine_exit(s->engine, WORKLOAD, 143);
+    fake_engine_health(s->engine, WORKLOAD, "unhealthy");
+    fake_loop_advance(s->loop, 1000);
+    fake_engine_up(s->engine);
+    fake_loop_advance(s->loop, 60000);
+    assert_int_equal(stage_starts(s), 3);
+    expect_process(s, "running");
+    stage_free(s);
+}
+
+static void one_that_was_healthy_is_not_ready_for_it_when_it_is_started_again(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("  ready: {docker: true, timeout: 30s}\n");
+    struct said *on;
+    for (int round = 0; round < 2; round++) {
+        if (round)
+            stage_grow(s); // another environment: another container
+        expect_done(stage_check(s));
+        on = stage_ask(s, POD_ON, 60000);
+        fake_loop_advance(s->loop, 5000);
+        assert_true(stage_runs(s));
+        assert_false(on->came);
+        fake_engine_health(s->engine, WORKLOAD, "healthy");
+        fake_loop_advance(s->loop, 1000);
+        expect_done(on);
+    }
+    stage_free(s);
+}
+
+// It takes its time to end, has closed its port by then, and is not started for that.
+static void a_check_that_fails_starts_nothing_that_is_to_be_off(void **unused) {
+    (void)unused;
+    static const enum pod_task tasks[] = {POD_OFF, POD_KILL};
+    for (size_t i = 0; i < 2; i++) {
+        struct stage *s = running("  check: {exec: [alive], every: 1s, timeout: 1s, retries: 3}\n"
+                                  "  stop: {grace: 2s, soft: true}\n");
+        struct fake_habits slow = FAKE_HABITS_USUAL;
+        slow.term_ms = 60000;
+        fake_engine_habits(s->engine, WORKLOAD, slow);
+        expect_kind(stage_operator(s, tasks[i]), ERR_TIMEOUT);
+        assert_true(stage_runs(s));
+        fake_engine_fail(s->engine, "exec " WORKLOAD, 1000, 500, "no");
+        fake_loop_advance(s->loop, 300000);
+        assert_false(stage_runs(s));
+        assert_int_equal(stage_starts(s), 1);
+        stage_free(s);
+    }
 }
 
 static void done_leaving(const struct err *why, void *arg) {
@@ -718,6 +783,9 @@ int main(void) {
         cmocka_unit_test(an_end_that_the_engine_cannot_tell_at_once_is_asked_again),
         cmocka_unit_test(a_check_that_could_not_be_made_restarts_nothing),
         cmocka_unit_test(a_check_that_fails_too_often_restarts_it),
+        cmocka_unit_test(its_healthcheck_is_asked_anew_in_each_run),
+        cmocka_unit_test(one_that_was_healthy_is_not_ready_for_it_when_it_is_started_again),
+        cmocka_unit_test(a_check_that_fails_starts_nothing_that_is_to_be_off),
         cmocka_unit_test(leaving_stops_and_removes_it_and_its_holder),
         cmocka_unit_test(one_that_has_not_looked_yet_stops_what_runs),
         cmocka_unit_test(one_that_has_not_looked_yet_starts_nothing_that_died),
