@@ -132,6 +132,7 @@ static void strange(struct judging *j) {
     }
     switch (place_fate(j->broker->place, owner)) {
     case OWNER_ALIVE:
+    case OWNER_UNKNOWN:
         conclude(j, OWNED_NOT);
         return;
     case OWNER_GONE:

@@ -150,6 +150,11 @@ static void former_owner(struct docker_container *c, const struct err *err, void
         run_step_over(run, err); // its owner is there: hands off
 }
 
+// The state directory says which sidecar put there what is in force, and its lock is ours now.
+static bool had_our_state(const struct pod *pod, const char *owner) {
+    return strcmp(pod->state->owner, owner) == 0;
+}
+
 // A pod whose sidecar's container was made anew: an independent workload still uses the data, and
 // has no successor before it has ended.
 static void await_former(struct run *run, const json_t *former) {
@@ -162,6 +167,12 @@ static void await_former(struct run *run, const json_t *former) {
         return;
     case OWNER_GONE:
         stop_former(run);
+        return;
+    case OWNER_UNKNOWN:
+        if (had_our_state(pod, owner))
+            stop_former(run);
+        else
+            run_next(run);
         return;
     case OWNER_ASK:
         run->call = docker_inspect(pod->docker, owner, former_owner, run);

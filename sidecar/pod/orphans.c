@@ -159,6 +159,7 @@ static void step_judge(struct run *run) {
     }
     switch (place_fate(pod->place, label(entry, LABEL_OWNER))) {
     case OWNER_ALIVE:
+    case OWNER_UNKNOWN:
         next(run);
         return;
     case OWNER_GONE:

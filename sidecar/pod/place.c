@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { ID_LEN = 64, SHORT = 8 };
 
@@ -16,8 +17,11 @@ static void put(json_t *obj, const char *key, const char *value) {
 
 // ---- outside a container: the owner is a process ----
 
+#define NO_BOOT "unknown"
+
 // As it was before the forks and the filter: see place_here.
 static char *noted_boot, *noted_owner;
+static unsigned long long noted_namespace;
 
 static char *boot_id(void) {
     if (noted_boot)
@@ -25,9 +29,17 @@ static char *boot_id(void) {
     auto_file FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
     char line[64] = "";
     if (!f || !fgets(line, sizeof line, f))
-        return xstrdup("unknown");
+        return xstrdup(NO_BOOT);
     line[strcspn(line, "\n")] = '\0';
     return xstrdup(line);
+}
+
+// In which our pids count: no two that live have one number. 0: not known.
+static unsigned long long pid_namespace(void) {
+    struct stat st;
+    if (noted_namespace)
+        return noted_namespace;
+    return stat("/proc/self/ns/pid", &st) ? 0 : (unsigned long long)st.st_ino;
 }
 
 // Of an answer that did not come nothing follows: hands off.
@@ -65,7 +77,7 @@ static char *process_owner(void) {
         return xstrdup(noted_owner);
     auto_free char *boot = boot_id();
     long pid = (long)getppid(); // init: the worker may be another one tomorrow
-    return xasprintf("host:%s:%ld:%lld", boot, pid, start_of(pid));
+    return xasprintf("host:%s:%ld:%lld:%llu", boot, pid, start_of(pid), pid_namespace());
 }
 
 void place_here(void) {
@@ -74,19 +86,27 @@ void place_here(void) {
     free(noted_owner);
     noted_boot = boot;
     noted_owner = owner;
+    noted_namespace = pid_namespace();
 }
 
+// Of what is said of a process we know what became of it only where it was one of this machine, and
+// of the pids that we see. An owner of an earlier release does not say of which pids it is.
 static enum owner_fate process_fate(const struct place *place, const char *owner) {
     auto_free char *boot = boot_id();
     const char *at = owner + strlen("host:");
-    if (strncmp(at, boot, strlen(boot)) != 0 || at[strlen(boot)] != ':')
-        return OWNER_GONE;
+    if (strcmp(boot, NO_BOOT) == 0 || text_starts(at, NO_BOOT ":"))
+        return OWNER_UNKNOWN;
+    if (!text_starts(at, boot) || at[strlen(boot)] != ':') // our own machine's, or another one's
+        return place->engine_is_here ? OWNER_GONE : OWNER_UNKNOWN;
     char *end;
     long pid = strtol(at + strlen(boot) + 1, &end, 10);
     if (*end != ':' || place->self) // from a container we do not see the host's processes
         return OWNER_ALIVE;
+    long long noted = strtoll(end + 1, &end, 10);
+    if (*end == ':' && (!pid_namespace() || strtoull(end + 1, NULL, 10) != pid_namespace()))
+        return OWNER_UNKNOWN;
     long long start = ask_start(pid);
-    return start == UNKNOWN || start == strtoll(end + 1, NULL, 10) ? OWNER_ALIVE : OWNER_GONE;
+    return start == UNKNOWN || start == noted ? OWNER_ALIVE : OWNER_GONE;
 }
 
 enum owner_fate place_fate(const struct place *place, const char *owner) {
@@ -173,6 +193,7 @@ struct place *place_make(const struct spec *spec, const struct binding_facts *fa
     p->self = self;
     p->pod_id = xstrdup(pod_id);
     p->full_name = xstrdup(full_name);
+    p->engine_is_here = text_starts(docker_host(spec->docker_host), "unix:");
     p->owner = self ? xstrdup(self->id) : process_owner();
     p->run = self ? xasprintf("%s@%s", self->id, self->started_at) : xstrdup(p->owner);
     char hex[65];

@@ -9,7 +9,8 @@
 #define LABEL_ROLE    "io.ochopod.role"    // workload, holder, oneshot, volume
 #define LABEL_CLUSTER "io.ochopod.cluster" // marathon.zookeeper
 #define LABEL_POD     "io.ochopod.pod"     // pod id
-#define LABEL_OWNER   "io.ochopod.owner"   // the sidecar's container, or host:<boot>:<pid>:<start>
+// The sidecar's container, or host:<boot>:<pid of init>:<its start>:<PID namespace>.
+#define LABEL_OWNER "io.ochopod.owner"
 // The task of Marathon or Swarm that the owner is: neither starts a container a second time.
 #define LABEL_TASK     "io.ochopod.task"
 #define LABEL_LIFETIME "io.ochopod.lifetime" // of a workload: coupled, independent
@@ -24,6 +25,7 @@ struct place {
     char *fallback_name; // when another container has the first
     char *network;       // NetworkMode of the workload
     char *home_network;  // of whoever must reach the sidecar's own namespace: the holder
+    bool engine_is_here; // reached by a unix socket: all that it runs is of this machine
     bool shares_network; // the workload lives in ours
     const json_t *local; // of the facts, borrowed; NULL where the workload has a network of its own
     char *pod_id, *full_name;
@@ -50,5 +52,6 @@ bool place_is_over(const struct docker_container *c);
 // A container of this pod, or of a former pod of this sidecar: what may be changed.
 bool place_owns(const struct place *place, const struct docker_container *c);
 
-enum owner_fate { OWNER_ALIVE, OWNER_GONE, OWNER_ASK }; // ASK: a container: the engine knows
+// ASK: a container: the engine knows. UNKNOWN: a process that we do not see: as if it were alive.
+enum owner_fate { OWNER_ALIVE, OWNER_GONE, OWNER_ASK, OWNER_UNKNOWN };
 enum owner_fate place_fate(const struct place *place, const char *owner);

@@ -284,6 +284,10 @@ const char *docker_version(const struct docker *d) {
     return d->up || d->down ? "1.41" : "";
 }
 
+const char *docker_host(const char *host) {
+    return host ? host : "unix:///var/run/docker.sock";
+}
+
 const char *docker_socket_path(const struct docker *d) {
     const char *host = d->f->host;
     return text_starts(host, "unix://") ? host + strlen("unix://") : NULL;

@@ -618,6 +618,58 @@ static void an_orphan_is_removed_and_a_stranger_is_not(void **unused) {
     stage_free(s);
 }
 
+// A workload whose sidecar was a process of another machine, as our engine has it.
+static void elsewhere(struct stage *s, const char *name, const char *owner, const char *pod) {
+    struct engine *engine = fake_engine_memory(s->engine);
+    auto_json json_t *body = json_pack("{s:s, s:{s:s, s:s, s:s, s:s}}", "Image", "app:1", "Labels",
+                                       "io.ochopod.role", "workload", "io.ochopod.owner", owner,
+                                       "io.ochopod.pod", pod, "io.ochopod.cluster", "marathon.zk");
+    json_decref(engine_container_create(engine, name, body).body);
+    json_decref(engine_container_start(engine, name).body);
+}
+
+#define ELSEWHERE "host:22222222-2222-4333-8444-555555555555:1:7:4026531836"
+
+static void another_machines_workload_is_no_orphan_of_an_engine_that_both_have(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    struct engine *engine = fake_engine_memory(s->engine);
+    elsewhere(s, "theirs", ELSEWHERE, OTHER);
+    s->spec->docker_host = strdup("tcp://engine:2375");
+    stage_worker_gone(s);
+    stage_worker(s);
+    fake_loop_advance(s->loop, 15000);
+    assert_true(is_up(s, "theirs"));
+    free(s->spec->docker_host);
+    s->spec->docker_host = NULL;
+    stage_worker_gone(s);
+    stage_worker(s);
+    fake_loop_advance(s->loop, 15000);
+    assert_null(engine_find(engine, "theirs")); // left before the machine's last boot
+    stage_free(s);
+}
+
+// Who was there before us is not seen, but it had our state directory, and so is gone.
+static void a_former_sidecar_that_had_our_state_is_gone_wherever_it_ran(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    s->spec->docker_host = strdup("tcp://engine:2375");
+    elsewhere(s, "earlier", ELSEWHERE, s->state->pod_id);
+    stage_worker_gone(s);
+    stage_worker(s);
+    fake_loop_advance(s->loop, 1000);
+    assert_true(is_up(s, "earlier"));
+    struct err err = ERR_INIT;
+    free(s->state->owner);
+    s->state->owner = strdup(ELSEWHERE);
+    assert_int_equal(state_save(s->state, &err), 0);
+    stage_worker_gone(s);
+    stage_worker(s);
+    fake_loop_advance(s->loop, 15000);
+    assert_false(is_up(s, "earlier"));
+    stage_free(s);
+}
+
 // A sidecar of some cluster, and the workload that it left with three volumes: the sidecar's own
 // anonymous one, one that it made and one that a user named.
 struct left {
@@ -791,6 +843,8 @@ int main(void) {
         cmocka_unit_test(one_that_has_not_looked_yet_starts_nothing_that_died),
         cmocka_unit_test(data_of_a_done_pod_stays_and_of_a_killed_one_goes),
         cmocka_unit_test(an_orphan_is_removed_and_a_stranger_is_not),
+        cmocka_unit_test(another_machines_workload_is_no_orphan_of_an_engine_that_both_have),
+        cmocka_unit_test(a_former_sidecar_that_had_our_state_is_gone_wherever_it_ran),
         cmocka_unit_test(a_task_that_ended_is_gone_though_its_container_lies_there),
         cmocka_unit_test(a_removed_tasks_anonymous_volumes_go_at_once),
         cmocka_unit_test(an_exited_sidecar_that_may_be_started_again_keeps_what_it_made),

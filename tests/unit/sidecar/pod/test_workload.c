@@ -221,7 +221,63 @@ static void owners_are_gone_only_when_that_is_sure(void **state) {
     assert_int_equal(place_fate(r->place, other), OWNER_ASK);
     assert_int_equal(place_fate(r->place, "somebody"), OWNER_ALIVE);
     assert_int_equal(place_fate(r->place, ""), OWNER_ALIVE);
-    assert_int_equal(place_fate(r->place, "host:another-boot:1:2"), OWNER_GONE);
+}
+
+// ---- outside a container ----
+
+#define OTHER_BOOT "host:11111111-2222-4333-8444-555555555555"
+
+static void move_outside(struct rig *r, const char *engine) {
+    place_free(r->place);
+    r->facts.self = NULL;
+    r->spec.docker_host = (char *)engine;
+    r->place = place_make(&r->spec, &r->facts, POD, "marathon.zk");
+}
+
+// Our own word with another start, and with another namespace or none.
+static char *word(const struct rig *r, long long start, const char *namespace) {
+    const char *s = r->place->owner, *third = s;
+    for (int colons = 0; colons < 3; third++)
+        colons += *third == ':';
+    const char *last = strchr(third, ':');
+    assert_non_null(last);
+    return start ? xasprintf("%.*s%lld%s", (int)(third - s), s, start, namespace ? namespace : last)
+                 : xasprintf("%.*s%s", (int)(last - s), s, namespace ? namespace : last);
+}
+
+static void expect_fate(const struct rig *r, char *owner, enum owner_fate fate) {
+    if (place_fate(r->place, owner) != fate)
+        fail_msg("%s is %d", owner, place_fate(r->place, owner));
+    free(owner);
+}
+
+static void an_init_that_was_started_again_is_another_owner(void **state) {
+    struct rig *r = *state;
+    move_outside(r, NULL);
+    expect_fate(r, word(r, 1, NULL), OWNER_GONE);
+    expect_fate(r, word(r, 0, ""), OWNER_ALIVE); // of a release that did not say the namespace
+    expect_fate(r, word(r, 1, ""), OWNER_GONE);
+}
+
+// Its pids are not ours: that ours of that number is another process tells nothing.
+static void another_pid_namespace_is_nobodys_end(void **state) {
+    struct rig *r = *state;
+    move_outside(r, NULL);
+    expect_fate(r, word(r, 1, ":17"), OWNER_UNKNOWN);
+    expect_fate(r, word(r, 1, ":0"), OWNER_UNKNOWN);
+}
+
+static void another_boot_is_an_end_only_where_the_engine_is_here(void **state) {
+    struct rig *r = *state;
+    assert_int_equal(place_fate(r->place, OTHER_BOOT ":1:2:3"), OWNER_GONE);
+    move_outside(r, "unix:///engine/docker.sock");
+    assert_int_equal(place_fate(r->place, OTHER_BOOT ":1:2:3"), OWNER_GONE);
+    assert_int_equal(place_fate(r->place, OTHER_BOOT ":1:2"), OWNER_GONE);
+    assert_int_equal(place_fate(r->place, "host:unknown:1:2:3"), OWNER_UNKNOWN);
+    move_outside(r, "tcp://engine:2375");
+    assert_int_equal(place_fate(r->place, OTHER_BOOT ":1:2:3"), OWNER_UNKNOWN);
+    assert_int_equal(place_fate(r->place, OTHER_BOOT ":1:2"), OWNER_UNKNOWN);
+    expect_fate(r, word(r, 1, NULL), OWNER_GONE);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, make, drop)
@@ -241,6 +297,9 @@ int main(void) {
         T(what_a_task_made_says_so),
         T(allotted_ports_count_in_our_network_alone),
         T(owners_are_gone_only_when_that_is_sure),
+        T(an_init_that_was_started_again_is_another_owner),
+        T(another_pid_namespace_is_nobodys_end),
+        T(another_boot_is_an_end_only_where_the_engine_is_here),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
