@@ -1,6 +1,7 @@
 #include "sidecar/pod/mounts.h"
 #include "base/check.h"
 #include "base/own.h"
+#include "sidecar/pod/below.h"
 #include <errno.h>
 #include <ftw.h>
 #include <string.h>
@@ -8,18 +9,8 @@
 
 enum { WALK_MAX = 50000 }; // entries looked at for a socket below one mount
 
-// At or below dir.
-static bool lies_in(const char *path, const char *dir) {
-    size_t n = strlen(dir);
-    while (n > 1 && dir[n - 1] == '/')
-        n--;
-    if (n == 1)
-        return true;
-    return strncmp(path, dir, n) == 0 && (path[n] == '/' || !path[n]);
-}
-
 static bool same_path(const char *a, const char *b) {
-    return lies_in(a, b) && lies_in(b, a);
+    return below_path(a, b) && below_path(b, a);
 }
 
 static bool is_listed(const struct spec *spec, const char *path) {
@@ -31,7 +22,7 @@ static bool is_listed(const struct spec *spec, const char *path) {
 
 static bool holds_target(const struct spec *spec, const char *dir) {
     for (size_t i = 0; i < spec->files_len; i++)
-        if (lies_in(spec->files[i].target, dir))
+        if (below_path(spec->files[i].target, dir))
             return true;
     return false;
 }
@@ -66,18 +57,34 @@ static bool contains(const char *dir, const struct stat *socket, bool *ret_unsur
 }
 
 static bool is_secret(const char *path) {
-    return lies_in(path, "/run/secrets") || lies_in(path, "/var/run/secrets");
+    return below_path(path, "/run/secrets") || below_path(path, "/var/run/secrets");
+}
+
+// A file that has one name is where that one is. Only of one with more, or where the kernel does
+// not say what is mounted where, must be looked at all that is there.
+static bool shows_socket(const char *dir, const char *path, const struct stat *socket,
+                         bool *ret_unsure) {
+    switch (below_find(dir, path)) {
+    case BELOW_YES:
+        return true;
+    case BELOW_NO:
+        return false;
+    case BELOW_RENAMED:
+        return socket->st_nlink > 1 && contains(dir, socket, ret_unsure);
+    case BELOW_UNKNOWN:
+        break;
+    }
+    return contains(dir, socket, ret_unsure);
 }
 
 // What a volume of the engine's own store holds was put there by containers; a bind, or a volume
 // that is a bind in disguise, shows the host.
-static void check_socket(const struct docker_mount *m, const struct stat *socket,
-                         struct text *report) {
-    struct stat st;
-    if (!socket || stat(m->destination, &st))
-        return;
+static void check_socket(const struct docker_mount *m, const char *path, struct text *report) {
+    struct stat st, socket;
     bool unsure = false;
-    if (contains(m->destination, socket, &unsure))
+    if (!path || stat(path, &socket) || stat(m->destination, &st))
+        return;
+    if (shows_socket(m->destination, path, &socket, &unsure))
         text_addf(report,
                   "workload.volumes: %s is or contains the engine's socket: whoever holds it is "
                   "root on the host; leave it out\n",
@@ -85,7 +92,7 @@ static void check_socket(const struct docker_mount *m, const struct stat *socket
     else if (unsure && strcmp(m->type, "bind") == 0)
         text_addf(report,
                   "workload.volumes: %s is too large to be sure that the engine's socket is not "
-                  "in it; list a smaller folder\n",
+                  "in it under another name; list a smaller folder\n",
                   m->destination);
 }
 
@@ -95,7 +102,7 @@ static void check_nested(const struct docker_mount *m, const struct docker_conta
                          struct text *report) {
     for (size_t i = 0; i < self->mounts_len; i++) {
         const char *other = self->mounts[i].destination;
-        if (&self->mounts[i] != m && lies_in(other, m->destination))
+        if (&self->mounts[i] != m && below_path(other, m->destination))
             text_addf(report,
                       "%s is mounted inside the shared volume %s: the engine then no longer "
                       "copies what the image ships there; mount it elsewhere\n",
@@ -164,8 +171,6 @@ int mounts_choose(const struct spec *spec, const struct docker_container *self, 
                   struct text *report, struct mounts **ret, struct err *err) {
     __attribute__((cleanup(mounts_release))) struct mounts *mounts = xnew(struct mounts);
     auto_text struct text own = {0};
-    struct stat st;
-    bool has_socket = socket && stat(socket, &st) == 0;
     mounts->api = json_array();
     mounts->roots = xcalloc(1, sizeof *mounts->roots);
     check_listed(spec, self, &own);
@@ -179,7 +184,7 @@ int mounts_choose(const struct spec *spec, const struct docker_container *self, 
                       m->destination);
             continue;
         }
-        check_socket(m, has_socket ? &st : NULL, &own);
+        check_socket(m, socket, &own);
         check_nested(m, self, &own);
         share(mounts, m);
     }
@@ -201,7 +206,7 @@ void mounts_free(struct mounts *mounts) {
 
 bool mounts_cover(const struct mounts *mounts, const char *path) {
     for (char **it = mounts->roots; *it; it++)
-        if (lies_in(path, *it))
+        if (below_path(path, *it))
             return true;
     return false;
 }

@@ -1,8 +1,9 @@
 // Which of the sidecar's own mounts the workload gets, at the same path: volumes that hold a file
 // target or that the spec lists, by name; binds only when listed; never what is or contains an
-// engine socket (by device and inode, as we see it), never secrets, never one with another mount of
-// ours inside (its mount point would be the first thing in the volume, and the engine then no
-// longer copies what the image ships there). Looks at the file system, changes nothing.
+// engine socket (by what is mounted where, or device and inode), never secrets, never one with
+// another mount of ours inside (its mount point would be the first thing in the volume, and the
+// engine then no longer copies what the image ships there). Looks at the file system, changes
+// nothing.
 #pragma once
 #include "docker-api/docker.h"
 #include "sidecar/spec/spec.h"
