@@ -8,10 +8,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
-enum { NAME_MAX_LEN = 100, UPLOADS_MAX = 1024 };
+enum {
+    NAME_MAX_LEN = 100,
+    UPLOADS_MAX = 1024,
+    DEPTH_MAX = 100,  // folders open at a time
+    REMOVE_MS = 3000, // the worker waits, and its watchdog with it
+};
 static const char PREFIX[] = "exec-";
 
 static void close_dir(DIR **dir) {
@@ -20,14 +30,73 @@ static void close_dir(DIR **dir) {
 }
 #define auto_dir __attribute__((cleanup(close_dir)))
 
-static void empty(int at, const char *folder) {
-    int fd = openat(at, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+// ---- removed with all that a command left there ----
+
+struct removal {
+    int64_t until; // 0: takes its time
+    bool late;
+    int why; // 0: nothing stays
+    char first[NAME_MAX + 1];
+};
+
+static int64_t now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static bool is_late(struct removal *r) {
+    r->late = r->late || (r->until && now_ms() > r->until);
+    return r->late;
+}
+
+static void stays(struct removal *r, const char *name, int why) {
+    if (r->why || why == ENOENT)
+        return;
+    r->why = why;
+    snprintf(r->first, sizeof r->first, "%s", name);
+}
+
+// What the command made, not what somebody has mounted there, nor what a link leads to.
+static int open_inner(int at, const char *name) {
+    struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
+    return (int)syscall(SYS_openat2, at, name, &how, sizeof how);
+}
+
+static void remove_folder(struct removal *r, int at, const char *name, int fd, int depth);
+
+static void remove_entry(struct removal *r, int at, const char *name, int depth) {
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || unlinkat(at, name, 0) == 0)
+        return;
+    if (errno != EISDIR)
+        stays(r, name, errno);
+    else if (depth == DEPTH_MAX)
+        stays(r, name, ENAMETOOLONG);
+    else
+        remove_folder(r, at, name, open_inner(at, name), depth + 1);
+}
+
+// Takes fd, of that folder; below 0: errno says why.
+static void remove_folder(struct removal *r, int at, const char *name, int fd, int depth) {
     auto_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir)
+        stays(r, name, errno);
     if (!dir && fd >= 0)
         close(fd);
-    for (struct dirent *e; dir && (e = readdir(dir));)
-        unlinkat(dirfd(dir), e->d_name, 0);
-    unlinkat(at, folder, AT_REMOVEDIR);
+    for (struct dirent *e; dir && !is_late(r) && (e = readdir(dir));)
+        remove_entry(r, dirfd(dir), e->d_name, depth);
+    if (unlinkat(at, name, AT_REMOVEDIR))
+        stays(r, name, r->late ? ETIME : errno);
+}
+
+static void empty(int at, const char *folder, int64_t budget_ms) {
+    struct removal r = {.until = budget_ms ? now_ms() + budget_ms : 0};
+    remove_folder(&r, at, folder,
+                  openat(at, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), 0);
+    if (r.why)
+        log_warn("uploads %s: %s stays: %s (tried again when the sidecar starts)", folder, r.first,
+                 strerror(r.why));
 }
 
 static void ask_remove(const char *folder) {
@@ -43,7 +112,7 @@ void uploads_remove(char *folder) {
     if (folder && clerk_in_use())
         ask_remove(folder);
     else if (folder)
-        empty(AT_FDCWD, folder);
+        empty(AT_FDCWD, folder, REMOVE_MS);
     free(folder);
 }
 
@@ -51,7 +120,7 @@ void uploads_sweep(const char *below) {
     auto_dir DIR *dir = opendir(below);
     for (struct dirent *e; dir && (e = readdir(dir));)
         if (text_starts(e->d_name, PREFIX))
-            empty(dirfd(dir), e->d_name);
+            empty(dirfd(dir), e->d_name, 0);
 }
 
 // The last component, without what a file name of ours never has.
@@ -97,7 +166,7 @@ static char *write_here(const char *below, const struct upload *uploads, size_t 
         rc = write_upload(dir, &uploads[i], err);
     if (rc == 0)
         return take_ptr(folder);
-    empty(AT_FDCWD, folder);
+    empty(AT_FDCWD, folder, REMOVE_MS);
     return NULL;
 }
 
@@ -152,7 +221,7 @@ bool uploads_is_folder(const char *below, const char *path) {
 void uploads_remove_duty(struct wire *request, struct text *answer, const void *arg) {
     const char *folder = wire_str(request);
     if (folder && uploads_is_folder(arg, folder))
-        empty(AT_FDCWD, folder);
+        empty(AT_FDCWD, folder, REMOVE_MS);
     else
         request->broken = 1;
     wire_add_int(answer, 0);

@@ -1,6 +1,7 @@
 // Files that came by HTTP, for a command that is run: in a folder of their own below the state
 // directory, under names of ours. Short and rare, so written on the loop thread. The folder is the
-// command's working directory and goes when it has ended.
+// command's working directory and goes when it has ended, with all that the command left there but
+// what is mounted; what takes longer than the loop can wait goes when the sidecar starts again.
 #pragma once
 #include "base/err.h"
 #include "base/text.h"
