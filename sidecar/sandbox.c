@@ -211,10 +211,13 @@ static int fill(scmp_filter_ctx ctx, const struct sandbox_list *list, uint32_t r
                : 0;
 }
 
-// Refused altogether, or all families but two.
+// Refused altogether, or all families but two. The family is an int: the kernel drops the upper
+// half of its register, and what is refused by its number must be known without it. Of what is
+// allowed by its number, all 64 bits may be compared.
 static int refuse_unix(scmp_filter_ctx ctx, const struct sandbox_list *list, uint32_t refuse,
                        struct err *err) {
-    static const struct scmp_arg_cmp is_unix = {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_UNIX};
+    static const struct scmp_arg_cmp is_unix = {
+        .arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX, .datum_b = AF_UNIX};
     if (!list->refuses || !(list->also & ALSO_INET))
         return 0;
     int rc = seccomp_rule_add_array(ctx, refuse, SCMP_SYS(socket), 1, &is_unix);

@@ -27,6 +27,7 @@ const char *const attack_step_names[STEPS] = {
     [WRITES_A_FILE] = "writes a file",
     [MAKES_A_DEVICE] = "makes a device",
     [UNIX_SOCKET] = "unix socket",
+    [WIDE_UNIX_SOCKET] = "unix socket by a wide number",
     [TCP_SOCKET] = "tcp socket",
     [LISTENS] = "listens",
     [RAW_SOCKET] = "raw socket",
@@ -236,6 +237,9 @@ enum attack_outcome attack_take(enum attack_step step, const struct attack_aim *
             syscall(SYS_mknodat, AT_FDCWD, "/tmp/ochopod-intruder-disk", 0060600, 0x800));
     case UNIX_SOCKET:
         return outcome(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    case WIDE_UNIX_SOCKET:
+        return outcome(
+            syscall(SYS_socket, UINT64_C(1) << 32 | AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     case TCP_SOCKET:
         return outcome(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     case LISTENS:

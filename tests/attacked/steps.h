@@ -14,6 +14,7 @@ enum attack_step {
     WRITES_A_FILE,
     MAKES_A_DEVICE,
     UNIX_SOCKET,
+    WIDE_UNIX_SOCKET, // a family of 64 bits, of which the kernel reads 32
     TCP_SOCKET,
     LISTENS,
     RAW_SOCKET,

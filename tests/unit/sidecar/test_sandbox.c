@@ -121,6 +121,25 @@ static void an_unexpected_call_is_refused(void **state) {
     assert_int_equal(in_sandbox(becomes_two), 0);
 }
 
+// The kernel reads 32 bits of a family.
+static int asks_for_wide_numbers(void) {
+    static const uint64_t upper[] = {0, 1, 1U << 31, UINT32_MAX};
+    for (size_t i = 0; i < sizeof upper / sizeof *upper; i++)
+        if (syscall(SYS_socket, upper[i] << 32 | AF_UNIX, SOCK_STREAM, 0) >= 0 || errno != EPERM)
+            return 1 + (int)i;
+    return 0;
+}
+
+static void no_wide_number_is_a_unix_socket(void **state) {
+    (void)state;
+    for (enum sandbox which = 0; which < SANDBOX_SETTLED; which++) {
+        bool makes_them = which == SANDBOX_BROKER || which == SANDBOX_BROKER_START ||
+                          which == SANDBOX_BROKER_TCP;
+        assert_int_equal(within(which, asks_for_wide_numbers), makes_them ? 1 : 0);
+    }
+    assert_int_equal(within(SANDBOX_PORTAL, works), 0);
+}
+
 static void *sleeps(void *arg) {
     for (;;)
         pause();
@@ -410,6 +429,7 @@ int main(void) {
         cmocka_unit_test(capabilities_are_gone),
         cmocka_unit_test(an_intruders_call_ends_the_process),
         cmocka_unit_test(an_unexpected_call_is_refused),
+        cmocka_unit_test(no_wide_number_is_a_unix_socket),
         cmocka_unit_test(a_call_of_32_bits_ends_all_threads),
         cmocka_unit_test(threads_and_sockets_go_on),
         cmocka_unit_test(it_may_still_abort),
