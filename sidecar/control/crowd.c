@@ -160,17 +160,19 @@ bool crowd_admits(struct crowd *crowd, const struct sockaddr *from,
 
 // ---- bodies ----
 
-// A peer may keep whatever is free. All others together have half, and none of them keeps more than
-// a third of what is then left of it: the first of them an eighth of everything. So whoever comes
-// next, with nothing kept yet, finds a quarter of what those before it have left, and a leader that
-// is not known to be one brings its first body in, of 64 KiB at most, past a dozen hosts that keep
-// all they can.
+// A peer keeps no more than it leaves free, so that one that is none in truth leaves room for those
+// that are. All others together have half, and none of them keeps more than a third of what is then
+// left of it: the first of them an eighth of everything. So whoever comes next, with nothing kept
+// yet, finds a quarter of what those before it have left, and a leader that is not known to be one
+// brings its first body in, of 64 KiB at most, past a dozen hosts that keep all they can.
 static bool has_room(const struct crowd *crowd, const struct crowd_host *host, size_t len) {
-    size_t half = crowd->bytes / 2;
-    if (len > crowd->bytes - crowd->kept)
+    size_t half = crowd->bytes / 2, free = crowd->bytes - crowd->kept;
+    if (len > free)
         return false;
-    return host->peer || (len <= half - crowd->by_others &&
-                          LEFT * (host->kept + len) <= half - crowd->by_others - len);
+    if (host->peer)
+        return host->kept + len <= free - len;
+    return len <= half - crowd->by_others &&
+           LEFT * (host->kept + len) <= half - crowd->by_others - len;
 }
 
 bool crowd_keep(struct crowd *crowd, struct crowd_member *member, size_t len) {

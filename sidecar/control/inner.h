@@ -71,7 +71,7 @@ struct task {
     struct request *request;
     struct pod_ask *ask;
     struct loop_timer *budget;
-    bool leader; // says it is one; believed once the pod has obeyed
+    bool first; // a leader's, and nobody has sent it before; believed once the pod has obeyed
 };
 struct task *task_begin(struct control *c, struct request *request, int64_t budget_ms);
 pod_reply_fn task_reply;

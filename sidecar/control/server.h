@@ -40,7 +40,8 @@ void server_close(struct server *server);
 uint64_t server_answered(const struct server *server, int status);
 size_t server_connections(const struct server *server);
 
-// Whoever asked is one whose address keeps places when they become scarce: a leader that was heard.
+// Whoever asked is one whose address keeps places when they become scarce: a leader that was heard,
+// and not one who says the same after it.
 void request_from_peer(struct request *request);
 enum request_method request_method(const struct request *request);
 const char *request_method_name(const struct request *request);

@@ -21,7 +21,8 @@ static void task_free(struct task *task) {
 void task_reply(const json_t *answer, const struct err *err, void *arg) {
     struct task *task = arg;
     task->ask = NULL;
-    if (!err->kind && task->leader)
+    // Whoever has recorded a request can send it once more, and gets the same answer.
+    if (!err->kind && task->first)
         request_from_peer(task->request);
     if (err->kind)
         reply_error(task->request, err);
@@ -128,6 +129,6 @@ void task_route(struct control *c, struct request *request) {
     log_debug("control task=%s scope=%d epoch=%" PRId64 " round=%" PRId64 " budget=%" PRId64 "ms",
               pod_task_names[ask.task], (int)ask.scope, ask.epoch, ask.round, ask.budget_ms);
     struct task *task = task_begin(c, request, ask.budget_ms);
-    task->leader = ask.scope == POD_LEADER;
+    ask.ret_first = &task->first;
     task->ask = pod_request(c->pod, &ask, task_reply, task);
 }

@@ -243,6 +243,8 @@ static void admit(struct job *job, const struct fence_witness *witness) {
             ask_say_dead(&err);
             break;
         }
+        if (job->request.scope == POD_LEADER && fence_phase(job->request.task) >= 0)
+            ask_is_first(job);
         ask_enqueue(pod, job);
         return;
     default:
@@ -262,7 +264,7 @@ struct pod_ask *pod_request(struct pod *pod, const struct pod_request *request, 
                             void *arg) {
     static const struct fence_witness nobody = {0};
     struct job *job = job_create(pod, request);
-    struct pod_ask *ask = ask_job(pod, job, request->budget_ms, fn, arg);
+    struct pod_ask *ask = ask_job(pod, job, request->budget_ms, request->ret_first, fn, arg);
     if (pod->leaving)
         refuse_leaving(job);
     else

@@ -18,6 +18,7 @@ struct pod_ask {
     struct loop_timer *timer;
     struct err err;
     json_t *answer;
+    bool *ret_first;
     pod_reply_fn *fn;
     void *arg;
 };
@@ -125,6 +126,15 @@ struct pod_ask *ask_first(struct job *job) {
     return list_empty(&job->asks) ? NULL : list_first(&job->asks, struct pod_ask, link);
 }
 
+// Its asks are its own so far: who asks the same again joins later.
+void ask_is_first(struct job *job) {
+    struct pod_ask *ask;
+    list_each(ask, &job->asks, struct pod_ask, link) {
+        if (ask->ret_first)
+            *ask->ret_first = true;
+    }
+}
+
 void ask_answer_all(struct job *job, const json_t *answer, const struct err *err) {
     struct pod_ask *ask;
     list_each(ask, &job->asks, struct pod_ask, link) {
@@ -140,6 +150,7 @@ struct job *job_create(struct pod *pod, const struct pod_request *request) {
     list_init(&job->asks);
     job->pod = pod;
     job->request = *request;
+    job->request.ret_first = NULL; // the asker's, who may leave before
     job->request.body = request->body ? xstrndup(request->body, request->body_len) : NULL;
     job->request.target = request->target ? xstrdup(request->target) : NULL;
     job->request.tree = request->tree ? xstrdup(request->tree) : NULL;
@@ -311,9 +322,10 @@ void ask_enqueue(struct pod *pod, struct job *job) {
     pump_soon(pod);
 }
 
-struct pod_ask *ask_job(struct pod *pod, struct job *job, int64_t budget_ms, pod_reply_fn *fn,
-                        void *arg) {
+struct pod_ask *ask_job(struct pod *pod, struct job *job, int64_t budget_ms, bool *ret_first,
+                        pod_reply_fn *fn, void *arg) {
     struct pod_ask *ask = ask_create(pod, budget_ms, fn, arg);
+    ask->ret_first = ret_first;
     ask_attach(ask, job);
     return ask;
 }

@@ -43,6 +43,8 @@ struct pod_request {
     int64_t budget_ms;
     const char *body; // copied
     size_t body_len;
+    bool *ret_first; // of a leader's phase and round: set before the reply when none came before.
+                     // NULL: nobody asks. Not touched once the ask is over or forgotten
 };
 // err.kind ERR_NONE: done (200); else the kind says the code. answer: JSON for the body, or NULL
 // ({}); borrowed.

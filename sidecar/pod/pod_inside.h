@@ -189,8 +189,9 @@ const struct step *tool_script(void);
 const struct step *leave_script(void);
 void tool_free(struct tool *tool); // takes NULL; removes its folder
 
-struct pod_ask *ask_job(struct pod *pod, struct job *job, int64_t budget_ms, pod_reply_fn *fn,
-                        void *arg);
+struct pod_ask *ask_job(struct pod *pod, struct job *job, int64_t budget_ms, bool *ret_first,
+                        pod_reply_fn *fn, void *arg);
+void ask_is_first(struct job *job); // pod_request.ret_first
 struct job *job_create(struct pod *pod, const struct pod_request *request);
 void job_free(struct job *job);
 void ask_enqueue(struct pod *pod, struct job *job);

@@ -94,7 +94,7 @@ struct pod_ask *pod_tool(struct pod *pod, const char *line, const struct upload 
                          int64_t budget_ms, pod_reply_fn *fn, void *arg) {
     struct pod_request request = {.task = POD_SIGNAL, .scope = POD_OPERATOR};
     struct job *job = job_create(pod, &request);
-    struct pod_ask *ask = ask_job(pod, job, budget_ms, fn, arg);
+    struct pod_ask *ask = ask_job(pod, job, budget_ms, NULL, fn, arg);
     char **words = text_split(line, " \t");
     const struct spec_tool *spec = words[0] ? spec_tool(pod->spec, words[0]) : NULL;
     struct err err = ERR_INIT;

@@ -22,7 +22,7 @@ struct pod {
     struct loop *loop;
     struct link asks;
     size_t seen, forgotten;
-    bool answer_all, ready;
+    bool answer_all, ready, again;
     const char *process;
 };
 
@@ -83,6 +83,8 @@ static char *copy(const char *s) {
 struct pod_ask *pod_request(struct pod *pod, const struct pod_request *request, pod_reply_fn *fn,
                             void *arg) {
     struct pod_ask *ask = ask_add(pod, fn, arg);
+    if (request->ret_first)
+        *request->ret_first = request->scope == POD_LEADER && !pod->again;
     ask->seen = (struct fake_ask){.task = request->task,
                                   .scope = request->scope,
                                   .target = copy(request->target),
@@ -178,6 +180,10 @@ void fake_pod_answer(struct pod *pod, const json_t *j, const struct err *err) {
 
 void fake_pod_answer_all(struct pod *pod, bool on) {
     pod->answer_all = on;
+}
+
+void fake_pod_again(struct pod *pod, bool on) {
+    pod->again = on;
 }
 
 void fake_pod_is(struct pod *pod, const char *process, bool ready) {

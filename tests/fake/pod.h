@@ -22,4 +22,6 @@ size_t fake_pod_forgotten(const struct pod *pod); // of them
 void fake_pod_answer(struct pod *pod, const json_t *answer, const struct err *err);
 // Each request is answered {} in the next turn, from now on.
 void fake_pod_answer_all(struct pod *pod, bool on);
+// Each request is one that came before, from now on.
+void fake_pod_again(struct pod *pod, bool on);
 void fake_pod_is(struct pod *pod, const char *process, bool ready); // process: static

@@ -72,6 +72,39 @@ static void the_same_request_is_carried_out_once_and_answered_twice(void **unuse
     stage_free(s);
 }
 
+static bool is_first(struct stage *s, enum pod_task task, enum pod_scope scope) {
+    bool first = false, leads = scope == POD_LEADER;
+    auto_free char *body = leads ? stage_body(s) : xstrdup("");
+    struct said *said = stage_send(s, &(struct pod_request){.task = task,
+                                                            .scope = scope,
+                                                            .target = s->state->pod_id,
+                                                            .tree = leads ? TREE : NULL,
+                                                            .epoch = s->epoch,
+                                                            .round = s->round,
+                                                            .budget_ms = 60000,
+                                                            .body = body,
+                                                            .body_len = strlen(body),
+                                                            .ret_first = &first});
+    fake_loop_advance(s->loop, 5000);
+    expect_done(said);
+    return first;
+}
+
+// Who has recorded one and sends it again is no leader for it.
+static void only_the_first_to_send_a_request_is_told_so(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    s->round++;
+    for (enum pod_task task = POD_CHECK; task <= POD_ON; task++) {
+        assert_true(is_first(s, task, POD_LEADER));
+        assert_false(is_first(s, task, POD_LEADER));
+    }
+    assert_false(is_first(s, POD_CHECK, POD_LEADER));
+    assert_false(is_first(s, POD_KILL, POD_LEADER)); // of no phase: how often it came nobody knows
+    assert_false(is_first(s, POD_ON, POD_OPERATOR));
+    stage_free(s);
+}
+
 // Neither has begun when the other comes.
 static void the_same_request_twice_in_the_queue_is_carried_out_once(void **unused) {
     (void)unused;
@@ -481,6 +514,7 @@ int main(void) {
         cmocka_unit_test(detached_answers_leaders_409_and_operators_as_ever),
         cmocka_unit_test(a_request_for_another_pod_is_421),
         cmocka_unit_test(the_same_request_is_carried_out_once_and_answered_twice),
+        cmocka_unit_test(only_the_first_to_send_a_request_is_told_so),
         cmocka_unit_test(the_same_request_twice_in_the_queue_is_carried_out_once),
         cmocka_unit_test(a_budget_that_is_over_is_never_begun),
         cmocka_unit_test(a_pod_that_was_frozen_begins_nothing_that_is_overdue),

@@ -228,8 +228,27 @@ static void strangers_leave_half_to_peers(void **state) {
     }
     assert_in_range(crowd.kept, BYTES / 2 - MIB, BYTES / 2);
     assert_true(keep(leader, MIB));
-    assert_in_range(fill(leader), BYTES / 2 - 4 * KIB - MIB, BYTES / 2);
-    assert_in_range(crowd.kept, BYTES - 4 * KIB, BYTES);
+    assert_in_range(fill(leader), BYTES / 4 - 4 * KIB - MIB, BYTES / 4 + MIB);
+}
+
+// Not even a host that is taken for a leader's: the true ones, and who comes for the first time,
+// find room beside it.
+static void no_peer_keeps_all(void **state) {
+    (void)state;
+    size_t free = BYTES;
+    struct crowd_member *peers[4];
+    for (int i = 0; i < 4; i++) {
+        char at[32];
+        snprintf(at, sizeof(at), "10.0.0.%d", i);
+        peers[i] = come(at);
+        crowd_trust(&crowd, peers[i]);
+        assert_int_equal(fill(peers[i]), free / 2);
+        assert_int_equal(fill(peers[i]), 0);
+        free /= 2;
+    }
+    assert_true(keep(come("10.0.0.9"), 64 * KIB));
+    give_back(peers[0], BYTES / 2);
+    assert_in_range(fill(peers[0]), BYTES / 4, BYTES / 2);
 }
 
 static void a_leader_that_is_not_known_yet_finds_room(void **state) {
@@ -276,9 +295,10 @@ static void a_length_beyond_everything_is_refused(void **state) {
     crowd_trust(&crowd, leader);
     assert_false(keep(stranger, SIZE_MAX));
     assert_false(keep(leader, SIZE_MAX));
-    assert_true(keep(leader, BYTES));
+    assert_false(keep(leader, BYTES));
+    assert_true(keep(leader, BYTES / 2));
     assert_false(keep(leader, 1));
-    assert_false(keep(stranger, 1));
+    assert_false(keep(stranger, BYTES / 2));
 }
 
 int main(void) {
@@ -296,6 +316,7 @@ int main(void) {
         test(peers_are_forgotten_in_the_end),
         test(a_stranger_keeps_an_eighth),
         test(strangers_leave_half_to_peers),
+        test(no_peer_keeps_all),
         test(a_leader_that_is_not_known_yet_finds_room),
         test(what_is_given_back_can_be_kept_again),
         test(what_a_peer_kept_before_counts_no_more_against_others),

@@ -319,6 +319,28 @@ static void kept_bodies_keep_no_leader_out(void **state) {
     answer_one(&flood[0]);
 }
 
+// Whoever has recorded a leader's request and sends it again gets its answer, and stays a stranger.
+static void who_repeats_a_leader_is_none(void **state) {
+    (void)state;
+    enum { LARGE = 2 << 20, LEN = 64 * 1024, N = 4 };
+    auto_free char *body = filler('b', LARGE);
+    struct client replayed, flood[N], leader;
+    fake_pod_again(it.pod, true);
+    get_through(&replayed, 2, body, LEN);
+    answer_one(&replayed);
+    for (int i = 0; i < N; i++)
+        hold(&flood[i], 2, body, LARGE);
+    for (int i = 2; i < N; i++) {
+        send_text(&flood[i], "b");
+        assert_int_equal(take_reply(&flood[i]).status, 503);
+    }
+    fake_pod_again(it.pod, false);
+    get_through(&leader, 3, body, LEN);
+    answer_one(&leader);
+    for (int i = 0; i < N; i++)
+        drop_client(&flood[i]);
+}
+
 // Where few descriptors are to be had, most are not the control port's.
 static void a_crowd_leaves_descriptors_for_others(void **state) {
     (void)state;
@@ -426,6 +448,7 @@ int main(void) {
         test(a_body_that_trickles_is_cut_off),
         test(a_crowd_keeps_nobody_else_out),
         test(kept_bodies_keep_no_leader_out),
+        test(who_repeats_a_leader_is_none),
         test(what_was_read_takes_no_room),
         test(a_crowd_leaves_descriptors_for_others),
         test(it_accepts_again_when_there_are_descriptors_again),
