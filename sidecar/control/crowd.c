@@ -13,7 +13,7 @@ struct crowd_host {
     struct link link; // crowd->hosts; peers that were heard last are at the end
     struct in6_addr at;
     size_t n, held; // members who are not leaving, all members
-    size_t kept;    // of their bodies
+    size_t kept;    // of their bodies and streams
     bool peer;
 };
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BEHIND_MAX = 256 * 1024 }; // of a follower that does not read: it is let go
+enum { BEHIND_MAX = 256 * 1024 }; // a follower that would be further behind is let go
 
 struct follower {
     struct link link;
@@ -44,12 +44,16 @@ static void add_line(struct text *t, bool as_text, const char *line, size_t len)
 
 // ---- followers ----
 
+static void listen_no_more(struct control *c) {
+    if (list_empty(&c->follows.list))
+        log_listen(NULL, NULL);
+}
+
 static void let_go(struct follower *f) {
     struct control *c = f->control;
     list_remove(&f->link);
     free(f);
-    if (list_empty(&c->follows.list))
-        log_listen(NULL, NULL);
+    listen_no_more(c);
 }
 
 static void on_gone(void *arg) {
@@ -61,10 +65,10 @@ static void follower_add(struct follower *f, const char *line, size_t len) {
     add_line(&t, f->as_text, line, len);
     if (!f->as_text)
         text_addc(&t, '\n');
-    request_stream_add(f->request, t.s, t.len);
-    if (request_stream_pending(f->request) <= BEHIND_MAX)
+    if (request_stream_pending(f->request) + t.len <= BEHIND_MAX &&
+        request_stream_add(f->request, t.s, t.len))
         return;
-    request_stream_end(f->request);
+    request_stream_break(f->request);
     let_go(f);
 }
 
@@ -123,13 +127,18 @@ static void follow(struct control *c, struct request *request, bool as_text) {
     log_listen(post_line, c);
     struct snapshot it = {.control = c, .as_text = as_text};
     log_each(take_line, &it);
+    bool room = request_stream_add(request, text_str(&it.lines), it.lines.len);
+    text_done(&it.lines);
+    if (!room) {
+        reply_complaint(request, 503, "too many lines that nobody reads: try again");
+        listen_no_more(c);
+        return;
+    }
     struct follower *f = xnew(struct follower);
     *f = (struct follower){.control = c, .request = request, .as_text = as_text, .seen = it.posted};
     list_append(&c->follows.list, &f->link);
     request_on_gone(request, on_gone, f);
     request_stream(request, type_of(as_text, true));
-    request_stream_add(request, text_str(&it.lines), it.lines.len);
-    text_done(&it.lines);
 }
 
 void log_close(struct control *c) {

@@ -14,7 +14,7 @@
 enum {
     CONNECTIONS = 1024,
     RESERVED = 64,     // of them for addresses that a leader has asked from
-    BODIES = 32 << 20, // bytes that are kept of all of them
+    BODIES = 32 << 20, // bytes that are kept of all of them, and of streams
     LEAVING = 16,      // told to go, and not gone yet
     OWN_FILES = 192,   // descriptors that are not the control port's
     POOL = 16 * 1024,  // of each connection: its header, and what is being sent

@@ -71,6 +71,10 @@ void request_answer_kept(struct request *request, const struct server_answer *an
 
 // A reply without an end in sight: 200, chunked. Its client leaving is told as above.
 void request_stream(struct request *request, const char *type);
-void request_stream_add(struct request *request, const void *data, size_t len);
+// More of it, or what it begins with. False: nothing is added, as its host has not taken so much
+// that there is no room (crowd_keep, together with bodies).
+bool request_stream_add(struct request *request, const void *data, size_t len) must_check;
 size_t request_stream_pending(const struct request *request); // bytes the client has yet to take
-void request_stream_end(struct request *request);             // the last touch
+// Either is the last touch.
+void request_stream_end(struct request *request);
+void request_stream_break(struct request *request); // what is pending is dropped, and the client

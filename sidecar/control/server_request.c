@@ -5,9 +5,13 @@
 #include <poll.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
-// A refused body up to this is read, so that the refusal arrives; a larger one is cut off.
-enum { DROPPED_BODY = 8 * 1024 * 1024 };
+enum {
+    // A refused body up to this is read, so that the refusal arrives; a larger one is cut off.
+    DROPPED_BODY = 8 * 1024 * 1024,
+    TAKEN = 16 * 1024, // of a stream, before what is left is moved to memory of its own
+};
 static const char CLOSING[] = "shutting down";
 
 // ---- answers ----
@@ -168,6 +172,22 @@ void request_on_gone(struct request *request, void (*fn)(void *arg), void *arg) 
 
 // ---- streams ----
 
+// What was taken is given back, its memory too: a client may be behind for as long as it lasts.
+static void stream_trim(struct request *request) {
+    struct text left = {0}, *text = &request->stream.text;
+    if (request->stream.taken < text->len)
+        text_addn(&left, text->s + request->stream.taken, text->len - request->stream.taken);
+    crowd_give_back(&request->server->crowd, &request->connection->member, request->stream.taken);
+    text_done(text);
+    *text = left;
+    request->stream.taken = 0;
+}
+
+static void stream_drop(struct request *request) {
+    request->stream.taken = request->stream.text.len;
+    stream_trim(request);
+}
+
 static ssize_t on_more(void *cls, uint64_t pos, char *buf, size_t max) {
     (void)pos;
     struct request *request = cls;
@@ -178,13 +198,13 @@ static ssize_t on_more(void *cls, uint64_t pos, char *buf, size_t max) {
         size_t n = left < max ? left : max;
         memcpy(buf, request->stream.text.s + request->stream.taken, n);
         request->stream.taken += n;
+        if (n == left || request->stream.taken >= TAKEN)
+            stream_trim(request);
         request->connection->deadline = loop_now(request->server->loop) + SERVER_BODY_MS;
         return (ssize_t)n;
     }
     if (request->stream.ended)
         return MHD_CONTENT_READER_END_OF_STREAM;
-    text_clear(&request->stream.text);
-    request->stream.taken = 0;
     suspend(request);
     return 0;
 }
@@ -209,9 +229,12 @@ static void stream_go_on(struct request *request) {
     wake(request);
 }
 
-void request_stream_add(struct request *request, const void *data, size_t len) {
+bool request_stream_add(struct request *request, const void *data, size_t len) {
+    if (!crowd_keep(&request->server->crowd, &request->connection->member, len))
+        return false;
     text_addn(&request->stream.text, data, len);
     stream_go_on(request);
+    return true;
 }
 
 size_t request_stream_pending(const struct request *request) {
@@ -222,6 +245,17 @@ void request_stream_end(struct request *request) {
     request->gone = NULL;
     request->stream.ended = true;
     stream_go_on(request);
+}
+
+// Shut down as well: microhttpd asks for more only when the client has taken what it was given.
+void request_stream_break(struct request *request) {
+    bool suspended = request->phase == SUSPENDED;
+    request->gone = NULL;
+    request->phase = LOST;
+    stream_drop(request);
+    if (suspended)
+        wake(request);
+    shutdown(request->connection->fd, SHUT_RDWR);
 }
 
 // ---- reading ----
@@ -477,7 +511,7 @@ void server_on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
     crowd_busy(&server->crowd, &request->connection->member, false);
     request->connection->deadline = loop_now(server->loop) + SERVER_IDLE_MS;
     release_response(request);
-    text_done(&request->stream.text);
+    stream_drop(request);
     if (request->attached)
         request->release(request->attached);
     for (size_t i = 0; i < request->extras; i++)

@@ -603,8 +603,9 @@ void request_stream(struct request *request, const char *type) {
     CHECK(!"streams are not played");
 }
 
-void request_stream_add(struct request *request, const void *data, size_t len) {
+bool request_stream_add(struct request *request, const void *data, size_t len) {
     (void)request, (void)data, (void)len;
+    return true;
 }
 
 size_t request_stream_pending(const struct request *request) {
@@ -613,6 +614,10 @@ size_t request_stream_pending(const struct request *request) {
 }
 
 void request_stream_end(struct request *request) {
+    (void)request;
+}
+
+void request_stream_break(struct request *request) {
     (void)request;
 }
 

@@ -173,17 +173,41 @@ struct client {
     bool eof;
 };
 
-// host: of 127.0.0.0/8, the last byte of the address it comes from.
-static void connect_from(struct client *c, unsigned host) {
+static void connect_made(struct client *c, unsigned host) {
     struct sockaddr_in at = {.sin_family = AF_INET,
                              .sin_port = htons((uint16_t)it.port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000 + host)};
-    *c = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    assert_true(c->fd >= 0);
     assert_int_equal(bind(c->fd, (struct sockaddr *)&own, sizeof(own)), 0);
     assert_int_equal(connect(c->fd, (struct sockaddr *)&at, sizeof(at)), 0);
     assert_int_equal(fcntl(c->fd, F_SETFL, O_NONBLOCK), 0);
+}
+
+static void make_client(struct client *c) {
+    *c = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    assert_true(c->fd >= 0);
+}
+
+// host: of 127.0.0.0/8, the last byte of the address it comes from.
+static void connect_from(struct client *c, unsigned host) {
+    make_client(c);
+    connect_made(c, host);
+}
+
+// Of what is sent to it the kernel keeps a few KiB, and not more and more: a connection has the
+// room of the socket that accepts it.
+UNUSED static void connect_small(struct client *c, unsigned host) {
+    enum { FDS = 256 };
+    static const int room = 4096;
+    for (int fd = 0; fd < FDS; fd++) {
+        int listens = 0;
+        socklen_t len = sizeof(listens);
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens)
+            assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)), 0);
+    }
+    make_client(c);
+    assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)), 0);
+    connect_made(c, host);
 }
 
 static void connect_client(struct client *c) {

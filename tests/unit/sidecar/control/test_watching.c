@@ -1,5 +1,6 @@
 // Requests that last: /wait, /cluster, /log?follow.
 #include "tests/unit/sidecar/control/harness.h"
+#include <malloc.h>
 
 static void begin(struct client *c, const char *path) {
     auto_text struct text t = {0};
@@ -317,25 +318,104 @@ static void follow_gives_what_is_there_and_each_new_line_once(void **state) {
     assert_int_equal(ask("GET /livez").status, 200);
 }
 
+enum { LINE = 4000 };
+
+// One more line of that length, which nobody wants on stderr.
+static void say_much(void) {
+    char line[LINE];
+    memset(line, 'x', sizeof(line));
+    int muted = open("/dev/null", O_WRONLY | O_CLOEXEC), saved = dup(STDERR_FILENO);
+    assert_true(dup2(muted, STDERR_FILENO) >= 0);
+    log_keep(line, sizeof(line));
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    close(muted);
+    close(saved);
+}
+
 static void a_follower_that_does_not_read_is_let_go(void **state) {
     (void)state;
     struct client c;
     begin(&c, "/log?follow");
-    char line[4000];
-    memset(line, 'x', sizeof(line));
-    int muted = open("/dev/null", O_WRONLY | O_CLOEXEC), saved = dup(STDERR_FILENO);
-    assert_true(dup2(muted, STDERR_FILENO) >= 0);
     for (int i = 0; i < 3000; i++) {
-        log_keep(line, sizeof(line));
+        say_much();
         if (i % 100 == 0)
             breathe();
     }
-    assert_true(dup2(saved, STDERR_FILENO) >= 0);
-    close(muted);
-    close(saved);
     pump((receive(&c), c.eof));
-    assert_true(c.got.len < 3000 * sizeof(line));
+    assert_true(c.got.len < 3000 * LINE);
     drop_client(&c);
+}
+
+// Of both ends: what the clients receive they do not keep. A sanitizer's heap says nothing.
+static size_t memory(void) {
+    struct mallinfo2 heap = mallinfo2();
+    return heap.uordblks + heap.hblkhd;
+}
+
+// The kernel keeps little for it.
+static void begin_small(struct client *c, unsigned host, const char *path) {
+    auto_text struct text t = {0};
+    connect_small(c, host);
+    text_addf(&t, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
+    send_bytes(c, t.s, t.len);
+}
+
+// It takes as much as there is new, once it is as far behind as that.
+static void a_follower_that_is_always_behind_does_not_grow(void **state) {
+    (void)state;
+    enum { BEHIND = 128 << 10, LINES = 1200 };
+    struct client c;
+    begin_small(&c, 1, "/log?follow&format=text");
+    for (int i = 0; i < 50; i++)
+        breathe();
+    size_t before = memory(), most = 0;
+    for (int i = 0; i < LINES; i++) {
+        char buf[LINE];
+        say_much();
+        breathe();
+        for (size_t left = !before || memory() >= before + BEHIND ? LINE : 0; left;) {
+            ssize_t n = recv(c.fd, buf, left, 0);
+            assert_true(n > 0 || (n < 0 && errno == EAGAIN));
+            left -= n < 0 ? 0 : (size_t)n;
+            if (n < 0)
+                breathe();
+        }
+        most = memory() > most ? memory() : most;
+    }
+    assert_true(most < before + (1 << 20));
+    drop_client(&c);
+}
+
+// Each is less far behind than one may be; together they are too many. Another one is not.
+static void followers_that_do_not_read_have_a_share_together(void **state) {
+    (void)state;
+    enum { N = 80, LINES = 150 };
+    static struct client crowd[N];
+    struct client reader, late;
+    for (int i = 0; i < N; i++)
+        begin_small(&crowd[i], 2, "/log?follow&format=text");
+    begin_small(&reader, 3, "/log?follow&format=text");
+    for (int i = 0; i < 50; i++)
+        breathe();
+    size_t before = memory(), most = 0, taken = 0;
+    for (int i = 0; i < LINES; i++) {
+        say_much();
+        breathe();
+        most = memory() > most ? memory() : most;
+        pump((receive(&reader), taken += reader.got.len, text_done(&reader.got),
+              taken >= (size_t)(i + 1) * LINE));
+    }
+    assert_true(most < before + (12 << 20));
+    log_keep("the end", 7);
+    pump((receive(&reader), strstr(text_str(&reader.got), "the end")));
+    for (int i = 0; i < N; i++)
+        pump((receive(&crowd[i]), text_done(&crowd[i].got), crowd[i].eof));
+    begin_small(&late, 2, "/log?follow&format=text");
+    pump((receive(&late), strstr(text_str(&late.got), "the end"))); // what they kept is given back
+    for (int i = 0; i < N; i++)
+        drop_client(&crowd[i]);
+    drop_client(&reader);
+    drop_client(&late);
 }
 
 static void followers_end_when_it_closes(void **state) {
@@ -369,6 +449,8 @@ int main(void) {
         test(log_is_ochopods_array),
         test(follow_gives_what_is_there_and_each_new_line_once),
         test(a_follower_that_does_not_read_is_let_go),
+        test(a_follower_that_is_always_behind_does_not_grow),
+        test(followers_that_do_not_read_have_a_share_together),
         test(followers_end_when_it_closes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
