@@ -73,17 +73,20 @@ static void fan_free(struct fan *fan) {
     free(fan);
 }
 
+// What may be megabytes is there once, however many are sent it.
 static void fan_end(struct fan *fan, const struct err *err) {
+    struct server_answer *answer = err->kind ? NULL : reply_keep(fan->answer);
     fan->control->fan = NULL;
     struct watcher *w;
     list_each(w, &fan->watchers, struct watcher, link) {
-        if (err->kind)
-            reply_error(w->request, err);
+        if (answer)
+            request_answer_kept(w->request, answer);
         else
-            reply_json(w->request, 200, fan->answer);
+            reply_error(w->request, err);
         list_remove(&w->link);
         free(w);
     }
+    server_drop(&answer);
     fan_free(fan);
 }
 

@@ -1,7 +1,5 @@
 #include "base/check.h"
-#include "base/log.h"
 #include "sidecar/control/inner.h"
-#include <string.h>
 
 enum { FRESH_MS = 200 };
 
@@ -35,9 +33,7 @@ void info_route(struct control *c, struct request *request) {
     if (!c->info) {
         c->info_made = now;
         auto_json json_t *info = info_object(c);
-        char *body = json_write(info);
-        log_hide(body);
-        c->info = server_keep(200, "application/json; charset=utf-8", body, strlen(body));
+        c->info = reply_keep(info);
     }
     request_answer_kept(request, c->info);
 }

@@ -96,6 +96,7 @@ void wait_changed(struct control *c); // look again, soon
 // ---- reply.c ----
 int reply_status(enum err_kind kind);
 void reply_json(struct request *request, int status, const json_t *j); // NULL: {}
+struct server_answer *reply_keep(const json_t *j);                     // a 200 for many
 void reply_error(struct request *request, const struct err *err);
 void reply_complaint(struct request *request, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -26,6 +26,12 @@ void reply_json(struct request *request, int status, const json_t *j) {
     request_answer(request, status, JSON, body, strlen(body));
 }
 
+struct server_answer *reply_keep(const json_t *j) {
+    char *body = json_write(j);
+    log_hide(body);
+    return server_keep(200, JSON, body, strlen(body));
+}
+
 static char *error_body(const char *text) {
     auto_text struct text clean = {0};
     reply_add_utf8(&clean, text, strlen(text));

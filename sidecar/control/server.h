@@ -67,7 +67,7 @@ void request_refuse(struct request *request, int status, const char *allow, char
 
 struct server_answer *server_keep(int status, const char *type, char *body, size_t len);
 void server_drop(struct server_answer **slot); // those who are being sent it still get it whole
-void request_answer_kept(struct request *request, const struct server_answer *answer);
+void request_answer_kept(struct request *request, struct server_answer *answer);
 
 // A reply without an end in sight: 200, chunked. Its client leaving is told as above.
 void request_stream(struct request *request, const char *type);

@@ -71,9 +71,8 @@ struct request {
     struct loop_fd *watch; // tells when the client leaves while SUSPENDED
     void (*gone)(void *arg);
     void *gone_arg;
-    struct MHD_Response *response; // ours to release unless kept
+    struct MHD_Response *response; // ours to release
     int status;
-    bool kept;
     struct {
         bool on, ended;
         struct text text;

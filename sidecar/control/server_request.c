@@ -16,33 +16,42 @@ static const char CLOSING[] = "shutting down";
 
 // ---- answers ----
 
-static struct MHD_Response *response_make(const char *type, char *body, size_t len) {
-    struct MHD_Response *response = MHD_create_response_from_buffer(len, body,
-                                                                    MHD_RESPMEM_MUST_FREE);
+static struct MHD_Response *with_type(struct MHD_Response *response, const char *type) {
     CHECK(response);
     CHECK(MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES);
     return response;
 }
 
+static struct MHD_Response *response_make(const char *type, char *body, size_t len) {
+    return with_type(MHD_create_response_from_buffer(len, body, MHD_RESPMEM_MUST_FREE), type);
+}
+
 struct server_answer {
-    struct MHD_Response *response;
+    size_t users; // whoever keeps it, and the responses
     int status;
-    const char *type, *body; // in the response
+    const char *type;
+    char *body;
     size_t len;
 };
 
 struct server_answer *server_keep(int status, const char *type, char *body, size_t len) {
     struct server_answer *answer = xnew(struct server_answer);
-    *answer = (struct server_answer){response_make(type, body, len), status, type, body, len};
+    *answer = (struct server_answer){1, status, type, body, len};
     return answer;
+}
+
+static void answer_leave(void *arg) {
+    struct server_answer *answer = arg;
+    if (--answer->users)
+        return;
+    free(answer->body);
+    free(answer);
 }
 
 void server_drop(struct server_answer **slot) {
     struct server_answer *answer = take_ptr(*slot);
-    if (!answer)
-        return;
-    MHD_destroy_response(answer->response);
-    free(answer);
+    if (answer)
+        answer_leave(answer);
 }
 
 static void wake(struct request *request) {
@@ -70,15 +79,13 @@ static void add_extras(const struct request *request, struct MHD_Response *respo
               MHD_YES);
 }
 
-static void settle(struct request *request, int status, struct MHD_Response *response, bool kept) {
+static void settle(struct request *request, int status, struct MHD_Response *response) {
     CHECK(request->phase == HANDED || request->phase == SUSPENDED);
-    if (!kept)
-        add_extras(request, response);
+    add_extras(request, response);
     bool suspended = request->phase == SUSPENDED;
     request->phase = ANSWERED;
     request->response = response;
     request->status = status;
-    request->kept = kept;
     request->gone = NULL;
     if (suspended)
         wake(request);
@@ -86,7 +93,7 @@ static void settle(struct request *request, int status, struct MHD_Response *res
 
 void request_answer(struct request *request, int status, const char *type, char *body, size_t len) {
     tell(request, status, body, len);
-    settle(request, status, response_make(type, body, len), false);
+    settle(request, status, response_make(type, body, len));
 }
 
 void request_refuse(struct request *request, int status, const char *allow, char *json) {
@@ -95,24 +102,20 @@ void request_refuse(struct request *request, int status, const char *allow, char
                                                   strlen(json));
     if (allow)
         CHECK(MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allow) == MHD_YES);
-    settle(request, status, response, false);
+    settle(request, status, response);
 }
 
-void request_answer_kept(struct request *request, const struct server_answer *answer) {
-    // Suspended, it would be queued later, when the owner may have dropped it.
-    CHECK(request->phase == HANDED);
+// The body is everybody's, the headers (a signature) are its own.
+void request_answer_kept(struct request *request, struct server_answer *answer) {
     tell(request, answer->status, answer->body, answer->len);
-    if (request->extras) { // one of its own: others must not get these headers
-        char *copy = xcalloc(1, answer->len + 1);
-        memcpy(copy, answer->body, answer->len);
-        settle(request, answer->status, response_make(answer->type, copy, answer->len), false);
-        return;
-    }
-    settle(request, answer->status, answer->response, true);
+    answer->users++;
+    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
+        answer->len, answer->body, answer_leave, answer);
+    settle(request, answer->status, with_type(response, answer->type));
 }
 
 static void release_response(struct request *request) {
-    if (request->response && !request->kept)
+    if (request->response)
         MHD_destroy_response(request->response);
     request->response = NULL;
 }
@@ -218,7 +221,7 @@ void request_stream(struct request *request, const char *type) {
     CHECK(MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES);
     void (*gone)(void *arg) = request->gone;
     request->stream.on = true;
-    settle(request, MHD_HTTP_OK, response, false);
+    settle(request, MHD_HTTP_OK, response);
     request->gone = gone; // of a stream its owner must hear for as long as it lasts
 }
 
@@ -375,7 +378,7 @@ static bool refuse_framing(struct request *request, const struct framing *f) {
     struct MHD_Response *response = response_make("application/json; charset=utf-8", json,
                                                   strlen(json));
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-    settle(request, status, response, false);
+    settle(request, status, response);
     return true;
 }
 

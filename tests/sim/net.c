@@ -593,7 +593,7 @@ void server_drop(struct server_answer **slot) {
     free(take_ptr(*slot));
 }
 
-void request_answer_kept(struct request *request, const struct server_answer *answer) {
+void request_answer_kept(struct request *request, struct server_answer *answer) {
     request_answer(request, answer->status, "", xstrdup(answer->body), strlen(answer->body));
 }
 

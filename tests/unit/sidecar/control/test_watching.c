@@ -159,6 +159,48 @@ static void cluster_lists_every_pod_and_its_error(void **state) {
     close(hangs);
 }
 
+// Of both ends: what the clients receive they do not keep. A sanitizer's heap says nothing.
+static size_t memory(void) {
+    struct mallinfo2 heap = mallinfo2();
+    return heap.uordblks + heap.hblkhd;
+}
+
+// The kernel keeps little for it.
+static void begin_small(struct client *c, unsigned host, const char *path) {
+    auto_text struct text t = {0};
+    connect_small(c, host);
+    text_addf(&t, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
+    send_bytes(c, t.s, t.len);
+}
+
+static void whoever_waits_for_one_look_is_sent_the_same_bytes(void **state) {
+    (void)state;
+    enum { N = 24, LARGE = 256 << 10 };
+    static struct client c[N];
+    int hangs, hanging = silent_port(&hangs);
+    auto_free char *large = xcalloc(1, LARGE + 1);
+    memset(large, 'x', LARGE);
+    assert_int_equal(listen(hangs, 8), 0);
+    it.cluster = json_pack("{s:{s:{s:s}}, s:{s:o}}", "snapshot", "left", "note", large, "pods",
+                           "stuck", record_at(1, hanging));
+    for (int i = 0; i < N; i++) {
+        begin_small(&c[i], 1, "/cluster");
+        breathe();
+    }
+    size_t before = memory();
+    char first;
+    pump(recv(c[N - 1].fd, &first, 1, MSG_PEEK) == 1);
+    assert_int_equal(it.reads, 1);
+    assert_true(memory() < before + 8 * LARGE);
+    for (int i = 0; i < N; i++) {
+        pump((receive(&c[i]), reply_len(&c[i])));
+        assert_true(text_starts(c[i].got.s, "HTTP/1.1 200 ") && c[i].got.len > LARGE);
+        assert_true(text_ends(c[i].got.s, "}"));
+        drop_client(&c[i]);
+    }
+    close(hangs);
+}
+
 static int canary(int family, int *port) {
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
                               .sin6_port = htons((uint16_t)*port),
@@ -346,20 +388,6 @@ static void a_follower_that_does_not_read_is_let_go(void **state) {
     drop_client(&c);
 }
 
-// Of both ends: what the clients receive they do not keep. A sanitizer's heap says nothing.
-static size_t memory(void) {
-    struct mallinfo2 heap = mallinfo2();
-    return heap.uordblks + heap.hblkhd;
-}
-
-// The kernel keeps little for it.
-static void begin_small(struct client *c, unsigned host, const char *path) {
-    auto_text struct text t = {0};
-    connect_small(c, host);
-    text_addf(&t, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
-    send_bytes(c, t.s, t.len);
-}
-
 // It takes as much as there is new, once it is as far behind as that.
 static void a_follower_that_is_always_behind_does_not_grow(void **state) {
     (void)state;
@@ -442,6 +470,7 @@ int main(void) {
         test(wait_reads_the_snapshot_for_pods),
         test(who_leaves_a_wait_is_forgotten),
         test(cluster_lists_every_pod_and_its_error),
+        test(whoever_waits_for_one_look_is_sent_the_same_bytes),
         test(cluster_asks_no_address_that_is_nobodys),
         test(cluster_without_zookeeper_says_so),
         test(closing_during_a_look_at_the_cluster_is_clean),
