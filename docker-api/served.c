@@ -5,6 +5,7 @@
 #include "docker-api/client.h"
 #include "docker-api/decode.h"
 #include "docker-api/line.h"
+#include "docker-api/pull.h"
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -101,6 +102,12 @@ static void on_end(const struct http_reply *reply, const struct err *err, void *
 }
 
 // ---- verdicts ----
+
+bool served_is_pull_of(const struct door_request *request, const char *image) {
+    auto_free char *name = NULL, *tag = NULL;
+    return request->op == DOOR_PULL && pull_split(image, &name, &tag, NULL) == 0 &&
+           text_same(request->id, name) && text_same(request->text, tag);
+}
 
 void **served_slot(struct served_call *call) {
     return &call->slot;

@@ -36,4 +36,7 @@ void served_fail(struct served_call *call, const struct err *err); // as if the 
 // Of what inspect says, in one piece. The caller frees.
 int docker_container_read(const json_t *inspected, struct docker_container **ret,
                           struct err *err) must_check;
+// Of a pull, which names image and tag apart: both are those of this image, as our client splits
+// it.
+bool served_is_pull_of(const struct door_request *request, const char *image);
 void **served_slot(struct served_call *call); // the judge's own, NULL at first

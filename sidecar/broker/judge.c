@@ -108,19 +108,8 @@ static void judge_stat(struct judging *j) {
 
 static void judge_image(struct judging *j) {
     const char *own = j->broker->spec->workload.image, *id = j->request.id;
-    size_t len = id ? strlen(id) : 0;
-    // A pull names image and tag apart.
     bool pull = j->request.op == DOOR_PULL;
-    bool good = own && len &&
-                (pull ? text_starts(own, id) && strchr(":@", own[len]) : strcmp(own, id) == 0);
-    const char *tag = j->request.text ? j->request.text : "";
-    if (good && pull && own[len]) {
-        const char *end = strrchr(own, own[len] == '@' || strchr(own + len, '@') ? '@' : ':');
-        good = end && strcmp(end + 1, tag) == 0;
-    }
-    if (good && pull && !own[len])
-        good = strcmp(tag, "latest") == 0;
-    if (good)
+    if (own && id && (pull ? served_is_pull_of(&j->request, own) : strcmp(own, id) == 0))
         judge_allow(j, NULL);
     else
         judge_refuse(j, "not the image of the spec");

@@ -18,12 +18,13 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#define IMAGE "reg:5000/ochopod/app:1.2"
 #define POD   "11111111-2222-4333-8444-555555555555"
 #define OTHER "99999999-2222-4333-8444-555555555555"
 
 static const char yaml[] =
     "cluster: rig\nzk: none\nport: 18080\nstate_dir: /tmp/none\n"
-    "workload:\n  image: ochopod/app:1\n  command: [serve]\n  network: host\n"
+    "workload:\n  image: " IMAGE "\n  command: [serve]\n  network: host\n"
     "  lifetime: independent\n"
     "files:\n  - target: /conf/a\n    content: a\n    validate: {exec: [check, \"{}\"]}\n"
     "hooks:\n  configured: {exec: [tell, all]}\n";
@@ -223,10 +224,10 @@ static void a_validator_of_the_spec_is_created(void **state) {
     char check[] = "check", target[] = "/conf/a", shell[] = "sh";
     char *argv[] = {check, target, NULL}, *strange[] = {shell, target, NULL};
     const char *const env[] = {"OCHOPOD_FILE=/conf/a", NULL};
-    auto_json json_t *body = workload_oneshot(rig.spec, rig.place, "ochopod/app:1", argv, env);
+    auto_json json_t *body = workload_oneshot(rig.spec, rig.place, IMAGE, argv, env);
     docker_create(rig.docker, NULL, body, on_id, &made);
     assert_good(&made, "create");
-    auto_json json_t *wrong = workload_oneshot(rig.spec, rig.place, "ochopod/app:1", strange, env);
+    auto_json json_t *wrong = workload_oneshot(rig.spec, rig.place, IMAGE, strange, env);
     docker_create(rig.docker, NULL, wrong, on_id, &other);
     assert_refused(&other, "another command");
 }
@@ -259,7 +260,7 @@ static void an_archive_holds_the_specs_files_and_nothing_else(void **state) {
     char *argv[] = {check, target, NULL};
     const char *const env[] = {"OCHOPOD_FILE=/conf/a", NULL};
     make(workload(), ids[0]);
-    make(workload_oneshot(rig.spec, rig.place, "ochopod/app:1", argv, env), ids[1]);
+    make(workload_oneshot(rig.spec, rig.place, IMAGE, argv, env), ids[1]);
     for (size_t k = 0; k < 2; k++) {
         struct got filled = {0};
         docker_archive_put(rig.docker, ids[k], "/", &good, 1, on_done, &filled);
@@ -521,7 +522,7 @@ static void images_volumes_and_paths_of_others_are_refused(void **state) {
     (void)state;
     struct got own = {0}, image = {0}, pull = {0}, volume = {0}, own_volume = {0}, made = {0},
                refused = {0};
-    docker_image_inspect(rig.docker, "ochopod/app:1", on_image, &own);
+    docker_image_inspect(rig.docker, IMAGE, on_image, &own);
     assert_good(&own, "its own image");
     docker_image_inspect(rig.docker, "other:1", on_image, &image);
     assert_refused(&image, "another image");
@@ -560,6 +561,27 @@ static void images_volumes_and_paths_of_others_are_refused(void **state) {
                 &(struct docker_exec){.argv = named, .env = ours, .timeout_ms = 30000}, on_exec,
                 &told);
     assert_good(&told, "a hook");
+}
+
+// A registry's port is no tag, and the name before it no image of ours.
+static void a_pull_is_of_the_specs_image_and_tag(void **state) {
+    (void)state;
+    static const char *const others[] = {"reg:1.2",
+                                         "reg",
+                                         "reg:5000/ochopod/app",
+                                         "reg:5000/ochopod/app:1",
+                                         "reg:5000/ochopod/app:1.2.3",
+                                         "reg:5000/ochopod/app@sha256:0123",
+                                         "reg:5000/ochopod/application:1.2",
+                                         "ochopod/app:1.2"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        struct got g = {0};
+        docker_pull(rig.docker, others[i], NULL, on_done, &g);
+        assert_refused(&g, others[i]);
+    }
+    struct got own = {0};
+    docker_pull(rig.docker, IMAGE, NULL, on_done, &own);
+    assert_good(&own, IMAGE);
 }
 
 // ---- by hand: what our client would never send ----
@@ -619,7 +641,7 @@ static void a_second_body_or_an_old_version_ends_it(void **state) {
     auto_text struct text second = {0}, start = {0}, old = {0};
     const struct door_request create = {.op = DOOR_CREATE,
                                         .version = "1.41",
-                                        .json = "{\"Image\":\"ochopod/app:1\"}",
+                                        .json = "{\"Image\":\"" IMAGE "\"}",
                                         .body = privileged,
                                         .body_len = sizeof privileged - 1};
     line_ask(&second, 1, &create);
@@ -717,6 +739,7 @@ int main(void) {
         cmocka_unit_test(another_pods_container_with_a_living_owner_is_left_alone),
         cmocka_unit_test(ids_that_are_short_or_names_are_refused),
         cmocka_unit_test(images_volumes_and_paths_of_others_are_refused),
+        cmocka_unit_test(a_pull_is_of_the_specs_image_and_tag),
         cmocka_unit_test(a_message_that_is_none_of_ours_ends_it),
         cmocka_unit_test(a_second_body_or_an_old_version_ends_it),
         cmocka_unit_test(a_stranger_too_long_to_be_kept_stays_unknown),
