@@ -340,12 +340,16 @@ static void cut_to_size(struct broker *b, struct text *body) {
     text_add(body, text);
 }
 
+// Where there are too many the oldest goes, which is the likeliest to be over: an object's keys are
+// in the order in which they came.
 static void note_exec(struct broker *b, const struct text *body) {
     auto_json json_t *j = json_loadb(text_str(body), body->len, 0, NULL);
+    const char *id = json_text(j, "Id");
+    if (!*id || json_object_get(b->execs, id))
+        return;
     if (json_object_size(b->execs) >= EXECS_MAX)
-        json_object_clear(b->execs);
-    if (*json_text(j, "Id"))
-        json_object_set_new(b->execs, json_text(j, "Id"), json_true());
+        json_object_del(b->execs, json_object_iter_key(json_object_iter(b->execs)));
+    json_object_set_new(b->execs, id, json_true());
 }
 
 static void forget_exec(struct broker *b, const struct door_request *request,
