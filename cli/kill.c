@@ -6,7 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FIRST_MS = 50, MOST_MS = 500, MARATHON_MS = 15000, ASK_MS = 3000, CONTROL = 8080 };
+enum {
+    FIRST_MS = 50,
+    MOST_MS = 500,
+    MARATHON_MS = 15000,
+    ASK_MS = 3000,
+    STEADY_MS = 2000,
+    CONTROL = 8080,
+};
 #define APP_PREFIX "ochopod."
 
 struct kill {
@@ -252,22 +259,59 @@ static bool has_registered(const struct pod_seen *pod) {
     return json_is_object(pods_info(pod)) && !before;
 }
 
+// Those that do not tell how they are, of those that this answer of Marathon's says to run.
+static size_t unseen(const struct pods *pods, const json_t *app, const char **ret_why) {
+    size_t n = 0;
+    for (size_t i = pods->n; i--;) {
+        const struct pod_seen *pod = &pods->list[i];
+        if (!*pods_error(pod) || !marathon_runs(app, pod->id))
+            continue;
+        *ret_why = pods_error(pod);
+        n++;
+    }
+    return n;
+}
+
+// What runs on and is not heard may be well: we may lack the token, the authority, or a way to its
+// port. One that ends as soon as it is started runs now and then, too.
+static int check_seen(struct kill *k, struct stray *stray, const json_t *app,
+                      const struct pods *pods) {
+    const char *why;
+    if (!unseen(pods, app, &why))
+        return 0;
+    marathon_pause(k->marathon, STEADY_MS);
+    auto_json json_t *now = marathon_app(k->marathon, stray->app, &stray->err);
+    if (!now)
+        return -1;
+    size_t n = unseen(pods, now, &why);
+    return n ? err_set(&stray->err, ERR_REFUSED,
+                       "stays: %zu of its tasks running, which cannot be seen: %.200s", n, why)
+             : 0;
+}
+
 // One of another ZooKeeper, or another than --url's, only looks as if nobody had registered.
+static int check_tasks(struct kill *k, struct stray *stray, const json_t *app,
+                       const struct pods *pods) {
+    for (size_t i = 0; i < pods->n; i++)
+        if (has_registered(&pods->list[i]))
+            return err_set(&stray->err, ERR_REFUSED,
+                           "stays: its pods have registered where we do not look (another "
+                           "ZooKeeper?)");
+    return check_seen(k, stray, app, pods);
+}
+
 static int check_stray(struct kill *k, struct stray *stray) {
     auto_json json_t *app = marathon_app(k->marathon, stray->app, &stray->err);
     if (!app)
         return -1;
+    if (!json_is_array(json_object_get(app, "tasks")))
+        return err_set(&stray->err, ERR_RETRY, "stays: Marathon does not say which tasks it has");
     struct pods pods;
     pods_of(k->pods.source, marathon_pods(app, stray->cluster, CONTROL), k->options, &pods);
     pods_ask_info(&pods, ASK_MS);
-    bool registered = false;
-    for (size_t i = 0; i < pods.n; i++)
-        registered = registered || has_registered(&pods.list[i]);
+    int failed = check_tasks(k, stray, app, &pods);
     pods_done(&pods);
-    return registered ? err_set(&stray->err, ERR_REFUSED,
-                                "stays: its pods have registered where we do not look (another "
-                                "ZooKeeper?)")
-                      : 0;
+    return failed;
 }
 
 static int remove_checked(struct kill *k, struct stray *stray) {

@@ -44,6 +44,7 @@ json_t *marathon_app(struct marathon *m, const char *app, struct err *err) must_
 // The pods of an app as its tasks tell them, in the shape of source.h: where each has its control
 // port. What is not running yet is left out. New reference.
 json_t *marathon_pods(const json_t *app, const char *cluster, int control);
+bool marathon_runs(const json_t *app, const char *task);
 // How many of its tasks run, and ran already when `before` was said: one that ends as soon as it is
 // started runs now and then, too.
 size_t marathon_steady(const json_t *before, const json_t *app);

@@ -54,10 +54,10 @@ static bool runs(const json_t *task) {
     return strcmp(json_text(task, "state"), "TASK_RUNNING") == 0 && *json_text(task, "id");
 }
 
-static bool ran(const json_t *before, const char *id) {
+bool marathon_runs(const json_t *app, const char *id) {
     const json_t *task;
     size_t i;
-    json_array_foreach(json_object_get(before, "tasks"), i, task) {
+    json_array_foreach(json_object_get(app, "tasks"), i, task) {
         if (runs(task) && strcmp(json_text(task, "id"), id) == 0)
             return true;
     }
@@ -68,7 +68,7 @@ size_t marathon_steady(const json_t *before, const json_t *app) {
     const json_t *task;
     size_t i, n = 0;
     json_array_foreach(json_object_get(app, "tasks"), i, task)
-        n += runs(task) && ran(before, json_text(task, "id"));
+        n += runs(task) && marathon_runs(before, json_text(task, "id"));
     return n;
 }
 

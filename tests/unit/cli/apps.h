@@ -25,6 +25,7 @@ static bool blind;        // what is asked of an app that was posted is not answ
 static bool deaf;         // its tasks run, and there is no way to their ports
 static bool own;          // an app that is asked for has those two tasks
 static bool failing;      // they do not run
+static bool brief;        // nor when they are asked for again
 static bool three;        // and a third one, which runs too
 static int going;         // how often the deployment of a change is listed; -1: always
 static int locks;         // so often one of somebody else's that locks the app; -1: always
@@ -84,6 +85,7 @@ static ordered_by_the_program void app_of_two(const char *line, int fd) {
         (int)strcspn(id, " ?"), id, wanted ? wanted : 2, more, spec, parameters, state,
         deaf ? 1 : it.port, state, deaf ? 1 : it.port, three ? "RUNNING" : "STAGING",
         three ? it.port : 1);
+    failing = failing || brief;
     scripted_answer(fd, 200, app);
 }
 
@@ -159,8 +161,8 @@ __attribute__((unused)) static int begin(void **state) {
     put("cluster: zk\nimage: zk:1\n");
     said_by.status = 0;
     order[0] = '\0';
-    alive = once = late = lost = blind = deaf = is_marathons = own = failing = three = changed =
-        false;
+    alive = once = late = lost = blind = deaf = is_marathons = own = failing = brief = three =
+        changed = false;
     going = locks = wanted = 0;
     spec = SPEC;
     more = "";

@@ -48,7 +48,7 @@ static void kill_keeps_an_app_with_a_pod_that_lives(void **state) {
 
 static void an_app_without_a_pod_is_found_by_its_id(void **state) {
     (void)state;
-    deaf = true;
+    own = failing = true;
     all_apps = "{\"apps\":[{\"id\":\"" APP "\"},{\"id\":\"/ochopod.marathon.web\"},"
                "{\"id\":\"/ochopod.marathon.web-2026-11-25-18-00-0x\"},"
                "{\"id\":\"/ochopod.other.web-2026-11-25-18-00-00\"},"
@@ -79,6 +79,24 @@ static void one_that_runs_and_has_not_registered_goes(void **state) {
     (void)state;
     own = true;
     it.seq = -1;
+    all_apps = "{\"apps\":[{\"id\":\"" APP "\"}]}";
+    check("kill web --force" URL, 0, "100% success (-0 pods)\n", "is removed");
+    assert_int_equal(asked("DELETE /v2/apps" APP " "), 1);
+}
+
+// As with another ZooKeeper, and no token or no way to the agents' ports: they may all be well.
+static void one_that_runs_and_cannot_be_seen_stays(void **state) {
+    (void)state;
+    deaf = true;
+    all_apps = "{\"apps\":[{\"id\":\"" APP "\"}]}";
+    check("kill web --force -j" URL, 1, "{\"web\":{\"ok\":false,\"down\":[]}}\n",
+          "stays: 2 of its tasks running, which cannot be seen: ");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
+static void one_whose_tasks_end_as_soon_as_they_run_goes(void **state) {
+    (void)state;
+    deaf = brief = true;
     all_apps = "{\"apps\":[{\"id\":\"" APP "\"}]}";
     check("kill web --force" URL, 0, "100% success (-0 pods)\n", "is removed");
     assert_int_equal(asked("DELETE /v2/apps" APP " "), 1);
@@ -165,6 +183,8 @@ int main(void) {
         test(an_app_without_a_pod_is_found_by_its_id),
         test(an_app_whose_pods_are_registered_elsewhere_stays),
         test(one_that_runs_and_has_not_registered_goes),
+        test(one_that_runs_and_cannot_be_seen_stays),
+        test(one_whose_tasks_end_as_soon_as_they_run_goes),
         test(kill_removes_the_app),
         test(kill_of_some_removes_their_tasks),
         test(kill_of_one_keeps_an_app_of_two),
