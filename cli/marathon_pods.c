@@ -1,6 +1,8 @@
 #include "base/check.h"
 #include "base/own.h"
 #include "cli/marathon.h"
+#include "cli/pods.h"
+#include "sidecar/spec/tree.h"
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -37,7 +39,22 @@ static size_t index_of(const json_t *app, int port) {
                                                                                               : 0;
 }
 
-static json_t *pod_of(const json_t *task, const json_t *app, int control, size_t index) {
+// How its pods speak, as far as the spec says that the app carries: a path, or none, says nothing.
+static enum tls { TLS_NO, TLS_YES, TLS_MAYBE } tls_of(const json_t *app) {
+    const json_t *env = json_object_get(app, "env");
+    const char *lower = json_text(env, "ochopod_spec");
+    const char *text = *lower ? lower : json_text(env, "OCHOPOD_SPEC");
+    struct tree *tree = *text ? tree_parse(text, strlen(text), "", NULL, NULL) : NULL;
+    const json_t *spec = tree ? tree_json(tree) : NULL;
+    enum tls tls = !json_is_object(spec)                          ? TLS_MAYBE
+                   : json_is_object(json_object_get(spec, "tls")) ? TLS_YES
+                                                                  : TLS_NO;
+    tree_free(tree);
+    return tls;
+}
+
+static json_t *pod_of(const json_t *task, const json_t *app, int control, size_t index,
+                      enum tls tls) {
     auto_free char *ip = address_of(json_text(task, "host"));
     json_t *port = json_array_get(json_object_get(task, "ports"), index);
     char label[16];
@@ -46,8 +63,12 @@ static json_t *pod_of(const json_t *task, const json_t *app, int control, size_t
         return json_pack("{s:i, s:s}", "seq", -1, "error", "Marathon does not say where it is");
     const char *id = json_text(app, "id");
     // A record must have a number; the pod's own comes with its /info.
-    return json_pack("{s:i, s:{s:i, s:s, s:s, s:{s:O}, s:s}}", "seq", -1, "record", "seq", 0, "ip",
-                     ip, "port", label, "ports", label, port, "application", id + (*id == '/'));
+    json_t *pod = json_pack("{s:i, s:b, s:{s:i, s:s, s:s, s:{s:O}, s:s}}", "seq", -1, "maybe_tls",
+                            tls == TLS_MAYBE, "record", "seq", 0, "ip", ip, "port", label, "ports",
+                            label, port, "application", id + (*id == '/'));
+    if (pod && tls == TLS_YES)
+        pods_tls(pod);
+    return pod;
 }
 
 static bool runs(const json_t *task) {
@@ -75,10 +96,11 @@ size_t marathon_steady(const json_t *before, const json_t *app) {
 json_t *marathon_pods(const json_t *app, const char *cluster, int control) {
     json_t *pods = json_object(), *task;
     size_t i, index = index_of(app, control);
+    enum tls tls = tls_of(app);
     json_array_foreach(json_object_get(app, "tasks"), i, task) {
         if (!runs(task))
             continue;
-        json_t *pod = pod_of(task, app, control, index);
+        json_t *pod = pod_of(task, app, control, index, tls);
         CHECK(pod && json_object_set_new(pods, json_text(task, "id"), pod) == 0);
     }
     return json_pack("{s:{s:n, s:o}}", cluster, "generation", "pods", pods);

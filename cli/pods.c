@@ -251,6 +251,12 @@ void pods_fail(struct pod_seen *pod, const char *why) {
     set(pod->json, "error", text ? text : json_string(line));
 }
 
+void pods_tls(json_t *pod) {
+    json_t *record = json_object_get(pod, "record");
+    set(record, "sidecar", json_string(""));
+    set(record, "tls", json_true());
+}
+
 // ---- asking ----
 
 struct asking {
@@ -326,10 +332,35 @@ static bool may_change(int status) {
     return status == 200 || status == 406 || status == 408 || status == 409 || status >= 500;
 }
 
+static void aim(struct ask *ask) {
+    const struct pods_request *request = ask->all->request;
+    auto_free char *base = pods_url(ask->all->pods, ask->pod);
+    free(ask->url);
+    ask->url = xasprintf("%s%s", base, request->path);
+    ask->method = request->method ? request->method : is_original(ask->pod) ? "POST" : "GET";
+}
+
+// Somebody listens there and has not spoken HTTP: it may be TLS.
+static bool may_speak_tls(struct ask *ask, const struct err *err) {
+    json_t *pod = ask->pod->json;
+    bool maybe = err->kind == ERR_RETRY && json_is_true(json_object_get(pod, "maybe_tls")) &&
+                 signer_trust(source_signer(ask->all->pods->source));
+    if (!maybe)
+        return false;
+    set(pod, "maybe_tls", json_false());
+    pods_tls(pod);
+    return true;
+}
+
 static void on_reply(const struct http_reply *reply, const struct err *failed, void *arg) {
     struct ask *ask = arg;
     struct asking *all = ask->all;
     struct err err = *failed;
+    if (may_speak_tls(ask, &err)) {
+        aim(ask);
+        send_one(ask);
+        return;
+    }
     bool heard = !err.kind;
     if (heard)
         take(ask, reply, &err);
@@ -392,13 +423,10 @@ static void start(struct asking *all, struct pod_seen *pod) {
     struct ask *ask = xnew(struct ask);
     *ask = (struct ask){.all = all,
                         .pod = pod,
-                        .url = xasprintf("%s%s", base, all->request->path),
-                        .method = all->request->method ? all->request->method
-                                  : is_original(pod)   ? "POST"
-                                                       : "GET",
                         .must_sign = pods_must_sign(all->pods, pod),
                         .deadline = loop_now(all->loop) + all->timeout_ms};
     all->open++;
+    aim(ask);
     send_one(ask);
 }
 

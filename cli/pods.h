@@ -35,6 +35,9 @@ void pods_done(struct pods *pods);
 // The same from what somebody else knows of them, as source.h has it. Takes clusters over.
 void pods_of(struct source *source, json_t *clusters, const struct cli_options *options,
              struct pods *ret);
+// Whose record is made up, as nobody has read it: it speaks TLS, so it is one of ours. With
+// "maybe_tls" beside its "record" it is asked so once, when it does not speak HTTP.
+void pods_tls(json_t *pod);
 // Those that came without a number have the one that their /info says.
 void pods_number(struct pods *pods);
 
