@@ -19,9 +19,9 @@ struct marathon {
     struct loop *loop;
     struct http *http;
     struct marathon_where where;
-    size_t current; // the master that answered last
-    int64_t deadline;
-    bool force, may_force; // who runs us can say so
+    size_t current;         // the master that answered last, and not one that hangs
+    int64_t deadline, turn; // turn: the share of the time that the master has that is asked now
+    bool force, may_force;  // who runs us can say so
     struct text details;
     void (*tell)(const char *line, void *arg);
     void *tell_arg;
@@ -103,10 +103,8 @@ static void on_answer(const struct http_reply *reply, const struct err *err, voi
 }
 
 static int64_t time_left(const struct marathon *m) {
-    if (m->deadline < 0)
-        return CALL_MS;
-    int64_t left = m->deadline - loop_now(m->loop);
-    return left < 1 ? 1 : left < CALL_MS ? left : CALL_MS;
+    int64_t left = m->turn - loop_now(m->loop);
+    return left < 1 ? 1 : left;
 }
 
 static void send_one(struct marathon *m, const char *url, const char *auth, const struct call *call,
@@ -188,18 +186,41 @@ static void ask_master(struct marathon *m, size_t which, const struct call *call
         free(seen[--n]);
 }
 
-static bool may_ask_another(const struct call *call, const struct answer *a) {
-    bool reads = strcmp(call->method, "GET") == 0;
+static bool is_over(const struct marathon *m) {
+    return m->deadline >= 0 && loop_now(m->loop) >= m->deadline;
+}
+
+static bool reads(const struct call *call) {
+    return strcmp(call->method, "GET") == 0;
+}
+
+// A change that had no answer may have been taken.
+static bool may_ask_another(const struct marathon *m, const struct call *call,
+                            const struct answer *a) {
+    if (a->err.kind == ERR_TIMEOUT)
+        return reads(call) && !is_over(m);
     if (a->err.kind)
-        return a->err.kind != ERR_TIMEOUT && (reads || !a->sent);
-    return a->status == 502 || (reads && (a->status == 503 || a->status == 504));
+        return reads(call) || !a->sent;
+    return a->status == 502 || (reads(call) && (a->status == 503 || a->status == 504));
+}
+
+// Others who can be asked have theirs.
+static void give_turn(struct marathon *m, const struct call *call, size_t others) {
+    int64_t now = loop_now(m->loop), left = m->deadline < 0 ? CALL_MS : m->deadline - now;
+    if (m->deadline >= 0 && reads(call))
+        left /= (int64_t)others + 1;
+    m->turn = now + (left < CALL_MS ? left : CALL_MS);
 }
 
 static void ask(struct marathon *m, const struct call *call, struct answer *a) {
-    for (size_t i = 0; i < m->where.n; i++) {
-        size_t which = (m->current + i) % m->where.n;
+    size_t n = m->where.n, first = m->current;
+    for (size_t i = 0; i < n; i++) {
+        size_t which = (first + i) % n;
+        give_turn(m, call, n - 1 - i);
         ask_master(m, which, call, a);
-        if (may_ask_another(call, a))
+        if (a->err.kind == ERR_TIMEOUT)
+            m->current = (which + 1) % n; // it may hang for ever
+        if (may_ask_another(m, call, a))
             continue;
         m->current = a->err.kind ? m->current : which;
         return;
@@ -338,10 +359,6 @@ json_t *marathon_get(struct marathon *m, const char *path, struct err *err) {
     json_t *body = judge(m, &call, &a, NULL, err);
     answer_done(&a);
     return body;
-}
-
-static bool is_over(const struct marathon *m) {
-    return m->deadline >= 0 && loop_now(m->loop) >= m->deadline;
 }
 
 struct pause {

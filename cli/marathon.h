@@ -1,6 +1,6 @@
 // Marathon's REST API, as the verbs need it: one call at a time, which turns the loop and comes
 // back with the answer, or with one clear line about what came instead. Tries the other masters
-// when one is away (a change only while nothing of it was sent), follows redirects by hand (at most
+// when one is away or hangs (a change only while nothing of it was sent), follows redirects by hand (at most
 // five, a circle is told), never sends credentials to another host than they were given for.
 //
 // Kinds of errors: ERR_USER what we asked for is not valid (400, 422) or who we are (401);

@@ -531,6 +531,46 @@ static void one_that_hangs_ends_at_the_deadline(void **state) {
     scripted_stop(s);
 }
 
+static struct marathon *marathon_of_both(const struct scripted *a, const struct scripted *b) {
+    auto_free char *both = xasprintf("127.0.0.1:%d,127.0.0.1:%d", a->port, b->port);
+    return marathon_at(both);
+}
+
+static void another_is_asked_when_one_hangs(void **state) {
+    (void)state;
+    struct scripted *a = scripted_start(hang, NULL), *b = scripted_start(fine, NULL);
+    struct marathon *m = marathon_of_both(a, b);
+    struct err err = ERR_INIT;
+    marathon_until(m, loop_now(loop) + 6000);
+    auto_json json_t *said = marathon_get(m, "/v2/apps", &err);
+    if (!said)
+        fail_msg("%s", err.text);
+    assert_int_equal(a->n, 1);
+    marathon_until(m, -1);
+    get_fine(m); // and it has done with the first
+    assert_int_equal(a->n, 1);
+    assert_int_equal(b->n, 2);
+    scripted_stop(a);
+    scripted_stop(b);
+}
+
+static void a_change_that_hangs_is_not_asked_of_another(void **state) {
+    (void)state;
+    struct scripted *a = scripted_start(hang, NULL), *b = scripted_start(fine, NULL);
+    struct marathon *m = marathon_of_both(a, b);
+    struct err err = ERR_INIT;
+    marathon_until(m, loop_now(loop) + 1000);
+    assert_null(marathon_change(m, "PUT", "/v2/apps/x", NULL, NULL, &err));
+    is_about(&err, ERR_TIMEOUT, "Marathon may or may not have done it");
+    assert_int_equal(a->n, 1);
+    assert_int_equal(b->n, 0);
+    marathon_until(m, -1);
+    get_fine(m);
+    assert_int_equal(a->n, 1);
+    scripted_stop(a);
+    scripted_stop(b);
+}
+
 static void a_failure_is_one_line(void **state) {
     (void)state;
     auto_json json_t *app = json_pack("{s:{s:s, s:s, s:s}}", "lastTaskFailure", "state",
@@ -578,6 +618,8 @@ int main(void) {
         TEST(a_locked_app_is_waited_for),
         TEST(a_lock_that_stays_ends_at_the_deadline),
         TEST(one_that_hangs_ends_at_the_deadline),
+        TEST(another_is_asked_when_one_hangs),
+        TEST(a_change_that_hangs_is_not_asked_of_another),
         TEST(a_failure_is_one_line),
         TEST(what_ran_twice_runs),
     };
