@@ -144,36 +144,49 @@ static json_t *remove_whole(struct kill *k, const char *app, char **ret_deployme
     return marathon_change(k->marathon, "DELETE", path, NULL, ret_deployment, err);
 }
 
-// The whole app where all of its pods were meant, those too that have not come up, or where all of
-// its tasks are ours to remove.
-static json_t *remove_tasks(struct kill *k, const char *app, char **ret_deployment,
-                            struct err *err) {
-    auto_json json_t *ids = tasks_of(k, app);
+// 1: all of its pods were meant, those too that have not come up, or all of its tasks are ours to
+// remove. -1: err.
+static int is_whole(struct kill *k, const char *app, const json_t *ids, struct err *err) {
     auto_free char *tasks = marathon_path(app, "/tasks");
     auto_json json_t *running = marathon_get(k->marathon, tasks, err);
     if (!running)
+        return -1;
+    return means_all(k) ? are_all_killed(k, app)
+                        : are_all_meant(k, app, json_object_get(running, "tasks"), ids, err);
+}
+
+static json_t *remove_tasks(struct kill *k, const char *app, char **ret_deployment,
+                            struct err *err) {
+    auto_json json_t *ids = tasks_of(k, app);
+    int whole;
+    do
+        whole = is_whole(k, app, ids, err);
+    while (whole < 0 && marathon_again(k->marathon, err));
+    if (whole < 0)
         return NULL;
-    int all = means_all(k) ? are_all_killed(k, app)
-                           : are_all_meant(k, app, json_object_get(running, "tasks"), ids, err);
-    if (all < 0)
-        return NULL;
-    if (all)
+    if (whole)
         return remove_whole(k, app, ret_deployment, err);
     auto_json json_t *body = json_pack("{s:O}", "ids", ids);
     return marathon_change(k->marathon, "POST", "/v2/tasks/delete?scale=true", body, ret_deployment,
                            err);
 }
 
+// What Marathon cannot say now it may say later, as after a change of its leader.
 static int outlast(struct kill *k, const char *deployment, struct err *err) {
     auto_free char *line = xasprintf("waiting for deployment %.60s", deployment ? deployment : "");
     if (deployment)
         progress_tell(&k->progress, line);
     for (int64_t ms = FIRST_MS; deployment; ms = ms * 2 < MOST_MS ? ms * 2 : MOST_MS) {
-        int going = marathon_deploying(k->marathon, deployment, err);
-        if (going <= 0)
-            return going;
+        struct err last = ERR_INIT;
+        int going = marathon_deploying(k->marathon, deployment, &last);
+        if (going == 0)
+            return 0;
+        if (going < 0 && !marathon_may_pass(&last))
+            return err_copy(err, &last);
+        const char *why = last.kind == ERR_RETRY ? last.text : "";
         if (loop_now(loop_of(k)) + ms >= k->deadline)
-            return err_set(err, ERR_TIMEOUT, "deployment %.60s goes on", deployment);
+            return err_set(err, ERR_TIMEOUT, "deployment %.60s goes on%s%.300s", deployment,
+                           *why ? "; " : "", why);
         marathon_pause(k->marathon, ms);
     }
     return 0;
@@ -425,6 +438,7 @@ static int kill_pods(struct kill *k) {
         int64_t least = loop_now(loop_of(k)) + MARATHON_MS;
         k->deadline = k->deadline > least ? k->deadline : least;
         marathon_until(k->marathon, k->deadline);
+        marathon_insist(k->marathon);
         remove_apps(k);
         remove_strays(k);
     }

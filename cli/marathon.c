@@ -13,6 +13,7 @@ enum {
     CALL_MS = 15000,
     PAUSE_MS = 100,
     PAUSE_MAX_MS = 1000,
+    AGAIN_MS = 250,
 };
 
 struct marathon {
@@ -22,6 +23,7 @@ struct marathon {
     size_t current;         // the master that answered last, and not one that hangs
     int64_t deadline, turn; // turn: the share of the time that the master has that is asked now
     bool force, may_force;  // who runs us can say so
+    bool insist;
     struct text details;
     void (*tell)(const char *line, void *arg);
     void *tell_arg;
@@ -63,6 +65,10 @@ void marathon_until(struct marathon *m, int64_t deadline) {
 void marathon_force(struct marathon *m, bool force) {
     m->force = force;
     m->may_force = true;
+}
+
+void marathon_insist(struct marathon *m) {
+    m->insist = true;
 }
 
 void marathon_tell(struct marathon *m, void (*fn)(const char *line, void *arg), void *arg) {
@@ -194,14 +200,22 @@ static bool reads(const struct call *call) {
     return strcmp(call->method, "GET") == 0;
 }
 
-// A change that had no answer may have been taken.
+// Certainly: nothing of it was sent, or who answered had no leader to hand it to. A 503 in words of
+// Marathon's own is a timeout, of what may be done all the same.
+static bool was_not_taken(const struct answer *a) {
+    if (a->err.kind)
+        return a->err.kind != ERR_TIMEOUT && !a->sent;
+    auto_json json_t *body = json_read(a->body, a->len, REPLY_MAX, "", NULL);
+    return a->status == 502 || (a->status == 503 && !*json_text(body, "message"));
+}
+
 static bool may_ask_another(const struct marathon *m, const struct call *call,
                             const struct answer *a) {
-    if (a->err.kind == ERR_TIMEOUT)
-        return reads(call) && !is_over(m);
+    if (!reads(call))
+        return was_not_taken(a);
     if (a->err.kind)
-        return reads(call) || !a->sent;
-    return a->status == 502 || (reads(call) && (a->status == 503 || a->status == 504));
+        return a->err.kind != ERR_TIMEOUT || !is_over(m);
+    return a->status == 502 || a->status == 503 || a->status == 504;
 }
 
 // Others who can be asked have theirs.
@@ -380,21 +394,40 @@ void marathon_pause(struct marathon *m, int64_t ms) {
         loop_run(m->loop);
 }
 
+bool marathon_may_pass(const struct err *err) {
+    return err->kind == ERR_RETRY || err->kind == ERR_TIMEOUT;
+}
+
+bool marathon_again(struct marathon *m, struct err *err) {
+    if (err->kind != ERR_RETRY || m->deadline < 0 || loop_now(m->loop) + AGAIN_MS >= m->deadline)
+        return false;
+    marathon_pause(m, AGAIN_MS);
+    *err = (struct err)ERR_INIT;
+    return true;
+}
+
 static void say(struct marathon *m, const char *line) {
     if (m->tell)
         m->tell(line, m->tell_arg);
 }
 
-// Until it is not going on any more; the id is Marathon's own.
+// Until it is not going on any more; the id is Marathon's own. What it cannot say now it may say
+// later.
 static int outlast(struct marathon *m, const char *id, struct err *err) {
+    struct err last = ERR_INIT;
     for (int64_t ms = PAUSE_MS; !is_over(m); ms = ms * 2 < PAUSE_MAX_MS ? ms * 2 : PAUSE_MAX_MS) {
         marathon_pause(m, ms);
-        int going = *id ? marathon_deploying(m, id, err) : 0;
-        if (going == 0 || (going < 0 && !is_over(m)))
-            return going;
+        last = (struct err)ERR_INIT;
+        int going = *id ? marathon_deploying(m, id, &last) : 0;
+        if (going == 0)
+            return 0;
+        if (going < 0 && !is_over(m) && (m->deadline < 0 || !marathon_may_pass(&last)))
+            return err_copy(err, &last);
     }
-    return err_set(err, ERR_TIMEOUT, "the app is locked by deployment %.60s, which does not end%s",
-                   *id ? id : "of somebody", m->may_force ? "; --force overrides" : "");
+    const char *why = last.kind == ERR_RETRY ? last.text : "";
+    return err_set(
+        err, ERR_TIMEOUT, "the app is locked by deployment %.60s, which does not end%s%s%.200s",
+        *id ? id : "of somebody", m->may_force ? "; --force overrides" : "", *why ? "; " : "", why);
 }
 
 static int wait_for_lock(struct marathon *m, const json_t *deployment, struct err *err) {
@@ -435,7 +468,10 @@ json_t *marathon_change(struct marathon *m, const char *method, const char *path
         json_t *said = judge(m, &call, &a, &locked, err);
         if (said && ret_deployment)
             *ret_deployment = deployment_of(&a, said);
+        bool again = !said && m->insist && was_not_taken(&a);
         answer_done(&a);
+        if (again && marathon_again(m, err))
+            continue;
         if (said || !locked || m->force || err->kind == ERR_EXISTS ||
             wait_for_lock(m, json_array_get(locked, 0), err))
             return said;
@@ -471,6 +507,10 @@ int marathon_unlocked(struct marathon *m, const char *app, bool *ret_waited, str
     *ret_waited = false;
     while (!m->force) {
         auto_json json_t *all = marathon_get(m, "/v2/deployments", err);
+        if (!all && marathon_again(m, err)) {
+            *ret_waited = true;
+            continue;
+        }
         if (!all)
             return -1;
         const json_t *lock = lock_of(all, app);

@@ -21,6 +21,9 @@ void marathon_until(struct marathon *m, int64_t deadline);
 // With --force: changes override the deployment that locks their app. Of a verb that has no such
 // option never called: then nobody is told of it.
 void marathon_force(struct marathon *m, bool force);
+// For whoever has killed pods: from now on changes that certainly were not taken are asked for again
+// until the deadline, as while Marathon changes its leader.
+void marathon_insist(struct marathon *m);
 // Called with a line when something makes us wait, with NULL when that is over.
 void marathon_tell(struct marathon *m, void (*fn)(const char *line, void *arg), void *arg);
 
@@ -32,6 +35,11 @@ json_t *marathon_change(struct marathon *m, const char *method, const char *path
                         const json_t *body, char **ret_deployment, struct err *err) must_check;
 // What the last failed call was told beyond its message, a line "  /path: what" each; "" nothing.
 const char *marathon_details(const struct marathon *m);
+
+// Out of reach, or late: that may pass, and whoever waits waits on.
+bool marathon_may_pass(const struct err *err);
+// After ERR_RETRY, of what may be asked twice: pauses, clears err and says true, or it is too late.
+bool marathon_again(struct marathon *m, struct err *err);
 
 // Whether a deployment is still going on; 1, 0, or -1 with err.
 int marathon_deploying(struct marathon *m, const char *deployment, struct err *err) must_check;

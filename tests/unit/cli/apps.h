@@ -29,8 +29,9 @@ static bool brief;        // nor when they are asked for again
 static bool three;        // and a third one, which runs too
 static int going;         // how often the deployment of a change is listed; -1: always
 static int locks;         // so often one of somebody else's that locks the app; -1: always
-static int wanted;        // its instances, and then what it is told; 0: two whatever it is told
-static bool changed;      // something was
+static int away[2];  // so often nobody leads: once pods are dead, and once it was told what to do
+static int wanted;   // its instances, and then what it is told; 0: two whatever it is told
+static bool changed; // something was
 static const char *parameters; // of its container
 static const char *all_apps;
 static bool is_marathons; // pod, and no app
@@ -120,6 +121,11 @@ static ordered_by_the_program void serve(struct scripted *s, int n, const struct
     (void)s;
     (void)n;
     bool reads = strncmp(r->line, "GET", 3) == 0;
+    if (*order && away[changed]) {
+        away[changed]--;
+        scripted_answer(fd, 502, "");
+        return;
+    }
     if (late && text_starts(r->line, "POST /v2/apps "))
         usleep(1500 * 1000);
     if (said_by.status && (!reads || said_by.status < 0))
@@ -163,7 +169,7 @@ __attribute__((unused)) static int begin(void **state) {
     order[0] = '\0';
     alive = once = late = lost = blind = deaf = is_marathons = own = failing = brief = three =
         changed = false;
-    going = locks = wanted = 0;
+    going = locks = wanted = away[0] = away[1] = 0;
     spec = SPEC;
     more = "";
     parameters = "";

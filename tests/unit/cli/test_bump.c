@@ -73,6 +73,16 @@ static void the_deployment_is_followed_to_its_end(void **state) {
     check("bump zk -v 3 -j" SOON URL, 4, "\"ok\":false", "deployment d goes on");
 }
 
+// As for some seconds when it changes its leader: the pods are dead.
+static void a_marathon_that_nobody_leads_for_a_while_is_waited_for(void **state) {
+    (void)state;
+    it.seq = 11;
+    away[0] = away[1] = 3;
+    fake_pod_is(it.pod, "running", true);
+    check("bump zk -v 2 --strict -j" URL, 0, "{\"zk\":{\"ok\":true,\"up\":[11,11]}}", NULL);
+    assert_int_equal(asked("PUT /v2/apps/app "), 4);
+}
+
 static void a_locked_app_keeps_its_pods(void **state) {
     (void)state;
     locks = -1;
@@ -102,6 +112,7 @@ int main(void) {
         test(bump_moves_the_sidecar_when_told),
         test(the_same_tag_is_a_restart),
         test(the_deployment_is_followed_to_its_end),
+        test(a_marathon_that_nobody_leads_for_a_while_is_waited_for),
         test(a_locked_app_keeps_its_pods),
         test(a_lock_that_ends_is_waited_for),
         test(volumes_that_end_with_the_pods_are_told),

@@ -151,6 +151,20 @@ static void the_deployment_is_followed_to_its_end(void **state) {
     assert_int_equal(asked("GET /v2/deployments"), 5);
 }
 
+// As for some seconds when it changes its leader.
+static void a_marathon_that_nobody_leads_for_a_while_is_waited_for(void **state) {
+    (void)state;
+    going = 2;
+    away[0] = away[1] = 3;
+    check("kill zk --force -j" URL, 0, "{\"zk\":{\"ok\":true,\"down\":[3,10]}}\n", "");
+    assert_int_equal(asked("GET /v2/deployments"), 6);
+    changed = false;
+    order[0] = '\0';
+    away[0] = 5;
+    tasks = "{\"tasks\":[]}";
+    check("kill zk -i 10 -j" URL, 0, "{\"zk\":{\"ok\":true,\"down\":[10]}}\n", "");
+}
+
 static void progress_is_for_a_terminal(void **state) {
     (void)state;
     char seen[4096];
@@ -192,6 +206,7 @@ int main(void) {
         test(kill_needs_marathon_first),
         test(kill_leaves_what_is_not_marathons),
         test(the_deployment_is_followed_to_its_end),
+        test(a_marathon_that_nobody_leads_for_a_while_is_waited_for),
         test(progress_is_for_a_terminal),
         test(one_that_stays_is_told),
         test(kill_tells_what_marathon_refuses),

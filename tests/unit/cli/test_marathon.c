@@ -510,6 +510,78 @@ static void a_lock_that_stays_ends_at_the_deadline(void **state) {
     scripted_stop(s);
 }
 
+// Each second answer of its deployments is none, until the lock is gone.
+static void locked_and_away(struct scripted *s, int n, const struct server_request *r, int fd) {
+    (void)n;
+    int *asked = s->arg;
+    if (!strstr(r->line, "/v2/deployments"))
+        scripted_answer(fd, *asked < 4 ? 409 : 200, *asked < 4 ? LOCKED : "{}");
+    else if (++*asked % 2)
+        scripted_answer(fd, 502, "");
+    else
+        scripted_answer(fd, 200,
+                        *asked < 4 ? "[{\"id\":\"d-1\",\"affectedApps\":[\"/x\"]}]" : "[]");
+}
+
+static void whoever_waits_for_a_lock_waits_for_a_leader(void **state) {
+    (void)state;
+    int asked = 0;
+    bool waited = false;
+    struct scripted *s = scripted_start(locked_and_away, &asked);
+    struct marathon *m = marathon_of(s);
+    struct err err = ERR_INIT;
+    marathon_until(m, loop_now(loop) + 30000);
+    auto_json json_t *said = marathon_change(m, "PUT", "/v2/apps/x", NULL, NULL, &err);
+    if (!said)
+        fail_msg("%s", err.text);
+    asked = 0;
+    if (marathon_unlocked(m, "x", &waited, &err))
+        fail_msg("%s", err.text);
+    assert_true(waited);
+    assert_int_equal(asked, 6);
+    marathon_close(m);
+    scripted_stop(s);
+}
+
+struct shy {
+    int times, status;
+    const char *body;
+};
+
+static void is_shy(struct scripted *s, int n, const struct server_request *r, int fd) {
+    (void)r;
+    const struct shy *shy = s->arg;
+    bool now = n < shy->times;
+    scripted_answer(fd, now ? shy->status : 200, now ? shy->body : "{}");
+}
+
+// Who has killed pods asks again for what was certainly not taken, and for nothing else.
+static void who_insists_asks_again_for_what_was_not_taken(void **state) {
+    (void)state;
+    static const struct {
+        struct shy shy;
+        int asked;
+    } table[] = {{{2, 502, ""}, 3},
+                 {{2, 503, "<html>no leader"}, 3},
+                 {{2, 503, "{\"message\":\"timed out\"}"}, 1},
+                 {{2, 504, ""}, 1},
+                 {{2, 422, "{\"message\":\"no\"}"}, 1}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct shy shy = table[i].shy;
+        struct scripted *s = scripted_start(is_shy, &shy);
+        struct marathon *m = marathon_of(s);
+        struct err err = ERR_INIT;
+        marathon_until(m, loop_now(loop) + 30000);
+        marathon_insist(m);
+        json_t *said = marathon_change(m, "PUT", "/v2/apps/x", NULL, NULL, &err);
+        assert_int_equal(said != NULL, table[i].asked > 1);
+        assert_int_equal(s->n, table[i].asked);
+        json_decref(said);
+        marathon_close(m);
+        scripted_stop(s);
+    }
+}
+
 static void hang(struct scripted *s, int n, const struct server_request *r, int fd) {
     (void)s;
     (void)n;
@@ -617,6 +689,8 @@ int main(void) {
         TEST(a_change_is_never_asked_twice),
         TEST(a_locked_app_is_waited_for),
         TEST(a_lock_that_stays_ends_at_the_deadline),
+        TEST(whoever_waits_for_a_lock_waits_for_a_leader),
+        TEST(who_insists_asks_again_for_what_was_not_taken),
         TEST(one_that_hangs_ends_at_the_deadline),
         TEST(another_is_asked_when_one_hangs),
         TEST(a_change_that_hangs_is_not_asked_of_another),

@@ -116,6 +116,15 @@ static void never_more_are_killed_than_are_too_many(void **state) {
     assert_int_equal(wanted, 1);
 }
 
+// As for some seconds when it changes its leader: the pod is dead.
+static void a_marathon_that_nobody_leads_for_a_while_is_waited_for(void **state) {
+    (void)state;
+    away[0] = 3;
+    check("scale zk @1 -j" SOON URL, 4, "\"delta\":-1", NULL);
+    assert_string_equal(order, "kill ");
+    assert_int_equal(asked("POST /v2/tasks/delete?scale=true"), 4);
+}
+
 static void a_locked_app_keeps_its_pods(void **state) {
     (void)state;
     locks = -1;
@@ -169,6 +178,7 @@ int main(void) {
         test(the_deployment_is_followed_to_its_end),
         test(what_does_not_run_goes_before_what_lives),
         test(never_more_are_killed_than_are_too_many),
+        test(a_marathon_that_nobody_leads_for_a_while_is_waited_for),
         test(a_locked_app_keeps_its_pods),
         test(a_lock_that_is_waited_for_is_told_on_a_terminal),
         test(what_marathon_refuses_is_no_delta),
