@@ -350,9 +350,11 @@ static json_t *judge(struct marathon *m, const struct call *call, const struct a
         unreachable(m, call, a, err);
         return NULL;
     }
-    auto_json json_t *body = a->len ? json_read(a->body, a->len, REPLY_MAX, "it", NULL)
-                                    : json_object();
     bool good = a->status >= 200 && a->status < 300;
+    bool may_be_empty = !good || !reads(call);
+    auto_json json_t *body = a->len         ? json_read(a->body, a->len, REPLY_MAX, "it", NULL)
+                             : may_be_empty ? json_object()
+                                            : NULL;
     if (good && !body)
         err_code(err, ERR_RETRY, a->status,
                  "%s %.150s answered %d with %s instead of JSON: no Marathon answers there",
@@ -479,8 +481,17 @@ json_t *marathon_change(struct marathon *m, const char *method, const char *path
     }
 }
 
-int marathon_deploying(struct marathon *m, const char *deployment, struct err *err) {
+// What is no list does not say that there are none.
+static json_t *list_deployments(struct marathon *m, struct err *err) {
     auto_json json_t *all = marathon_get(m, "/v2/deployments", err);
+    if (!all || json_is_array(all))
+        return take_ptr(all);
+    err_set(err, ERR_RETRY, "Marathon: /v2/deployments answered no list of deployments");
+    return NULL;
+}
+
+int marathon_deploying(struct marathon *m, const char *deployment, struct err *err) {
+    auto_json json_t *all = list_deployments(m, err);
     if (!all)
         return -1;
     size_t i;
@@ -506,7 +517,7 @@ static const json_t *lock_of(const json_t *deployments, const char *app) {
 int marathon_unlocked(struct marathon *m, const char *app, bool *ret_waited, struct err *err) {
     *ret_waited = false;
     while (!m->force) {
-        auto_json json_t *all = marathon_get(m, "/v2/deployments", err);
+        auto_json json_t *all = list_deployments(m, err);
         if (!all && marathon_again(m, err)) {
             *ret_waited = true;
             continue;

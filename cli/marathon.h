@@ -1,7 +1,8 @@
 // Marathon's REST API, as the verbs need it: one call at a time, which turns the loop and comes
 // back with the answer, or with one clear line about what came instead. Tries the other masters
-// when one is away or hangs (a change only while nothing of it was sent), follows redirects by hand (at most
-// five, a circle is told), never sends credentials to another host than they were given for.
+// when one is away or hangs (a change only while nothing of it was sent), follows redirects by hand
+// (at most five, a circle is told), never sends credentials to another host than they were given
+// for.
 //
 // Kinds of errors: ERR_USER what we asked for is not valid (400, 422) or who we are (401);
 // ERR_ABSENT 404; ERR_EXISTS; ERR_REFUSED what else Marathon says no to; ERR_RETRY out of reach,
@@ -21,16 +22,17 @@ void marathon_until(struct marathon *m, int64_t deadline);
 // With --force: changes override the deployment that locks their app. Of a verb that has no such
 // option never called: then nobody is told of it.
 void marathon_force(struct marathon *m, bool force);
-// For whoever has killed pods: from now on changes that certainly were not taken are asked for again
-// until the deadline, as while Marathon changes its leader.
+// For whoever has killed pods: from now on changes that certainly were not taken are asked for
+// again until the deadline, as while Marathon changes its leader.
 void marathon_insist(struct marathon *m);
 // Called with a line when something makes us wait, with NULL when that is over.
 void marathon_tell(struct marathon *m, void (*fn)(const char *line, void *arg), void *arg);
 
-// path begins with /v2/. 2xx: the body ({} when empty), new reference; else NULL.
+// path begins with /v2/. 2xx: the body, new reference; else NULL.
 json_t *marathon_get(struct marathon *m, const char *path, struct err *err) must_check;
-// POST, PUT, DELETE. An app that is locked by a deployment: waits for that one and asks again.
-// *ret_deployment (may be NULL) is the deployment that carries it out, or NULL; caller frees.
+// POST, PUT, DELETE; an empty body is {}. An app that is locked by a deployment: waits for that one
+// and asks again. *ret_deployment (may be NULL) is the deployment that carries it out, or NULL;
+// caller frees.
 json_t *marathon_change(struct marathon *m, const char *method, const char *path,
                         const json_t *body, char **ret_deployment, struct err *err) must_check;
 // What the last failed call was told beyond its message, a line "  /path: what" each; "" nothing.

@@ -358,6 +358,39 @@ static void each_refusal_is_one_clear_line(void **state) {
     fails(503, "{\"message\":\"timed out\"}", ERR_RETRY, "timed out", "");
 }
 
+// Whoever believes them takes a deployment that goes on for one that is over.
+static void what_is_no_list_of_deployments_is_not_believed(void **state) {
+    (void)state;
+    static const char *const bodies[] = {"", "{}", "{\"deployments\":[]}"};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        struct said said = {200, bodies[i]};
+        struct scripted *s = scripted_start(say, &said);
+        struct marathon *m = marathon_of(s);
+        struct err err = ERR_INIT;
+        bool waited;
+        const char *why = *bodies[i] ? "answered no list of deployments" : "with nothing instead";
+        assert_int_equal(marathon_deploying(m, "d-1", &err), -1);
+        is_about(&err, ERR_RETRY, why);
+        err = (struct err)ERR_INIT;
+        assert_int_equal(marathon_unlocked(m, "x", &waited, &err), -1);
+        is_about(&err, ERR_RETRY, why);
+        marathon_close(m);
+        scripted_stop(s);
+    }
+}
+
+static void an_empty_body_answers_a_change(void **state) {
+    (void)state;
+    struct said said = {200, ""};
+    struct scripted *s = scripted_start(say, &said);
+    struct marathon *m = marathon_of(s);
+    struct err err = ERR_INIT;
+    auto_json json_t *body = marathon_change(m, "DELETE", "/v2/apps/x", NULL, NULL, &err);
+    assert_true(json_is_object(body));
+    marathon_close(m);
+    scripted_stop(s);
+}
+
 static void html(struct scripted *s, int n, const struct server_request *r, int fd) {
     (void)s;
     (void)n;
@@ -684,6 +717,8 @@ int main(void) {
         TEST(redirects_end),
         TEST(a_redirect_keeps_the_request_and_leaves_credentials),
         TEST(each_refusal_is_one_clear_line),
+        TEST(what_is_no_list_of_deployments_is_not_believed),
+        TEST(an_empty_body_answers_a_change),
         TEST(an_endless_answer_is_one_line),
         TEST(an_answer_cut_at_any_byte_is_told),
         TEST(a_change_is_never_asked_twice),
