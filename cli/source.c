@@ -77,15 +77,16 @@ static char *find_zk(const struct cli_options *options, int *ret_port, bool *ret
     *ret_tls = false;
     if (options->zk)
         return xstrdup(options->zk);
-    const char *env = getenv("OCHOPOD_ZK") ? getenv("OCHOPOD_ZK") : getenv("ochopod_zk");
-    if (env && *env && strcmp(env, "none") != 0)
+    const char *upper = getenv("OCHOPOD_ZK"), *lower = getenv("ochopod_zk");
+    const char *env = upper && *upper ? upper : lower && *lower ? lower : NULL;
+    if (env && strcmp(env, "none") != 0)
         return xstrdup(env);
     struct spec_flags flags = {.port = -1};
     struct spec *spec = NULL;
     auto_text struct text report = {0};
     struct err err = ERR_INIT;
     if (spec_load(&flags, environ, &spec, &report, &err))
-        return env && *env ? xstrdup(env) : NULL;
+        return env ? xstrdup(env) : NULL;
     char *zk = spec->zk ? xstrdup(spec->zk) : NULL;
     *ret_tls = spec->tls.key_file;
     *ret_port = state_control(spec->state_dir, spec->port);

@@ -73,6 +73,20 @@ static void each_verb_has_help(void **state) {
     check("--version", 0, "ocho " OCHOPOD_VERSION, NULL);
 }
 
+// As of a compose file that passes on a variable which nobody has set.
+static void an_empty_variable_hides_no_other(void **state) {
+    (void)state;
+    setenv("OCHOPOD_ZK", "", 1);
+    setenv("ochopod_zk", "zk://127.0.0.1:1", 1);
+    check("ls -t 1", 3, NULL, "127.0.0.1:1 does not answer");
+    setenv("ochopod_zk", "", 1);
+    check("ls -t 1", 2, NULL, "--zk, OCHOPOD_ZK or --url");
+    setenv("OCHOPOD_ZK", "zk://127.0.0.1:1", 1);
+    check("ls -t 1", 3, NULL, "127.0.0.1:1 does not answer");
+    unsetenv("OCHOPOD_ZK");
+    unsetenv("ochopod_zk");
+}
+
 static void what_is_out_of_reach_is_3(void **state) {
     (void)state;
     check("ls --zk 127.0.0.1:1 -t 1", 3, NULL, "127.0.0.1:1 does not answer");
@@ -246,6 +260,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         test(wrong_arguments_are_2_and_say_what),
         test(each_verb_has_help),
+        test(an_empty_variable_hides_no_other),
         test(what_is_out_of_reach_is_3),
         test(render_prints_what_would_be_written),
         test(validate_names_every_mistake),
