@@ -106,8 +106,8 @@ struct proposal {
     json_t *staged;    // of render_stage
     json_t *applied;   // what state keeps of it
     json_t *body;      // of the container it wants, launch only
-    char plain[65];    // its digest before the configure hook spoke; "" it has not, or there is none
-    bool checked;      // all steps of check have passed
+    char plain[65]; // its digest before the configure hook spoke; "" it has not, or there is none
+    bool checked;   // all steps of check have passed
     bool files_changed, container_changed, dependencies_changed;
 };
 int proposal_read(struct pod *pod, const char *body, size_t len, struct proposal **ret,
