@@ -1,8 +1,10 @@
 """Each example's README, typed as it stands."""
 import json
+import re
 
-from bed import Readme, wait_until
+from bed import TOP, Readme, mntr, wait_until
 from ensemble import Ensemble
+from kazoo.client import KazooClient
 
 
 def test_zookeeper(bed):
@@ -16,6 +18,54 @@ def test_zookeeper(bed):
     ensemble.wait(5)
     readme.finish()
     assert bed.ids() == []
+
+
+def held(address):
+    """The names below /kept that this server itself has."""
+    client = KazooClient(hosts=f"{address[0]}:{address[1]}", timeout=10.0)
+    try:
+        client.start(timeout=60)
+        return set(client.get_children("/kept"))
+    finally:
+        client.stop()
+        client.close()
+
+
+def test_zookeeper_recovers(bed):
+    """Two of three pods are lost with all they had: the README's Recovery, typed as it stands."""
+    text = (TOP / "compose/zookeeper/README.md").read_text(encoding="utf-8").split("## Recovery\n")[1].split("\n## ")[0]
+    refusal, *recovery = re.findall(r"(?:^ {4}\S.*\n)+", text, re.M)
+    readme = Readme(bed, "zookeeper")
+    readme.step()
+    readme.step()
+    ensemble = Ensemble(bed, "zookeeper")
+    ensemble.wait(3)
+    client = KazooClient(hosts=",".join(f"{h}:{p}" for h, p in ensemble.hosts()), timeout=10.0)
+    client.start(timeout=60)
+    for i in range(100):
+        client.create(f"/kept/{i}", b"x", makepath=True)
+    client.stop()
+    client.close()
+    names = {str(i) for i in range(100)}
+    left = ensemble.sidecars()[0]
+    wait_until("the one that will be left has it all", lambda: held((bed.address(left), 2181)) == names)
+
+    for lost in ensemble.sidecars()[1:]:
+        bed.docker("rm", "-f", "-v", *bed.ids(f"label=io.ochopod.owner={lost}"), lost)
+    bed.run("docker-compose", "-f", "compose/zookeeper/docker-compose.yml", "-p", "zookeeper",
+            "up", "-d", "--scale", "zookeeper=3")
+    wait_until("the round is refused", lambda: refusal.strip() in bed.docker("exec", left, "ocho", "ls", "zookeeper"))
+    assert not ensemble.agree(3)
+
+    first, second = recovery
+    bed.run("bash", "-eu", "-c", first, timeout=900)
+    written = bed.docker("exec", ensemble.workload(ensemble.sidecars()[0]), "cat", "/conf/zoo.cfg")
+    assert written.count(":observer") == 2, written
+    assert not any(map(mntr, (h for h, _ in ensemble.hosts()))), "a client was let in"
+    bed.run("bash", "-eu", "-c", second, timeout=900)
+    ensemble.wait(3)
+    for address in ensemble.hosts():
+        assert held(address) == names
 
 
 def test_dependency(bed):

@@ -149,6 +149,78 @@ static void the_zookeeper_template_renders_verbatim(void **state) {
        "server.3=10.0.0.3:2888:3888\n");
 }
 
+static void add_member(struct text *t, int ordinal, bool founder, bool joined) {
+    text_addf(t,
+              "{\"ordinal\": %d, \"founder\": %s, \"joined\": %s, \"ip\": \"10.0.0.%d\", "
+              "\"ports\": {}}",
+              ordinal, founder ? "true" : "false", joined ? "true" : "false", ordinal);
+}
+
+// What the pod of ordinal 4 of the example writes, when the first `have` of three hold data.
+static int zookeeper_renders(int have, const char *settings, char **ret, struct err *err) {
+    auto_text struct text file = {0}, scope = {0}, out = {0};
+    auto_file FILE *f = fopen(SOURCE_DIR "/compose/zookeeper/zoo.cfg.tmpl", "re");
+    assert_non_null(f);
+    for (int c; (c = getc(f)) != EOF;)
+        text_addn(&file, &(char){(char)c}, 1);
+    text_add(&scope, "{\"pods\": [");
+    add_member(&scope, 1, true, have > 0);
+    text_add(&scope, ", ");
+    add_member(&scope, 4, false, have > 1);
+    text_add(&scope, ", ");
+    add_member(&scope, 5, false, have > 2);
+    text_add(&scope, "], \"self\": ");
+    add_member(&scope, 4, false, have > 1);
+    text_addf(&scope,
+              ", \"ordinal\": 4, \"size\": 3, \"local_ports\": {}, \"dependencies\": {}, "
+              "\"env\": {}, \"settings\": %s}",
+              settings);
+    auto_json json_t *view = json_read(text_str(&scope), scope.len, 4096, "scope", err);
+    if (!view)
+        fail_msg("%s: %s", text_str(&scope), err->text);
+    int result = template_render("zoo.cfg.tmpl", text_str(&file), view, &out, err);
+    if (result == 0)
+        *ret = text_take(&out);
+    return result;
+}
+
+static const char all_vote[] = "server.1=10.0.0.1:2888:3888\n"
+                               "server.4=0.0.0.0:2888:3888\n"
+                               "server.5=10.0.0.5:2888:3888\n";
+
+static void a_minority_with_data_is_the_truth_when_the_operator_says_so(void **state) {
+    (void)state;
+    struct err err = ERR_INIT;
+    char *got = NULL;
+    assert_int_equal(zookeeper_renders(1, "{}", &got, &err), -1);
+    assert_int_equal(err.kind, ERR_REFUSED);
+    assert_non_null(strstr(err.text, "only 1 of 3 members hold data"));
+    assert_int_equal(zookeeper_renders(1, "{\"recover\": false}", &got, &err), -1);
+
+    assert_int_equal(zookeeper_renders(1, "{\"recover\": true}", &got, &err), 0);
+    assert_non_null(strstr(got, "server.1=10.0.0.1:2888:3888\n"
+                                "server.4=0.0.0.0:2888:3888:observer\n"
+                                "server.5=10.0.0.5:2888:3888:observer\n"));
+    assert_non_null(strstr(got, "\nclientPortAddress=127.0.0.1\n"));
+    assert_non_null(strstr(got, "\ndb.autocreate=false\n"));
+    free(got);
+}
+
+static void what_the_operator_says_counts_for_a_minority_alone(void **state) {
+    (void)state;
+    for (int have = 0; have <= 3; have += have ? 1 : 2) {
+        struct err err = ERR_INIT;
+        char *got = NULL, *plain = NULL;
+        assert_int_equal(zookeeper_renders(have, "{\"recover\": true}", &got, &err), 0);
+        assert_int_equal(zookeeper_renders(have, "{}", &plain, &err), 0);
+        assert_string_equal(got, plain);
+        assert_non_null(strstr(got, all_vote));
+        assert_null(strstr(got, "clientPortAddress"));
+        free(got);
+        free(plain);
+    }
+}
+
 static void what_is_missing_is_named(void **state) {
     (void)state;
     refused("a\nb\n{{ pods[1].prots }}\n", "t.tmpl:3: pods[1].prots: no such name");
@@ -242,6 +314,8 @@ int main(void) {
         cmocka_unit_test(a_line_of_statements_leaves_no_line),
         cmocka_unit_test(braces_in_lua_do_not_end_it),
         cmocka_unit_test(the_zookeeper_template_renders_verbatim),
+        cmocka_unit_test(a_minority_with_data_is_the_truth_when_the_operator_says_so),
+        cmocka_unit_test(what_the_operator_says_counts_for_a_minority_alone),
         cmocka_unit_test(what_is_missing_is_named),
         cmocka_unit_test(an_error_names_the_line_of_the_template),
         cmocka_unit_test(mistakes_of_syntax_name_their_line),
