@@ -4,35 +4,45 @@
 set -u
 etc=/usr/local/etc/redis
 conf=/data/sentinel.conf # Sentinel rewrites it, and keeps in it what it knows
+patience=90              # seconds that it waits for a master, longer than a server that was one waits for the others
+waiting=/tmp/waiting     # is there while it does
 wrong=/data/wrong        # what the last look found amiss: another master than ours, or a server that does not follow it
 
 say() {
     echo "sentinel: $*"
 }
 
+seconds() { # of a clock that does not jump
+    cut -d . -f 1 /proc/uptime
+}
+
 quorum() {
     sed -n 's/^quorum //p' "$etc/pods"
 }
 
-# What a server says it is. A master: how many words that takes, which grow with its replicas, its offset, and where it is.
-# A replica: where it is, and of whom it is one.
+# What a server says it is. A master: how many words that takes, which grow with its replicas, since when it is one, its
+# offset, and where it is. A replica: where it is, and of whom it is one. Who only waits is neither.
 ask_role() { # address, port
     # shellcheck disable=SC2046 # a word each
-    set -- "$1" "$2" $(timeout 5 redis-cli -h "$1" -p "$2" role 2>/dev/null </dev/null)
-    case ${3:-} in
-    master) echo "$# $4 master $1 $2" ;;
-    slave) echo "0 0 replica $1 $2 $4 $5" ;;
+    set -- "$1" "$2" $(printf 'role\nconfig get proc-title-template\n' | timeout 5 redis-cli -h "$1" -p "$2" 2>/dev/null)
+    title=
+    for title; do :; done
+    case ${3:-}:$title in
+    master:*) echo "$# ${title#since:} $4 master $1 $2" ;;
+    slave:waits:*) ;;
+    slave:*) echo "0 0 0 replica $1 $2 $4 $5" ;;
     esac
 }
 
-# A line for each server that answers; the last master is the one that is followed most. All are asked at once.
+# A line for each server that answers; the last master is the one that is followed most, then the one promoted last. All
+# are asked at once.
 ask_roles() {
     sed -n 's/^server //p' "$etc/pods" | {
         while read -r address port; do
             ask_role "$address" "$port" &
         done
         wait
-    } | sort -n
+    } | sort -k1,1n -k2,2n -k3,3n
 }
 
 # `address port` of the masters among them.
@@ -42,16 +52,33 @@ masters() {
 
 # `address port` of one among them that is neither that master nor a replica of it.
 astray() { # "address port"
-    awk -v is="$1" '$3 == "master" && $4 " " $5 != is || $3 == "replica" && $6 " " $7 != is { print $4, $5; exit }'
+    awk -v is="$1" '$4 == "master" && $5 " " $6 != is || $4 == "replica" && $7 " " $8 != is { print $5, $6; exit }'
 }
 
 # ---- boot ----
 
+# While it waits for a master anew: an empty server that answers PING, for no round tells where the servers are now before
+# the one that it is in is complete.
+answer() {
+    redis-server --port 26379 --protected-mode no --save '' --dir /tmp --logfile /dev/null >/dev/null &
+    answers=$!
+    trap 'kill "$answers"; exit 143' TERM
+    : >"$waiting"
+}
+
 # Its name, what it voted for and whom it knew outlive the container; its own address and the quorum are of now, and the
-# master is whoever is one now. Nobody is: then whom it knew, for that is what it has to find a successor of.
+# master is whoever is one now. Nobody is: then whom it knew, for that is what it has to find a successor of. But not
+# while the servers still find out which of them it is: the address it knew may be nobody's, or another's, by now.
 boot() {
     known=$(sed -n 's/^sentinel monitor redis \([^ ]*\) \([^ ]*\) .*/\1 \2/p' "$conf" 2>/dev/null)
-    until master=$(ask_roles | masters | tail -n 1) && [ -n "${master:=$known}" ]; do
+    rm -f "$waiting"
+    began=$(seconds)
+    until master=$(ask_roles | masters | tail -n 1) && [ -n "$master" ]; do
+        if [ -n "$known" ] && [ $(($(seconds) - began)) -gt $patience ]; then
+            master=$known
+            break
+        fi
+        [ -z "$known" ] || [ -e "$waiting" ] || answer
         say "no master yet"
         sleep 1
     done
@@ -63,7 +90,8 @@ boot() {
         grep -E "^sentinel ($keep) " "$conf" 2>/dev/null
     } >"$conf.new"
     mv "$conf.new" "$conf"
-    rm -f "$wrong"
+    [ ! -e "$waiting" ] || { kill "$answers" && wait "$answers"; }
+    rm -f "$wrong" "$waiting"
     say "watches $master"
     exec docker-entrypoint.sh redis-server "$conf" --sentinel
 }
@@ -144,7 +172,7 @@ EOF
 }
 
 look() {
-    ask ping >/dev/null 2>&1 || { echo '{"serving": false}'; exit 0; }
+    { [ ! -e "$waiting" ] && ask ping >/dev/null 2>&1; } || { echo '{"serving": false}'; exit 0; }
     check_master >&2
     ask sentinel set redis quorum "$(quorum)" >&2
     forget_stale

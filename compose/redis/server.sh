@@ -3,58 +3,150 @@
 # others, a file that each round renders: `first` or `later`, then a line `address port` for each of the other pods.
 set -u
 etc=/usr/local/etc/redis
-conf=/data/redis.conf # Redis rewrites it when a sentinel makes it a master or a replica: so it knows what it was
+conf=/data/redis.conf # Redis rewrites it when a sentinel makes it a master or a replica: so it knows what it was, since when
+known=/data/others    # how many others there were when it last ran
+waiting=/tmp/waiting  # while it waits: `few` when not as many others are listed as there were then, else `all`
+patience=60           # seconds that a former master waits for the others: one of them may have been promoted later
 
 say() {
     echo "server: $*"
 }
 
-# `address port` of the other pod that is a master; of several the one that is followed most. All are asked at once.
-find_master() {
-    sed 1d "$etc/others" | {
-        while read -r address port; do
-            ask_role "$address" "$port" &
-        done
-        wait
-    } | sort -n | tail -n 1 | cut -d ' ' -f 3-
+listed() {
+    sed 1d "$etc/others"
 }
 
-# Of a master: how many words it says, which grow with its replicas, its offset, and where it is.
-ask_role() { # address, port
+count_others() {
+    listed | grep -c .
+}
+
+# A line for each of the others that answers. All are asked at once.
+ask_others() {
+    listed | {
+        while read -r address port; do
+            ask_one "$address" "$port" &
+        done
+        wait
+    }
+}
+
+# What it does; how many words it says, which grow with its replicas; since when it is a master; its offset; where it is.
+ask_one() { # address, port
     # shellcheck disable=SC2046 # a word each
-    set -- "$1" "$2" $(timeout 5 redis-cli -h "$1" -p "$2" role 2>/dev/null </dev/null)
-    [ "${3:-}" != master ] || echo "$# $4 $1 $2"
+    set -- "$1" "$2" $(printf 'role\nconfig get proc-title-template\n' | timeout 5 redis-cli -h "$1" -p "$2" 2>/dev/null)
+    title=
+    for title; do :; done
+    case ${3:-}:$title in
+    master:*) echo "leads $# ${title#since:} $4 $1 $2" ;;
+    slave:waits:*) echo "waits $# ${title#waits:} 0 $1 $2" ;;
+    slave:*) echo "follows $# 0 0 $1 $2" ;;
+    esac
+}
+
+# `address port` of the master among them; of several the one that is followed most, then the one promoted last.
+master_of() { # what they said
+    echo "$1" | sed -n 's/^leads //p' | sort -k1,1n -k2,2n -k3,3n | tail -n 1 | cut -d ' ' -f 4-
+}
+
+# Does one of them come before us? Who was promoted later, and before a pod without data everybody who has some.
+is_behind() { # what they said
+    echo "$1" | awk -v since="$since" '
+        $1 == "waits" && $3 > since || $1 == "follows" && since < 0 { n++ }
+        END { exit !n }'
+}
+
+# While we wait: an empty server that tells the others since when we were a master. Nobody can take it for one, or make
+# it one: it lacks the words for that.
+answer() {
+    redis-server - >/dev/null <<EOF &
+port 6379
+protected-mode no
+save ""
+dir /tmp
+logfile /dev/null
+replicaof 127.0.0.1 1
+replica-priority 0
+rename-command REPLICAOF ""
+rename-command SLAVEOF ""
+proc-title-template waits:$since
+EOF
+    answers=$!
+    trap 'kill "$answers"; exit 143' TERM
+}
+
+seconds() { # of a clock that does not jump
+    cut -d . -f 1 /proc/uptime
+}
+
+# One look at the others; true when it is known what to start as: a replica of $master, or, without one, the master.
+decide() {
+    others=$(ask_others)
+    found=$(master_of "$others")
+    master=$found
+    [ -z "$master" ] || return 0
+    missing=few
+    [ "$(count_others)" -lt "$(cat "$known" 2>/dev/null || echo 0)" ] || missing=
+    echo "${missing:-all}" >"$waiting"
+    # It will begin, or not be seen any more: from then on we wait for the rest.
+    ! is_behind "$others" || began=$(seconds)
+    waited=$(($(seconds) - began))
+    if [ "$was" = replica ]; then
+        # The sentinels promote one of those that run: as what it was, then.
+        master=$(sed -n 's/^replicaof //Ip' "$conf")
+        [ $waited -gt 10 ]
+        return
+    fi
+    ! is_behind "$others" || return 1
+    [ "$was" = master ] || [ "$(head -n 1 "$etc/others")" = first ] || return 1
+    answered=$(echo "$others" | grep -c .)
+    [ "$answered" -ge "$(count_others)" ] || missing=some
+    [ -n "$missing" ] || return 0
+    [ $waited -gt $patience ] || return 1
+    # Whoever is missing has had his time, when there is somebody here to follow us: our own begins now.
+    [ "$answered" = 0 ] || since=$(date +%s)
+}
+
+# Before it has what its master has, no sentinel may promote it: what it holds may be of yesterday.
+promotable() {
+    until redis-cli role 2>/dev/null | grep -qxE 'connected|master'; do sleep 1; done
+    redis-cli config set replica-priority 100 >/dev/null
 }
 
 boot() {
-    was=nothing
+    was=nothing since=-1
     if [ -s "$conf" ]; then
-        was=master
-        grep -qi '^replicaof ' "$conf" && was=replica
+        was=master since=$(stat -c %Y "$conf")
+        ! grep -qi '^replicaof ' "$conf" || { was=replica since=0; }
     fi
-    tries=0
-    until master=$(find_master) && [ -n "$master" ]; do
-        # A master that was not away long is the master still; and somebody has to begin.
-        [ $was != master ] || break
-        [ $was != nothing ] || [ "$(head -n 1 "$etc/others")" != first ] || break
-        # The sentinels promote one of those that run: as what it was, then.
-        tries=$((tries + 1))
-        if [ $was = replica ] && [ $tries -gt 10 ]; then
-            master=$(sed -n 's/^replicaof //Ip' "$conf")
-            break
-        fi
+    answers=
+    began=$(seconds)
+    until decide; do
+        [ -n "$answers" ] || answer
         say "no master yet"
         sleep 1
     done
     say "was $was, starts as ${master:+replica of }${master:-master}"
+    [ -z "$master" ] || since=0
+    [ "$since" -ge 0 ] || since=$(date +%s)
     {
         echo "include $etc/redis.conf"
+        echo "proc-title-template since:$since"
         [ -z "$master" ] || echo "replicaof $master"
-    } >"$conf"
+        [ -z "$found" ] || echo "replica-priority 0"
+    } >"$conf.new"
+    # A start makes nobody a later master than he was.
+    [ -n "$master" ] || touch -d "@$since" "$conf.new"
+    mv "$conf.new" "$conf"
+    count_others >"$known"
+    [ -z "$answers" ] || { kill "$answers" && wait "$answers"; }
+    rm -f "$waiting"
+    [ -z "$found" ] || promotable &
     exec docker-entrypoint.sh redis-server "$conf"
 }
 
+# Who waits for others that are not listed is ready: no round lists them before the one that it is in is complete.
 ready() {
+    [ "$(cat "$waiting" 2>/dev/null)" != few ] || exit 0
     role=$(redis-cli role) || exit 1
     case $(echo "$role" | head -n 1) in
     master) ;;
@@ -65,10 +157,16 @@ ready() {
 
 # Nothing of its role: that is the sentinels' alone.
 reload() {
+    [ -e "$waiting" ] || count_others >"$known"
     sed -n 's/^\(min-replicas-to-write\) \(.*\)/config set \1 \2/p' "$etc/redis.conf" | redis-cli
 }
 
+# By hand. It is written down, as when a sentinel does it: a start finds a master, and since when.
+promote() {
+    redis-cli replicaof no one && redis-cli config rewrite
+}
+
 case ${1:-} in
-boot | ready | reload) "$1" ;;
-*) echo "server: boot, ready or reload?" >&2 && exit 2 ;;
+boot | ready | reload | promote) "$1" ;;
+*) echo "server: boot, ready, reload or promote?" >&2 && exit 2 ;;
 esac

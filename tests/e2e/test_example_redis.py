@@ -1,4 +1,4 @@
-"""compose/redis: its README as it stands, a master that dies, and all containers created anew."""
+"""compose/redis: its README as it stands, a master that dies, all containers created anew, and all of them powered on."""
 import pytest
 from bed import Readme, wait_until
 from resp import conversation, redis
@@ -43,6 +43,15 @@ class Redises:
             keys = [("set", f"key:{i}", i) for i in range(n)]
             return conversation(master, *keys, ("wait", replicas, 2000), timeout=60)[-1] >= replicas
         wait_until("written to replicas", written)
+
+    def fail_over(self, master, left):
+        """The master's container is gone; what is written then only its successor and a replica have. Answers both."""
+        old = self.sidecar_of(master)
+        self.bed.docker("kill", old)
+        second = self.until_agreed(left, but=master)
+        wait_until("a replica has it", lambda: conversation(
+            second, ("set", "after", "failover"), ("wait", left - 1, 2000))[-1] >= left - 1)
+        return old, second
 
     def assert_holds(self, address, n):
         held = [redis(address, "get", f"key:{i}") for i in range(n)]
@@ -98,19 +107,20 @@ def test_redis(bed, redises):
     assert bed.ids() == []
 
 
-def test_all_created_anew(bed, redises):
+@pytest.mark.parametrize("services", [["redis", "sentinel"], ["redis"]], ids=["all", "servers"])
+def test_all_created_anew(bed, redises, services):
     bed.docker("network", "create", "ochopod")
     bed.coordination("ochopod")
     bed.run(*COMPOSE, "up", "-d", "--scale", "redis=3", "--scale", "sentinel=3")
     master = redises.until_agreed(3)
     redises.put(master, 50, 2)
     # Not the first pod, so that whoever goes by the order of pods is found out.
-    bed.docker("kill", redises.sidecar_of(master))
-    second = redises.until_agreed(2, but=master)
-    bed.run(*COMPOSE, "up", "-d", "--force-recreate", "--scale", "redis=3", "--scale", "sentinel=3")
+    _, second = redises.fail_over(master, 2)
+    bed.run(*COMPOSE, "up", "-d", "--force-recreate", "--scale", "redis=3", "--scale", "sentinel=3", *services)
     third = redises.until_agreed(3)
     print(f"masters: {master}, {second}, {third}")
     redises.assert_holds(third, 50)
+    assert redis(third, "get", "after") == "failover", "who was the master first is the master again"
 
     # A replica of a replica: the master does not name it, and a sentinel that never knew it does not ask it.
     middle, last = (a for a in redises.servers.addresses() if a != third)
@@ -120,3 +130,22 @@ def test_all_created_anew(bed, redises):
         redis(a, "sentinel", "reset", "redis", port=26379)
     assert redises.until_agreed(3) == third
     redises.assert_holds(third, 50)
+
+
+def test_powered_on_former_master_first(bed, redises):
+    """Who was a master until it died is there first, and alone: it waits for those among whom is its successor."""
+    bed.docker("network", "create", "ochopod")
+    bed.coordination("ochopod")
+    bed.run(*COMPOSE, "up", "-d", "--scale", "redis=3", "--scale", "sentinel=3")
+    master = redises.until_agreed(3)
+    redises.put(master, 50, 2)
+    old, second = redises.fail_over(master, 2)
+    rest = [s for s in redises.servers.sidecars() + redises.sentinels.sidecars() if s != old]
+    bed.docker("stop", *rest)
+    bed.docker("start", old)
+    wait_until("it has begun", lambda: bed.inspect(redises.servers.workload(old))["State"]["Running"])
+    bed.docker("start", *rest)
+    third = redises.until_agreed(3)
+    print(f"masters: {master}, {second}, {third}")
+    redises.assert_holds(third, 50)
+    assert redis(third, "get", "after") == "failover", "who was the master first is the master again"
