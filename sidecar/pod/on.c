@@ -3,7 +3,6 @@
 #include "base/own.h"
 #include "sidecar/pod/pod_inside.h"
 #include "sidecar/pod/validate.h"
-#include "sidecar/pod/workload.h"
 #include <string.h>
 
 // on: what was checked comes into force. Up to "stop" nothing that runs is touched; between "swap"
@@ -153,8 +152,11 @@ static void on_configure(struct run *run) {
         return;
     }
     struct proposal *p = job_of(run)->proposal;
-    if (p->body)
-        snprintf(p->plain, sizeof p->plain, "%s", workload_digest(p->body));
+    struct err err = ERR_INIT;
+    if (proposal_plain(pod, p, p->plain, &err)) {
+        run_fail(run, &err);
+        return;
+    }
     struct action_want want = {.action = hook, .name = "configure", .input = p->view};
     run->action = action_start(pod, &want, configured, run);
 }
@@ -245,6 +247,7 @@ static void on_staged(struct run *run) {
 
 static void on_stop(struct run *run) {
     struct pod *pod = run->pod;
+    job_of(run)->told = is_told(run);
     if (is_told(run)) {
         run_next(run);
         return;
@@ -329,7 +332,7 @@ static void on_take(struct run *run) {
     struct err err = ERR_INIT;
     bool starts = !job->parked && !is_told(run);
     pod->state->started |= !job->parked; // from here on there may be data
-    pod->state->untold = is_told(run);
+    pod->state->untold = job->told;
     if (take_over(pod, job, &err)) {
         pod_unsaved(pod, &err);
         if (starts) {
@@ -368,7 +371,19 @@ static void told_by_exec(const struct action_result *result, const struct err *f
         run_next(run);
 }
 
+// The engine went meanwhile: whether what was left running still runs is not known.
+static bool is_out_of_sight(struct run *run) {
+    struct err err = ERR_INIT;
+    if (!job_of(run)->told || run->pod->at != POD_UNKNOWN)
+        return false;
+    err_set(&err, ERR_RETRY, "the Docker engine was out of reach before the workload was told");
+    run_fail(run, &err);
+    return true;
+}
+
 static void on_outside(struct run *run) {
+    if (is_out_of_sight(run))
+        return;
     if (is_told(run))
         launch_step_outside(run);
     else
@@ -378,6 +393,8 @@ static void on_outside(struct run *run) {
 static void on_tell(struct run *run) {
     struct pod *pod = run->pod;
     const struct spec_workload *w = &pod->spec->workload;
+    if (is_out_of_sight(run))
+        return;
     if (!is_told(run) || w->on_change.kind == CHANGE_NONE || w->on_change.kind == CHANGE_RESTART) {
         run_next(run);
         return;
@@ -395,7 +412,7 @@ static void on_tell(struct run *run) {
 // Until then the next round tells it, though nothing differs any more.
 static void on_told(struct run *run) {
     struct pod *pod = run->pod;
-    if (pod->state->untold) {
+    if (pod->state->untold && is_told(run)) {
         pod->state->untold = false;
         pod_save(pod);
     }

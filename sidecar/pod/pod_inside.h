@@ -106,8 +106,8 @@ struct proposal {
     json_t *staged;    // of render_stage
     json_t *applied;   // what state keeps of it
     json_t *body;      // of the container it wants, launch only
-    char plain[65]; // its digest before the configure hook spoke; "" it has not, or there is none
-    bool checked;   // all steps of check have passed
+    char plain[65];    // proposal_plain before the configure hook spoke; "" it has not
+    bool checked;      // all steps of check have passed
     bool files_changed, container_changed, dependencies_changed;
 };
 int proposal_read(struct pod *pod, const char *body, size_t len, struct proposal **ret,
@@ -123,6 +123,9 @@ int proposal_needs(const struct spec *spec, const struct proposal *proposal,
 int proposal_shape(struct pod *pod, struct proposal *proposal, struct err *err) must_check;
 // Works out body, applied and the three changes against what is in force.
 bool proposal_is_changed(const struct proposal *proposal);
+// A digest of all that the configure hook can make a container of; "" when there is no such hook.
+int proposal_plain(struct pod *pod, const struct proposal *proposal, char ret[65],
+                   struct err *err) must_check;
 int proposal_compare(struct pod *pod, struct proposal *proposal, struct err *err) must_check;
 void proposal_discard(struct pod *pod, struct proposal *proposal); // its staged files
 void digest_text(const char *text, char ret[65]);
@@ -147,6 +150,7 @@ struct job {
     size_t file;    // validated so far
     bool parked;    // configured, but not to be started
     bool restart;   // changed in a way that the running workload cannot be told
+    bool told;      // it was left running, to be told
     struct tool *tool;
     struct witness_call *witness;
 };

@@ -138,49 +138,68 @@ static json_t *applied_of(const struct pod *pod, const struct proposal *p) {
     return applied;
 }
 
-// What the configure hook prints is known in `on` alone: in check the container is compared with
-// what was wanted before it spoke, as long as it is still the one that was made then.
-static bool is_container_changed(const struct pod *pod, const struct proposal *p) {
-    const json_t *old = pod->state->applied;
-    const char *plain = json_text(old, "plain");
-    bool asked = !*p->plain && *plain && pod->spec->hooks[HOOK_CONFIGURE].kind != ACTION_NONE &&
-                 strcmp(json_text(old, "container"), pod->config_digest) == 0;
-    return p->body && asked ? strcmp(workload_digest(p->body), plain) != 0
-                            : strcmp(json_text(p->applied, "container"), pod->config_digest) != 0;
-}
-
 static bool same(const json_t *a, const json_t *b, const char *key) {
     json_t *x = json_object_get(a, key), *y = json_object_get(b, key);
     return x == y || (x && y && json_equal(x, y));
 }
 
-int proposal_shape(struct pod *pod, struct proposal *p, struct err *err) {
-    if (!pod_launches(pod))
-        return 0;
+static json_t *body_of(const struct pod *pod, const struct proposal *p, const char *holder,
+                       struct err *err) {
     struct workload_want want = {
         .spec = pod->spec,
         .place = pod->place,
         .mounts = pod->mounts,
         .image = pod->image,
         .plan = p->rendering,
-        .holder = *pod->holder ? pod->holder : NULL,
+        .holder = holder,
     };
+    return workload_body(&want, err);
+}
+
+int proposal_shape(struct pod *pod, struct proposal *p, struct err *err) {
+    if (!pod_launches(pod))
+        return 0;
     json_decref(p->body);
-    p->body = workload_body(&want, err);
+    p->body = body_of(pod, p, *pod->holder ? pod->holder : NULL, err);
     return p->body ? 0 : -1;
+}
+
+int proposal_plain(struct pod *pod, const struct proposal *p, char ret[65], struct err *err) {
+    *ret = '\0';
+    if (!pod_launches(pod) || pod->spec->hooks[HOOK_CONFIGURE].kind == ACTION_NONE)
+        return 0;
+    auto_json json_t *body = body_of(pod, p, NULL, err); // another holder is no other container
+    if (!body)
+        return -1;
+    auto_json json_t *all = json_pack("[s, O]", workload_digest(body), p->view);
+    auto_free char *canonical = json_canonical(all);
+    digest_text(canonical, ret);
+    return 0;
 }
 
 bool proposal_is_changed(const struct proposal *p) {
     return p->files_changed || p->container_changed || p->dependencies_changed;
 }
 
+// What the configure hook prints is known in `on` alone: until then all that it can go by must be
+// as it was, and the container the one that was made of it.
+static bool is_container_changed(const struct pod *pod, const struct proposal *p,
+                                 const char *plain) {
+    const json_t *old = pod->state->applied;
+    if (!*plain || *p->plain)
+        return strcmp(json_text(p->applied, "container"), pod->config_digest) != 0;
+    return strcmp(plain, json_text(old, "plain")) != 0 ||
+           strcmp(json_text(old, "container"), pod->config_digest) != 0;
+}
+
 int proposal_compare(struct pod *pod, struct proposal *p, struct err *err) {
     const json_t *old = pod->state->applied;
-    if (proposal_shape(pod, p, err))
+    char plain[65];
+    if (proposal_shape(pod, p, err) || proposal_plain(pod, p, plain, err))
         return -1;
     json_decref(p->applied);
     p->applied = applied_of(pod, p);
-    p->container_changed = is_container_changed(pod, p);
+    p->container_changed = is_container_changed(pod, p, plain);
     p->dependencies_changed = !same(old, p->applied, "dependencies");
     // What the workload itself has written over counts as changed too.
     p->files_changed = json_array_size(json_object_get(p->staged, "changed")) > 0 ||

@@ -14,6 +14,8 @@ struct runner {
     char *fail_function;
     int fail_times;
     struct err fail;
+    char *slow_function;
+    int slow_ms;
     struct text calls;
 };
 
@@ -45,6 +47,7 @@ void runner_stop(struct runner *runner) {
         return;
     text_done(&runner->calls);
     free(runner->fail_function);
+    free(runner->slow_function);
     free(runner);
 }
 
@@ -70,6 +73,12 @@ void fake_runner_fail(struct runner *runner, const char *function, int times, en
     runner->fail_function = xstrdup(function);
     runner->fail_times = times;
     err_set(&runner->fail, kind, "%s", text);
+}
+
+void fake_runner_slow(struct runner *runner, const char *function, int ms) {
+    free(runner->slow_function);
+    runner->slow_function = function ? xstrdup(function) : NULL;
+    runner->slow_ms = ms;
 }
 
 const char *fake_runner_calls(const struct runner *runner) {
@@ -179,7 +188,8 @@ struct runner_job *runner_call(struct runner *runner, const char *function, cons
     job->arg = arg;
     text_addf(&runner->calls, "%s\n", function);
     call(runner, job, function, argument);
-    loop_timer_start(runner->loop, &job->timer, 0, report, job);
+    bool slow = runner->slow_function && strcmp(runner->slow_function, function) == 0;
+    loop_timer_start(runner->loop, &job->timer, slow ? runner->slow_ms : 0, report, job);
     return job;
 }
 

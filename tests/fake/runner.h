@@ -17,6 +17,8 @@ void fake_runner_on_hook(struct runner *runner, void (*fn)(struct fake_hook *hoo
 // The next `times` calls of that function fail so.
 void fake_runner_fail(struct runner *runner, const char *function, int times, enum err_kind kind,
                       const char *text);
+// Calls of that function take so long; NULL: none does.
+void fake_runner_slow(struct runner *runner, const char *function, int ms);
 // One line for each call and each hook, in order.
 const char *fake_runner_calls(const struct runner *runner);
 void fake_runner_forget_calls(struct runner *runner);

@@ -353,6 +353,26 @@ static void what_configure_prints_is_part_of_the_container(void **unused) {
     stage_free(s);
 }
 
+// Only the hook looks at them, and it is asked in on: then it would be too late to stop all first.
+static void what_it_can_go_by_is_a_change_in_check(void **unused) {
+    (void)unused;
+    struct played p;
+    struct stage *s = playing(&p, "hooks:\n  configure: {run: [configure]}\n");
+    auto_free char *yaml = xstrdup(s->yaml);
+    for (char *at; (at = strstr(yaml, "{{ size }}"));)
+        memcpy(at, "constant  ", strlen("constant  "));
+    stage_respec(s, yaml);
+    fake_runner_on_hook(s->runner, on_hook, &p);
+    stage_configure(s);
+    for (int grown = 0; grown < 2; grown++) {
+        struct said *check = stage_check(s);
+        expect_done(check);
+        assert_int_equal(json_is_true(json_object_get(check->answer, "changed")), grown);
+        stage_grow(s);
+    }
+    stage_free(s);
+}
+
 static void one_that_could_not_initialize_tries_again(void **unused) {
     (void)unused;
     struct played p;
@@ -491,6 +511,36 @@ static void another_worker_tells_it_too(void **unused) {
     expect_told_once(s, &p.calls);
     assert_int_equal(stage_starts(s), starts);
     stage_free(s);
+}
+
+// The engine goes while the files are exchanged, and is back before or after that: the workload ran
+// all the time, and none of the new ones.
+static void who_could_not_be_told_for_the_engine_is_told_later(void **unused) {
+    (void)unused;
+    for (int back = 0; back < 2; back++) {
+        struct played p;
+        struct stage *s = told_of_files(&p, "  on_change: {signal: HUP}\n");
+        int starts = stage_starts(s);
+        stage_grow(s);
+        expect_done(stage_check(s));
+        fake_runner_slow(s->runner, "swap", 3000);
+        struct said *on = stage_ask(s, POD_ON, 60000);
+        fake_loop_advance(s->loop, 500);
+        fake_engine_down(s->engine, "restarted");
+        fake_loop_advance(s->loop, 500);
+        if (back)
+            fake_engine_up(s->engine);
+        fake_loop_advance(s->loop, 5000);
+        assert_true(on->came);
+        fake_engine_up(s->engine);
+        fake_loop_advance(s->loop, 5000);
+        fake_runner_slow(s->runner, NULL, 0);
+        expect_done(stage_check(s));
+        expect_done(stage_on(s));
+        bool restarted = stage_starts(s) > starts;
+        assert_true(restarted || fake_engine_count(s->engine, "kill " WORKLOAD " HUP") > 0);
+        stage_free(s);
+    }
 }
 
 // What it was not told it has read by then.
@@ -682,12 +732,14 @@ int main(void) {
         cmocka_unit_test(a_hook_beside_us_is_told_who_and_where_it_is),
         cmocka_unit_test(can_configure_refuses_before_anything_is_touched),
         cmocka_unit_test(what_configure_prints_is_part_of_the_container),
+        cmocka_unit_test(what_it_can_go_by_is_a_change_in_check),
         cmocka_unit_test(one_that_could_not_initialize_tries_again),
         cmocka_unit_test(a_finalize_that_fails_does_not_keep_it_alive),
         cmocka_unit_test(tear_down_takes_the_place_of_the_stop_signal),
         cmocka_unit_test(one_that_fails_is_followed_by_it),
         cmocka_unit_test(a_running_workload_is_told_of_its_files_by_an_exec),
         cmocka_unit_test(another_worker_tells_it_too),
+        cmocka_unit_test(who_could_not_be_told_for_the_engine_is_told_later),
         cmocka_unit_test(who_is_started_anew_needs_no_telling),
         cmocka_unit_test(or_by_a_signal),
         cmocka_unit_test(a_tool_answers_with_its_code_and_its_lines),
