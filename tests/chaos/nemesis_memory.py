@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench import alive, run
 from nemesis import nemesis, soon
-from nemesis_process import shim_of
+from nemesis_process import back, shim_of
 from record import group_of, processes_of
 
 # Holds what it eats in a file of memory: in no process's own, so that the kernel does not choose it for its size.
@@ -127,7 +127,7 @@ def workload_shim_oom(bench, pod, rng, done):
 def engine_oom(bench, host, rng, done):
     starve_alone(host.pid())
     yield
-    host.start()
+    back(bench, host, done)
 
 
 @nemesis("ZooKeeper server out of memory", on="server", lasts=1)
