@@ -200,7 +200,7 @@ static void the_folder_of_a_socket_that_was_mounted_alone_is_refused(void **stat
     struct rig *r = *state;
     assert_int_equal(mount("none", r->data, "tmpfs", 0, NULL), 0);
     auto_free char *alone = below(r, "data/engine.sock");
-    auto_fd int fd = open(alone, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    close(open(alone, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     assert_int_equal(mount(r->socket, alone, NULL, MS_BIND, NULL), 0);
     assert_int_equal(unlink(r->socket), 0);
     free(r->socket);
