@@ -56,7 +56,8 @@ is_behind() { # what they said
 }
 
 # While we wait: an empty server that tells the others since when we were a master. Nobody can take it for one, or make
-# it one: it lacks the words for that.
+# it one, and no client may take it for a server without his keys: pods, checks and sentinels have the words that they
+# need, and whoever replicates is told to try later. Any other word is refused.
 answer() {
     redis-server - >/dev/null <<EOF &
 port 6379
@@ -66,8 +67,7 @@ dir /tmp
 logfile /dev/null
 replicaof 127.0.0.1 1
 replica-priority 0
-rename-command REPLICAOF ""
-rename-command SLAVEOF ""
+user default on nopass resetchannels &__sentinel__:hello -@all +ping +role +info +config|get +subscribe +publish +psync
 proc-title-template waits:$since
 EOF
     answers=$!
@@ -157,7 +157,8 @@ ready() {
 
 # Nothing of its role: that is the sentinels' alone.
 reload() {
-    [ -e "$waiting" ] || count_others >"$known"
+    [ ! -e "$waiting" ] || exit 0 # it starts with what is written then
+    count_others >"$known"
     sed -n 's/^\(min-replicas-to-write\) \(.*\)/config set \1 \2/p' "$etc/redis.conf" | redis-cli
 }
 

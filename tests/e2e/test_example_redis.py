@@ -1,10 +1,19 @@
 """compose/redis: its README as it stands, a master that dies, all containers created anew, and all of them powered on."""
 import pytest
-from bed import Readme, wait_until
-from resp import conversation, redis
+from bed import TOP, Readme, wait_until
+from resp import Refused, conversation, redis
 from services import Service
 
 COMPOSE = ("docker-compose", "-f", "compose/redis/docker-compose.yml", "-p", "redis")
+
+
+def refusal(address, *words):
+    """The error that this server answers with; None: it answers."""
+    try:
+        redis(address, *words)
+    except Refused as error:
+        return str(error)
+    return None
 
 
 class Redises:
@@ -143,9 +152,66 @@ def test_powered_on_former_master_first(bed, redises):
     rest = [s for s in redises.servers.sidecars() + redises.sentinels.sidecars() if s != old]
     bed.docker("stop", *rest)
     bed.docker("start", old)
-    wait_until("it has begun", lambda: bed.inspect(redises.servers.workload(old))["State"]["Running"])
+    assert "NOPERM" in wait_until("it waits", lambda: refusal(bed.address(old), "get", "key:0"))
     bed.docker("start", *rest)
     third = redises.until_agreed(3)
     print(f"masters: {master}, {second}, {third}")
     redises.assert_holds(third, 50)
     assert redis(third, "get", "after") == "failover", "who was the master first is the master again"
+
+
+class Alone:
+    """A server of the spec without its pod. Who the others are, and what it has in /data, the test says."""
+    etc = "/usr/local/etc/redis"
+
+    def __init__(self, bed, directory, others):
+        self.bed = bed
+        directory.chmod(0o755)  # Redis reads it as its own user
+        self.others = directory / "others"
+        self.list(others)
+        conf = "port 6379\nprotected-mode no\ndir /data\nappendonly yes\n"
+        (directory / "redis.conf").write_text(conf, encoding="utf-8")
+        self.id = bed.docker("run", "-d", "-v", f"{directory}:{self.etc}:ro", "-v",
+                             f"{TOP}/compose/redis/server.sh:/server:ro", "redis:7", "sh", "/server", "boot")
+
+    def list(self, others):
+        self.others.write_text(others, encoding="utf-8")
+
+    def ask(self, *words):
+        return redis(self.bed.address(self.id), *words)
+
+    def does(self, what):
+        """The exit status of one of server.sh's verbs, and what that said."""
+        done = self.bed.run("docker", "exec", self.id, "sh", "/server", what, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def waiting(bed, redises, tmp_path):
+    """A former master with a key, which waits for another one that is silent."""
+    server = Alone(bed, tmp_path, "first\n")
+    wait_until("a master", lambda: server.ask("set", "key", "kept") == "OK")
+    bed.docker("stop", server.id)
+    server.list("later\n127.0.0.1 1\n")
+    bed.docker("start", server.id)
+    wait_until("it waits", lambda: server.ask("role")[0] == "slave")
+    return server
+
+
+def test_who_waits_is_no_server_without_keys(waiting):
+    address = waiting.bed.address(waiting.id)
+    for words in (("get", "key"), ("exists", "key"), ("dbsize",), ("set", "key", "other"), ("eval", "return 1", 0),
+                  ("subscribe", "news"), ("publish", "news", "none"), ("replicaof", "no", "one"), ("multi",),
+                  ("config", "set", "replica-priority", 100), ("acl", "setuser", "default", "+@all"), ("shutdown",)):
+        assert "NOPERM" in str(refusal(address, *words)), words
+    # What others need: the check, pods, sentinels, replicas.
+    assert waiting.ask("ping") == "PONG"
+    assert waiting.ask("config", "get", "proc-title-template")[1].startswith("waits:")
+    assert "role:slave" in waiting.ask("info")
+    assert waiting.ask("subscribe", "__sentinel__:hello")[0] == "subscribe"
+    assert waiting.ask("publish", "__sentinel__:hello", "here") == 0
+    assert "NOMASTERLINK" in refusal(address, "psync", "?", -1)
+    assert waiting.does("reload") == (0, "")
+    code, said = waiting.does("ready")
+    assert (code, said) == (1, "does not follow its master yet\n")
+    assert waiting.ask("role")[0] == "slave", "it began meanwhile"
