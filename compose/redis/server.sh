@@ -6,6 +6,7 @@ etc=/usr/local/etc/redis
 conf=/data/redis.conf # Redis rewrites it when a sentinel makes it a master or a replica: so it knows what it was, since when
 known=/data/others    # how many others there were when it last ran
 waiting=/tmp/waiting  # while it waits: `few` when not as many others are listed as there were then, else `all`
+chosen=/tmp/chosen    # is there when `promote` was said to it meanwhile
 patience=60           # seconds that a former master waits for the others: one of them may have been promoted later
 
 say() {
@@ -80,6 +81,8 @@ seconds() { # of a clock that does not jump
 
 # One look at the others; true when it is known what to start as: a replica of $master, or, without one, the master.
 decide() {
+    found='' master=''
+    [ ! -e "$chosen" ] || { since=$(date +%s) && return; }
     others=$(ask_others)
     found=$(master_of "$others")
     master=$found
@@ -119,6 +122,7 @@ boot() {
         ! grep -qi '^replicaof ' "$conf" || { was=replica since=0; }
     fi
     answers=
+    rm -f "$chosen"
     began=$(seconds)
     until decide; do
         [ -n "$answers" ] || answer
@@ -162,9 +166,17 @@ reload() {
     sed -n 's/^\(min-replicas-to-write\) \(.*\)/config set \1 \2/p' "$etc/redis.conf" | redis-cli
 }
 
-# By hand. It is written down, as when a sentinel does it: a start finds a master, and since when.
+# By hand. Who waits begins then; it takes no such word before. It is written down, as when a sentinel does it: a start
+# finds a master, and since when.
 promote() {
-    redis-cli replicaof no one && redis-cli config rewrite
+    [ ! -e "$waiting" ] || : >"$chosen"
+    tries=0
+    until said=$(redis-cli -e replicaof no one 2>&1); do
+        tries=$((tries + 1))
+        [ $tries -lt 20 ] || { echo "no master yet: $said" && exit 1; }
+        sleep 1
+    done
+    redis-cli -e config rewrite
 }
 
 case ${1:-} in

@@ -215,3 +215,13 @@ def test_who_waits_is_no_server_without_keys(waiting):
     code, said = waiting.does("ready")
     assert (code, said) == (1, "does not follow its master yet\n")
     assert waiting.ask("role")[0] == "slave", "it began meanwhile"
+
+
+def test_who_waits_can_be_promoted(waiting):
+    code, said = waiting.does("promote")
+    assert code == 0, said
+    assert waiting.ask("role")[0] == "master"
+    assert waiting.ask("get", "key") == "kept"
+    # That was one time: at its next start it waits again.
+    waiting.bed.docker("restart", waiting.id)
+    wait_until("it waits", lambda: waiting.ask("role")[0] == "slave")
