@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a Redis server does at the turns of its pod's life: boot, ready, reload. Runs in the workload.
+# What a Redis server does at the turns of its pod's life: boot, ready, reload, look. Runs in the workload.
 # others, a file that each round renders: `first` or `later`, then a line `address port` for each of the other pods.
 set -u
 etc=/usr/local/etc/redis
@@ -166,6 +166,19 @@ reload() {
     sed -n 's/^\(min-replicas-to-write\) \(.*\)/config set \1 \2/p' "$etc/redis.conf" | redis-cli
 }
 
+# The pod's metrics: what it is, who waits: for few or all; a replica's link to its master.
+look() {
+    waits=$(cat "$waiting" 2>/dev/null)
+    # shellcheck disable=SC2046 # a word each
+    set -- $(timeout 5 redis-cli role 2>/dev/null)
+    case ${waits:-${1:-}} in
+    few | all) echo "{\"role\": \"waits\", \"listed\": \"$waits\"}" ;;
+    master) echo '{"role": "master"}' ;;
+    slave) echo "{\"role\": \"replica\", \"master\": \"$2 $3\", \"master_link\": \"$4\"}" ;;
+    *) echo '{"role": "none"}' ;; # it starts, or loads its data
+    esac
+}
+
 # By hand. Who waits begins then; it takes no such word before. It is written down, as when a sentinel does it: a start
 # finds a master, and since when.
 promote() {
@@ -180,6 +193,6 @@ promote() {
 }
 
 case ${1:-} in
-boot | ready | reload | promote) "$1" ;;
-*) echo "server: boot, ready, reload or promote?" >&2 && exit 2 ;;
+boot | ready | reload | look | promote) "$1" ;;
+*) echo "server: boot, ready, reload, look or promote?" >&2 && exit 2 ;;
 esac

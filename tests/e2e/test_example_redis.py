@@ -25,6 +25,10 @@ class Redises:
     def masters(self):
         return [a for a in self.servers.addresses() if redis(a, "role")[0] == "master"]
 
+    def metrics(self):
+        """What each server's pod says of it."""
+        return {self.bed.address(s): self.servers.pod(s).info["metrics"] for s in self.servers.sidecars()}
+
     def watched(self):
         """Which master each sentinel names."""
         return [redis(a, "sentinel", "get-master-addr-by-name", "redis", port=26379)
@@ -83,6 +87,9 @@ def test_redis(bed, redises):
     readme.step()
     master = redises.until_agreed(3)
     assert readme.step().split() == [master, "6379"]
+    replica = {"role": "replica", "master": f"{master} 6379", "master_link": "connected"}
+    wait_until("their metrics say what they are", lambda: redises.metrics() == {
+        a: {"role": "master"} if a == master else replica for a in redises.servers.addresses()})
     redises.put(master, 50, 2)
 
     # The master's container is gone: another one takes over, and the old one comes back as a replica.
@@ -212,6 +219,7 @@ def test_who_waits_is_no_server_without_keys(waiting):
     assert waiting.ask("publish", "__sentinel__:hello", "here") == 0
     assert "NOMASTERLINK" in refusal(address, "psync", "?", -1)
     assert waiting.does("reload") == (0, "")
+    assert waiting.does("look") == (0, '{"role": "waits", "listed": "all"}\n')
     code, said = waiting.does("ready")
     assert (code, said) == (1, "does not follow its master yet\n")
     assert waiting.ask("role")[0] == "slave", "it began meanwhile"
