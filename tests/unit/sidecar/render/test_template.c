@@ -195,9 +195,13 @@ static void a_minority_with_data_is_the_truth_when_the_operator_says_so(void **s
     assert_int_equal(zookeeper_renders(1, "{}", &got, &err), -1);
     assert_int_equal(err.kind, ERR_REFUSED);
     assert_non_null(strstr(err.text, "only 1 of 3 members hold data"));
+    // Of this size, that is: one that it has grown to since, or `true`, is none that was meant.
     assert_int_equal(zookeeper_renders(1, "{\"recover\": false}", &got, &err), -1);
+    assert_int_equal(zookeeper_renders(1, "{\"recover\": true}", &got, &err), -1);
+    assert_int_equal(zookeeper_renders(1, "{\"recover\": 1}", &got, &err), -1);
+    assert_int_equal(zookeeper_renders(1, "{\"recover\": 5}", &got, &err), -1);
 
-    assert_int_equal(zookeeper_renders(1, "{\"recover\": true}", &got, &err), 0);
+    assert_int_equal(zookeeper_renders(1, "{\"recover\": 3}", &got, &err), 0);
     assert_non_null(strstr(got, "server.1=10.0.0.1:2888:3888\n"
                                 "server.4=0.0.0.0:2888:3888:observer\n"
                                 "server.5=10.0.0.5:2888:3888:observer\n"));
@@ -211,7 +215,7 @@ static void what_the_operator_says_counts_for_a_minority_alone(void **state) {
     for (int have = 0; have <= 3; have += have ? 1 : 2) {
         struct err err = ERR_INIT;
         char *got = NULL, *plain = NULL;
-        assert_int_equal(zookeeper_renders(have, "{\"recover\": true}", &got, &err), 0);
+        assert_int_equal(zookeeper_renders(have, "{\"recover\": 3}", &got, &err), 0);
         assert_int_equal(zookeeper_renders(have, "{}", &plain, &err), 0);
         assert_string_equal(got, plain);
         assert_non_null(strstr(got, all_vote));
