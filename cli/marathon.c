@@ -115,7 +115,8 @@ static int64_t time_left(const struct marathon *m) {
 
 static void send_one(struct marathon *m, const char *url, const char *auth, const struct call *call,
                      struct answer *a) {
-    const char *headers[4] = {"Accept: application/json"};
+    // Marathon says in HTML, or not at all, why it could not hand a request on.
+    const char *headers[4] = {"Accept: application/json, text/html;q=0.1"};
     size_t n = 1;
     if (call->body)
         headers[n++] = "Content-Type: application/json";
@@ -200,19 +201,33 @@ static bool reads(const struct call *call) {
     return strcmp(call->method, "GET") == 0;
 }
 
-// Certainly: nothing of it was sent, or who answered had no leader to hand it to. A 503 in words of
-// Marathon's own is a timeout, of what may be done all the same.
-static bool was_not_taken(const struct answer *a) {
+// Marathon's own words, where it had nobody to hand a request to. Since 1.6.486 "refused" may be of
+// a connection that was reset.
+static bool says_nobody_took_it(const struct answer *a) {
+    static const char *const words[] = {"Could not determine the current leader",
+                                        "Connection to leader refused", "Detected proxying loop"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strstr(a->body, words[i]))
+            return true;
+    return false;
+}
+
+// Nothing of it was sent, or who answered had no leader to hand it to. A 503 in words of Marathon's
+// own is a timeout, of what may be done all the same; and after a 502 the leader may have had it
+// all before the connection to it broke. Only a POST does harm when it is repeated.
+static bool was_not_taken(const struct call *call, const struct answer *a) {
     if (a->err.kind)
         return a->err.kind != ERR_TIMEOUT && !a->sent;
+    if (a->status == 502)
+        return strcmp(call->method, "POST") != 0 || says_nobody_took_it(a);
     auto_json json_t *body = json_read(a->body, a->len, REPLY_MAX, "", NULL);
-    return a->status == 502 || (a->status == 503 && !*json_text(body, "message"));
+    return a->status == 503 && !*json_text(body, "message");
 }
 
 static bool may_ask_another(const struct marathon *m, const struct call *call,
                             const struct answer *a) {
     if (!reads(call))
-        return was_not_taken(a);
+        return was_not_taken(call, a);
     if (a->err.kind)
         return a->err.kind != ERR_TIMEOUT || !is_over(m);
     return a->status == 502 || a->status == 503 || a->status == 504;
@@ -470,7 +485,7 @@ json_t *marathon_change(struct marathon *m, const char *method, const char *path
         json_t *said = judge(m, &call, &a, &locked, err);
         if (said && ret_deployment)
             *ret_deployment = deployment_of(&a, said);
-        bool again = !said && m->insist && was_not_taken(&a);
+        bool again = !said && m->insist && was_not_taken(&call, &a);
         answer_done(&a);
         if (again && marathon_again(m, err))
             continue;

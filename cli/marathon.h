@@ -22,8 +22,8 @@ void marathon_until(struct marathon *m, int64_t deadline);
 // With --force: changes override the deployment that locks their app. Of a verb that has no such
 // option never called: then nobody is told of it.
 void marathon_force(struct marathon *m, bool force);
-// For whoever has killed pods: from now on changes that certainly were not taken are asked for
-// again until the deadline, as while Marathon changes its leader.
+// For whoever has killed pods: from now on changes that were not taken, or that may be repeated,
+// are asked for again until the deadline, as while Marathon changes its leader.
 void marathon_insist(struct marathon *m);
 // Called with a line when something makes us wait, with NULL when that is over.
 void marathon_tell(struct marathon *m, void (*fn)(const char *line, void *arg), void *arg);

@@ -123,7 +123,7 @@ static ordered_by_the_program void serve(struct scripted *s, int n, const struct
     bool reads = strncmp(r->line, "GET", 3) == 0;
     if (*order && away[changed]) {
         away[changed]--;
-        scripted_answer(fd, 502, "");
+        scripted_answer(fd, 502, "<html>Could not determine the current leader");
         return;
     }
     if (late && text_starts(r->line, "POST /v2/apps "))

@@ -83,6 +83,17 @@ static void a_marathon_that_nobody_leads_for_a_while_is_waited_for(void **state)
     assert_int_equal(asked("PUT /v2/apps/app "), 4);
 }
 
+// The connection to the leader broke when it had it all.
+static void a_restart_that_may_be_taken_is_not_asked_for_again(void **state) {
+    (void)state;
+    more = "\"upgradeStrategy\":{\"minimumHealthCapacity\":0,\"maximumOverCapacity\":0},";
+    said_by.status = 502;
+    said_by.body = "<html>Failed to successfully establish a connection to the leader.";
+    check("bump zk -v 1" SOON URL, 3, NULL, "answered 502");
+    assert_string_equal(order, "kill kill ");
+    assert_int_equal(asked("POST /v2/apps/app/restart "), 1);
+}
+
 static void a_locked_app_keeps_its_pods(void **state) {
     (void)state;
     locks = -1;
@@ -113,6 +124,7 @@ int main(void) {
         test(the_same_tag_is_a_restart),
         test(the_deployment_is_followed_to_its_end),
         test(a_marathon_that_nobody_leads_for_a_while_is_waited_for),
+        test(a_restart_that_may_be_taken_is_not_asked_for_again),
         test(a_locked_app_keeps_its_pods),
         test(a_lock_that_ends_is_waited_for),
         test(volumes_that_end_with_the_pods_are_told),

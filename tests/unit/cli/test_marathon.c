@@ -180,7 +180,7 @@ static void credentials_go_along(void **state) {
     get_fine(marathon_of(s));
     unlink(path);
     assert_non_null(strstr(s->heads[2], "\r\nAuthorization: token=to.ken\r\n"));
-    assert_non_null(strstr(s->heads[2], "\r\nAccept: application/json\r\n"));
+    assert_non_null(strstr(s->heads[2], "\r\nAccept: application/json, text/html;q=0.1\r\n"));
     scripted_stop(s);
 }
 
@@ -576,29 +576,45 @@ static void whoever_waits_for_a_lock_waits_for_a_leader(void **state) {
     scripted_stop(s);
 }
 
+#define TORN      "Failed to successfully establish a connection to the leader."
+#define REFUSED   "Connection to leader refused."
+#define NO_LEADER "Could not determine the current leader"
+#define LOOP      "Detected proxying loop."
+
 struct shy {
+    const char *method;
     int times, status;
-    const char *body;
+    const char *body; // HTML only for who wants that as well, as Jetty has it
 };
 
 static void is_shy(struct scripted *s, int n, const struct server_request *r, int fd) {
-    (void)r;
     const struct shy *shy = s->arg;
+    bool heard = *shy->body != '<' || strstr(r->head, "text/html");
     bool now = n < shy->times;
-    scripted_answer(fd, now ? shy->status : 200, now ? shy->body : "{}");
+    scripted_answer(fd, now ? shy->status : 200, !now ? "{}" : heard ? shy->body : "");
 }
 
-// Who has killed pods asks again for what was certainly not taken, and for nothing else.
+// Who has killed pods asks again for what was not taken, or does no harm when it is repeated.
 static void who_insists_asks_again_for_what_was_not_taken(void **state) {
     (void)state;
     static const struct {
         struct shy shy;
         int asked;
-    } table[] = {{{2, 502, ""}, 3},
-                 {{2, 503, "<html>no leader"}, 3},
-                 {{2, 503, "{\"message\":\"timed out\"}"}, 1},
-                 {{2, 504, ""}, 1},
-                 {{2, 422, "{\"message\":\"no\"}"}, 1}};
+    } table[] = {{{"PUT", 2, 502, ""}, 3},
+                 {{"PUT", 2, 503, "<html>no leader"}, 3},
+                 {{"PUT", 2, 503, "{\"message\":\"timed out\"}"}, 1},
+                 {{"PUT", 2, 504, ""}, 1},
+                 {{"PUT", 2, 422, "{\"message\":\"no\"}"}, 1},
+                 {{"PUT", 2, 502, "<html>" TORN}, 3},
+                 {{"DELETE", 2, 502, ""}, 3},
+                 {{"POST", 2, 502, ""}, 1},
+                 {{"POST", 2, 502, "<html>Bad Gateway"}, 1},
+                 {{"POST", 2, 502, "<html>" TORN}, 1},
+                 {{"POST", 2, 502, "<html>" REFUSED}, 3},
+                 {{"POST", 2, 502, "<html>" NO_LEADER}, 3},
+                 {{"POST", 2, 502, "<html>" LOOP}, 3},
+                 {{"POST", 2, 502, "{\"message\":\"" REFUSED "\"}"}, 3},
+                 {{"POST", 2, 503, "<html>" NO_LEADER}, 3}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct shy shy = table[i].shy;
         struct scripted *s = scripted_start(is_shy, &shy);
@@ -606,12 +622,39 @@ static void who_insists_asks_again_for_what_was_not_taken(void **state) {
         struct err err = ERR_INIT;
         marathon_until(m, loop_now(loop) + 30000);
         marathon_insist(m);
-        json_t *said = marathon_change(m, "PUT", "/v2/apps/x", NULL, NULL, &err);
-        assert_int_equal(said != NULL, table[i].asked > 1);
-        assert_int_equal(s->n, table[i].asked);
+        json_t *said = marathon_change(m, shy.method, "/v2/apps/x", NULL, NULL, &err);
+        if ((said != NULL) != (table[i].asked > 1) || s->n != table[i].asked)
+            fail_msg("%s %d %s: asked %d times, want %d: %s", shy.method, shy.status, shy.body,
+                     s->n, table[i].asked, err.text);
         json_decref(said);
         marathon_close(m);
         scripted_stop(s);
+    }
+}
+
+// The first may have handed it to the leader that the second would ask.
+static void a_post_that_may_be_taken_is_not_asked_of_another(void **state) {
+    (void)state;
+    static const struct {
+        const char *method, *body;
+        int others;
+    } table[] = {
+        {"POST", "<html>" TORN, 0}, {"POST", "<html>" REFUSED, 1}, {"PUT", "<html>" TORN, 1}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct shy shy = {table[i].method, 1, 502, table[i].body};
+        struct scripted *a = scripted_start(is_shy, &shy), *b = scripted_start(fine, NULL);
+        auto_free char *both = xasprintf("127.0.0.1:%d,127.0.0.1:%d", a->port, b->port);
+        struct marathon *m = marathon_at(both);
+        struct err err = ERR_INIT;
+        json_t *said = marathon_change(m, shy.method, "/v2/apps", NULL, NULL, &err);
+        if (b->n != table[i].others)
+            fail_msg("%s %s: asked of %d others", shy.method, shy.body, b->n);
+        if (!said)
+            is_about(&err, ERR_RETRY, "answered 502");
+        json_decref(said);
+        marathon_close(m);
+        scripted_stop(a);
+        scripted_stop(b);
     }
 }
 
@@ -726,6 +769,7 @@ int main(void) {
         TEST(a_lock_that_stays_ends_at_the_deadline),
         TEST(whoever_waits_for_a_lock_waits_for_a_leader),
         TEST(who_insists_asks_again_for_what_was_not_taken),
+        TEST(a_post_that_may_be_taken_is_not_asked_of_another),
         TEST(one_that_hangs_ends_at_the_deadline),
         TEST(another_is_asked_when_one_hangs),
         TEST(a_change_that_hangs_is_not_asked_of_another),
