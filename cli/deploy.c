@@ -67,10 +67,11 @@ static void fail_goal(struct follow *f, struct goal *goal) {
     fprintf(stderr, "ocho: %s\n%s", goal->err.text, marathon_details(f->marathon));
 }
 
-// Its answer was lost: the app may be there all the same, and nobody else's has this second in its
-// id.
+// Its answer was lost, or another master knows it already: the app may be there all the same, and
+// nobody else's has this second in its id.
 static bool is_there(struct follow *f, const struct goal *goal) {
-    if (goal->err.kind != ERR_RETRY && goal->err.kind != ERR_TIMEOUT)
+    if (goal->err.kind != ERR_RETRY && goal->err.kind != ERR_TIMEOUT &&
+        goal->err.kind != ERR_EXISTS)
         return false;
     struct err err = ERR_INIT;
     marathon_until(f->marathon, loop_now(source_loop(f->source)) + ASK_MS);

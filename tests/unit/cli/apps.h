@@ -21,6 +21,7 @@ static bool alive;        // the pod does not die
 static bool once;         // but for the first that is asked
 static bool late;         // that answer comes when the time of `-t 1s` is over
 static bool lost;         // the answer to a POST of an app, which is there
+static const char *torn;  // that answer is a 502 which says this, and a second one that it is there
 static bool blind;        // what is asked of an app that was posted is not answered
 static bool deaf;         // its tasks run, and there is no way to their ports
 static bool own;          // an app that is asked for has those two tasks
@@ -116,6 +117,15 @@ static ordered_by_the_program void change(const struct server_request *r, int fd
     scripted_answer(fd, 200, "{\"version\":\"v\",\"deploymentId\":\"d\"}");
 }
 
+// And the answer is lost.
+static ordered_by_the_program void take(int fd) {
+    if (torn && changed)
+        scripted_answer(fd, 409, "{\"message\":\"An app with id [/x] already exists.\"}");
+    else
+        scripted_answer(fd, torn ? 502 : 503, torn ? torn : "{}");
+    changed = true;
+}
+
 static ordered_by_the_program void serve(struct scripted *s, int n, const struct server_request *r,
                                          int fd) {
     (void)s;
@@ -131,7 +141,7 @@ static ordered_by_the_program void serve(struct scripted *s, int n, const struct
     if (said_by.status && (!reads || said_by.status < 0))
         scripted_answer(fd, abs(said_by.status), said_by.body);
     else if (lost && text_starts(r->line, "POST /v2/apps "))
-        scripted_answer(fd, 503, "{}");
+        take(fd);
     else if (blind && text_starts(r->line, "GET /v2/apps/ochopod."))
         scripted_answer(fd, 503, "{}");
     else if (lost && text_starts(r->line, "GET /v2/apps/ochopod.")) {
@@ -170,6 +180,7 @@ __attribute__((unused)) static int begin(void **state) {
     alive = once = late = lost = blind = deaf = is_marathons = own = failing = brief = three =
         changed = false;
     going = locks = wanted = away[0] = away[1] = 0;
+    torn = NULL;
     spec = SPEC;
     more = "";
     parameters = "";

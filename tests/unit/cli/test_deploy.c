@@ -145,6 +145,24 @@ static void an_app_whose_answer_was_lost_is_not_left_behind(void **state) {
     assert_int_equal(asked("DELETE /v2/apps/ochopod.marathon.zk-"), 1);
 }
 
+// The first of two masters hands it to the leader and loses the answer. Where it says that nobody
+// took it the second one is asked.
+static void an_app_that_the_next_master_knows_is_ours(void **state) {
+    (void)state;
+    auto_free char *both = xasprintf("127.0.0.1:%d,127.0.0.1:%d", marathon->port, marathon->port);
+    setenv("MARATHON_MASTER", both, 1);
+    lost = failing = true;
+    torn = "<html>Connection to leader refused.";
+    deploy("-j" SOON, 4, "\"ok\":false", "is removed");
+    assert_int_equal(asked("POST /v2/apps HTTP"), 2);
+    assert_int_equal(asked("DELETE /v2/apps/ochopod.marathon.zk-"), 1);
+    changed = false;
+    torn = "<html>Failed to successfully establish a connection to the leader.";
+    deploy("-j" SOON, 4, "\"ok\":false", "is removed");
+    assert_int_equal(asked("POST /v2/apps HTTP"), 3);
+    assert_int_equal(asked("DELETE /v2/apps/ochopod.marathon.zk-"), 2);
+}
+
 static void what_cannot_be_seen_is_not_removed(void **state) {
     (void)state;
     blind = true;
@@ -253,6 +271,7 @@ int main(void) {
         test(away_or_unknown_is_told),
         test(what_never_comes_up_is_removed),
         test(an_app_whose_answer_was_lost_is_not_left_behind),
+        test(an_app_that_the_next_master_knows_is_ours),
         test(what_cannot_be_seen_is_not_removed),
         test(tasks_that_run_unheard_are_not_removed),
         test(tasks_that_run_unregistered_are_not_removed),
