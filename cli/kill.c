@@ -285,6 +285,17 @@ static size_t unseen(const struct pods *pods, const json_t *app, const char **re
     return n;
 }
 
+// On an agent that is cut off from Mesos.
+static int check_reached(struct stray *stray, const json_t *app) {
+    size_t i, n = 0;
+    const json_t *task;
+    json_array_foreach(json_object_get(app, "tasks"), i, task)
+        n += strcmp(json_text(task, "state"), "TASK_UNREACHABLE") == 0;
+    return n ? err_set(&stray->err, ERR_REFUSED,
+                       "stays: %zu of its tasks are unreachable and may run on", n)
+             : 0;
+}
+
 // What runs on and is not heard may be well: we may lack the token, the authority, or a way to its
 // port. One that ends as soon as it is started runs now and then, too.
 static int check_seen(struct kill *k, struct stray *stray, const json_t *app,
@@ -294,7 +305,7 @@ static int check_seen(struct kill *k, struct stray *stray, const json_t *app,
         return 0;
     marathon_pause(k->marathon, STEADY_MS);
     auto_json json_t *now = marathon_app(k->marathon, stray->app, &stray->err);
-    if (!now)
+    if (!now || check_reached(stray, now))
         return -1;
     size_t n = unseen(pods, now, &why);
     return n ? err_set(&stray->err, ERR_REFUSED,
@@ -319,6 +330,8 @@ static int check_stray(struct kill *k, struct stray *stray) {
         return -1;
     if (!json_is_array(json_object_get(app, "tasks")))
         return err_set(&stray->err, ERR_RETRY, "stays: Marathon does not say which tasks it has");
+    if (check_reached(stray, app))
+        return -1;
     struct pods pods;
     pods_of(k->pods.source, marathon_pods(app, stray->cluster, CONTROL), k->options, &pods);
     pods_ask_info(&pods, ASK_MS);

@@ -27,6 +27,7 @@ static bool deaf;         // its tasks run, and there is no way to their ports
 static bool own;          // an app that is asked for has those two tasks
 static bool failing;      // they do not run
 static bool brief;        // nor when they are asked for again
+static bool cut_off;      // they are on an agent that Mesos does not reach
 static bool three;        // and a third one, which runs too
 static int going;         // how often the deployment of a change is listed; -1: always
 static int locks;         // so often one of somebody else's that locks the app; -1: always
@@ -72,7 +73,7 @@ static void answer_kills(void) {
 static ordered_by_the_program void app_of_two(const char *line, int fd) {
     const char *id = deaf || own ? line + strlen("GET /v2/apps")
                                  : "/app "; // else it is another one's
-    const char *state = failing ? "STAGING" : "RUNNING";
+    const char *state = cut_off ? "UNREACHABLE" : failing ? "STAGING" : "RUNNING";
     auto_free char *app = xasprintf(
         "{\"app\":{\"id\":\"%.*s\",\"instances\":%d,%s\"env\":{\"A\":\"b\",\"OCHOPOD_SPEC\":\"%s\"}"
         ","
@@ -177,8 +178,8 @@ __attribute__((unused)) static int begin(void **state) {
     put("cluster: zk\nimage: zk:1\n");
     said_by.status = 0;
     order[0] = '\0';
-    alive = once = late = lost = blind = deaf = is_marathons = own = failing = brief = three =
-        changed = false;
+    alive = once = late = lost = blind = deaf = is_marathons = own = failing = cut_off = brief =
+        three = changed = false;
     going = locks = wanted = away[0] = away[1] = 0;
     torn = NULL;
     spec = SPEC;

@@ -94,6 +94,16 @@ static void one_that_runs_and_cannot_be_seen_stays(void **state) {
     assert_int_equal(asked("DELETE"), 0);
 }
 
+// Their containers run on where Mesos does not reach the agent.
+static void one_whose_tasks_are_cut_off_stays(void **state) {
+    (void)state;
+    own = cut_off = true;
+    all_apps = "{\"apps\":[{\"id\":\"" APP "\"}]}";
+    check("kill web --force -j" URL, 1, "{\"web\":{\"ok\":false,\"down\":[]}}\n",
+          "stays: 2 of its tasks are unreachable and may run on");
+    assert_int_equal(asked("DELETE"), 0);
+}
+
 static void one_whose_tasks_end_as_soon_as_they_run_goes(void **state) {
     (void)state;
     deaf = brief = true;
@@ -198,6 +208,7 @@ int main(void) {
         test(an_app_whose_pods_are_registered_elsewhere_stays),
         test(one_that_runs_and_has_not_registered_goes),
         test(one_that_runs_and_cannot_be_seen_stays),
+        test(one_whose_tasks_are_cut_off_stays),
         test(one_whose_tasks_end_as_soon_as_they_run_goes),
         test(kill_removes_the_app),
         test(kill_of_some_removes_their_tasks),
