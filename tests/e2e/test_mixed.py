@@ -481,6 +481,7 @@ def test_ours_with_a_token_lead_originals(pods, originals, secrets, zk, tls):
     second = ours_signed(pods, originals, secrets, 2, tls)
     until_in_snapshot(zk, originals.cluster, [first.info["id"], original.id, second.info["id"]])
     wait_until("it runs", lambda: original.info["process"] == "running")
+    wait_until("it was told ok", lambda: original.asked()[-1:] == ["ok"])
     assert [task for task in original.asked() if task in ("check", "on", "ok")][-3:] == ["check", "on", "ok"]
     assert first.info["state"] == "leader"
     second.until(DEADLINE, process="running")
