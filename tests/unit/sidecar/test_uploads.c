@@ -137,7 +137,8 @@ static char *fresh(void) {
 static void unpack(const char *folder) {
     auto_free char *top = make_folder(folder, "app"), *sub = make_folder(top, "sub"),
                    *deep = make_folder(sub, "deep"), *link = in(deep, "link"),
-                   *pipe = in(deep, "pipe"), *empty = make_folder(top, ".empty");
+                   *pipe = in(deep, "pipe");
+    free(make_folder(top, ".empty"));
     put(top, "a");
     put(sub, ".b");
     put(deep, "c");
