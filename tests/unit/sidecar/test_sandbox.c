@@ -422,6 +422,8 @@ static void lists_are_short(void **state) {
            sandbox_size(SANDBOX_JOB));
     assert_true(sandbox_size(SANDBOX_WORKER) <= 75);
     assert_true(sandbox_size(SANDBOX_BROKER) <= 60);
+    assert_true(sandbox_size(SANDBOX_NAMES) <= 89); // 75 is the aim; at least they do not grow
+    assert_true(sandbox_size(SANDBOX_JOB) <= 97);
 }
 
 int main(void) {
