@@ -56,7 +56,11 @@ def left(bed):
 
 def test_an_ensemble_is_deployed_scaled_bumped_and_killed(world):
     bed, marathon, ocho = world
-    bed.docker("tag", "zookeeper:3.9", "zookeeper:3.9.1")
+    base = bed.docker("create", "zookeeper:3.9")
+    bed.docker("commit", "--change", "LABEL release=3.9.1", base, "zookeeper:3.9.1")
+    bed.docker("rm", base)
+    image = bed.docker("image", "inspect", "-f", "{{.Id}}", "zookeeper:3.9.1")
+    assert image != bed.docker("image", "inspect", "-f", "{{.Id}}", "zookeeper:3.9")
     said, _ = ocho.do("deploy", "/spec/pod.yaml", "-p", "3", "--strict", "-t", "300", "-j")
     assert said["/spec/pod.yaml"]["ok"] and len(said["/spec/pod.yaml"]["up"]) == 3
     app = only_app(marathon)
@@ -74,6 +78,7 @@ def test_an_ensemble_is_deployed_scaled_bumped_and_killed(world):
     tasks.wait(5)  # what mntr says on the ports below
     assert all(port >= 31000 for _, port in tasks.hosts())
     assert {tasks.workload(t)["Config"]["Image"] for t in tasks.all()} == {"zookeeper:3.9.1"}
+    assert {tasks.workload(t)["Image"] for t in tasks.all()} == {image}
     said, _ = ocho.do("kill", "zookeeper", "--force", "-t", "120", "-j")
     assert said["zookeeper"]["ok"] and len(said["zookeeper"]["down"]) == 5
     assert marathon.do("GET", "/v2/apps")["apps"] == []

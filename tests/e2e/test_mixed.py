@@ -229,6 +229,8 @@ def test_ours_lead_originals(pods, originals, zk):
         assert list(body)[:3] == ["pods", "dependencies", "key"] and "proposal" not in body
         assert body["key"] == original.id and original.id in body["pods"]
         assert re.fullmatch(r"POST /control/(check|on|ok)/60 HTTP/1.1", r["line"]), r["line"]
+        # An original sees no body in what is a form.
+        assert {k.lower(): v for k, v in r["headers"].items()}.get("content-type") == "application/json", r["headers"]
     last = json.loads(told[-1]["body"])
     assert set(last["pods"]) == set(ids)
     # Its own record goes through as it wrote it, key by key.

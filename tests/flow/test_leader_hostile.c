@@ -124,14 +124,16 @@ static bool is_usable(const char *data) {
     return usable;
 }
 
-static void put_pod(struct stage *s, int64_t session, unsigned i) {
+static bool put_pod(struct stage *s, int64_t session, unsigned i) {
     static const char *const names[] = {"a.",  "b.",    "c.", "evil.", "..",      "x y.",
                                         "%n.", "\xff.", "-.", "q",     "__lock__"};
     auto_free char *path = below(4) ? xasprintf(ROOT "/pods/junk%u.", i)
                                     : xasprintf(ROOT "/pods/%s", ONE_OF(names));
     auto_free char *data = below(2) ? junk(false) : spoilt();
-    if (!is_usable(data))
-        fake_zk_put(s->zk, session, path, data, ZK_EPHEMERAL | ZK_SEQUENCE);
+    if (is_usable(data))
+        return false;
+    fake_zk_put(s->zk, session, path, data, ZK_EPHEMERAL | ZK_SEQUENCE);
+    return true;
 }
 
 static void put_ledger(struct stage *s) {
@@ -181,12 +183,11 @@ static void ten_thousand_nodes_of_junk_depose_nobody(void **state) {
     struct seat *seat = stage_lead(s);
     RUN_UNTIL(s, is_whole(s, seat), 1000);
     int64_t session = fake_zk_stranger(s->zk);
-    for (unsigned i = 0; i < JUNK; i++) {
-        if (i % 2)
-            put_pod(s, session, i);
-        else if (i % 4)
+    for (unsigned i = 0, written = 0; written < JUNK || i % BATCH; i++) {
+        written += i % 2 == 0 || put_pod(s, session, i);
+        if (i % 4 == 2)
             put_ledger(s);
-        else
+        else if (i % 4 == 0)
             put_dependency(s, session, i);
         if (i % BATCH != BATCH - 1)
             continue;

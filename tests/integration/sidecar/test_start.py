@@ -262,6 +262,20 @@ def test_it_says_where_it_runs_why_it_thinks_so_and_what_nobody_reaches(place):
     assert "port 2181 is in `ports:`" not in said
 
 
+@pytest.mark.parametrize("token", [False, True])
+def test_who_can_stop_the_pod_without_a_token_is_told_at_its_start(place, token):
+    (place.path / "token").write_text("0123456789abcdef0123456789abcdef\n", encoding="utf-8")
+    (place.path / "token").chmod(0o600)
+    place.write(GOOD + (f"token_file: {place.path}/token\n" if token else ""))
+    process = place.start()
+    try:
+        until("it listens there", lambda: place.get("/livez")[0] == 200)
+    finally:
+        said = stop(process)
+    warned = f"control: no token: whoever reaches port {place.port} of 127.0.0.1 can stop this pod" in said
+    assert warned != token, said
+
+
 def test_a_host_name_that_resolves_later_is_waited_for(place):
     """In a mount namespace whose /etc/hosts is a file of ours."""
     hosts = place.path / "hosts"
