@@ -6,6 +6,7 @@ import signal
 import pytest
 from bed import wait_until
 from pods import NETWORK, Pods, worker_of
+from routes import every_route
 
 
 class Alone(Pods):
@@ -62,6 +63,10 @@ def test_a_web_server_is_configured_by_the_pod_itself(pods):
     assert json.loads(pods.bed.docker("exec", "web", "ocho", "ls", "-j")) == {
         "marathon.web": {"total": 1, "running": 1, "status": info["status"]}}
     pods.bed.docker("exec", "web", "ocho", "wait", "web", "--pods", "1", "--timeout", "20")
+
+
+def test_every_route_is_as_in_a_cluster(pods):
+    every_route(pods)
 
 
 ELSEWHERE = {"not-mapped": {"HOST": "localhost"}, "nobody-there": {"HOST": "198.18.250.7", "PORT_8080": "31000"}}

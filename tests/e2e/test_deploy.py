@@ -94,6 +94,37 @@ def web(folder, verbatim=None, **workload):
     return folder
 
 
+def test_a_file_of_ochothons_with_its_switches(world, tmp_path):
+    """As it was written for an image with Ochopod in it; here it is one with the sidecar."""
+    bed, marathon, ocho = world
+    bed.docker("tag", SIDECAR, "ochopod/sidecar:9")
+    spec = {"damper": "200ms", "workload": {"image": BUSYBOX, "command": ["sleep", "9999"]},
+            "files": [{"target": "/said", "content": "{{ settings.deep.word }} {{ settings.deep.kept }} {{ port(9000) > 0 }}"}]}
+    written = {"cluster": "proxy", "image": "ochopod/sidecar:latest", "ports": [9000, "9001 udp"],
+               "settings": {"deep": {"word": "the file's", "kept": "kept"}},
+               "verbatim": {"cpus": 0.5, "env": {"OCHOPOD_ZK": ocho.zk, "OCHOPOD_SPEC": json.dumps(spec)}, "container": {
+                   "volumes": [{"hostPath": "/var/run/docker.sock", "containerPath": "/var/run/docker.sock", "mode": "RW"}]}}}
+    (tmp_path / "proxy.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
+    (tmp_path / "over.yaml").write_text("eu.proxy-blue: {deep: {word: overridden}}\n", encoding="utf-8")
+    said, _ = ocho.do("deploy", "/spec/proxy.yaml", "-p", "2", "-n", "eu", "-s", "blue", "-r", "9", "-o", "/spec/over.yaml",
+                      "--pull", "missing", "--strict", "-t", "120", "-j", folder=tmp_path)
+    assert said == {"/spec/proxy.yaml": {"ok": True, "up": [0, 1]}}
+    app = only_app(marathon)
+    assert re.fullmatch(r"/ochopod\.eu\.proxy-blue-\d{4}(-\d\d){5}", app["id"]) and app["cpus"] == 0.5
+    assert app["container"]["docker"]["image"] == "ochopod/sidecar:9"
+    assert [(m["containerPort"], m["protocol"]) for m in app["container"]["portMappings"]] == [
+        (8080, "tcp"), (9000, "tcp"), (9001, "udp")]
+    tasks = Tasks(marathon, app["id"])
+    for task in tasks.all():
+        info = tasks.info(task)
+        assert info["cluster"] == "proxy-blue" and info["namespace"] == "eu"
+        assert info["ports"] == {"8080": tasks.port(task, 8080), "9000": tasks.port(task, 9000), "9001": tasks.port(task, 9001)}
+        said = bed.docker("exec", tasks.workload(task)["Id"], "cat", "/said")
+        assert said == "overridden kept true", said
+    ocho.do("kill", "eu.proxy-blue", "--force", "-t", "60", "-j")
+    assert marathon.do("GET", "/v2/apps")["apps"] == []
+
+
 def test_fewer_pods_are_the_oldest_and_others_stay(world, tmp_path):
     _, marathon, ocho = world
     ocho.do("deploy", "/spec/web.yaml", "-p", "3", "--strict", "-t", "120", "-j", folder=web(tmp_path))
