@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include "base/check.h"
+#include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
 #include "bindings/bindings.h"
@@ -79,4 +80,26 @@ static inline void scene_expect(const json_t *ports, const char *expected) {
         if (!strchr("{}\"", *c))
             text_addc(&all, *c == ':' ? '=' : *c);
     assert_string_equal(text_str(&all), expected);
+}
+
+struct scene_line {
+    const char *part;
+    bool told;
+};
+
+static inline void scene_look(const char *line, size_t len, void *arg) {
+    struct scene_line *sought = arg;
+    auto_free char *text = xstrndup(line, len);
+    sought->told |= strstr(text, "warn") && strstr(text, sought->part);
+}
+
+// What is left out is said, once for each.
+static inline void scene_ignored(const char *const *variables, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        auto_free char *part = xasprintf("binding ignores \"%s\"", variables[i]);
+        struct scene_line sought = {.part = part};
+        log_each(scene_look, &sought);
+        if (!sought.told)
+            fail_msg("no warning: %s", part);
+    }
 }

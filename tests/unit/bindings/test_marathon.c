@@ -65,6 +65,10 @@ static void names_are_left_out_and_nothing_is_aborted(void **state) {
                          APP TASK_1_8 BRIDGE "PORT_HTTP-API=31786\nPORT_CLIENT=31787\nPORT_=1\n"
                                              "PORT_3888=http\nPORT_4000=70000\nPORT_5000=\n"
                                              "PORT_6000=-1\nPORT_7000=1 2\nPORT_0=31000");
+    static const char *const ignored[] = {
+        "PORT_HTTP-API=31786", "PORT_CLIENT=31787", "PORT_3888=http", "PORT_4000=70000",
+        "PORT_5000=",          "PORT_6000=-1",      "PORT_7000=1 2"};
+    scene_ignored(ignored, sizeof ignored / sizeof *ignored);
     scene_expect(s.facts->ports, "2181=31787,8080=31786");
     scene_done(&s);
 }
