@@ -57,6 +57,21 @@ def test_a_task_is_a_container_as_a_mesos_agent_makes_it(bed, marathon):
     wait_until("nothing is left on the host", lambda: gone(bed) and not bed.volumes())
 
 
+@pytest.mark.parametrize("on_term, grace, status", [("sleep 1; exit 3", 60, "3"), (":", 2, "137")])
+def test_a_task_has_its_grace_to_end_in_and_no_more(bed, marathon, on_term, grace, status):
+    app = old_shape(args=["sh", "-c", f"trap '{on_term}' TERM; touch /tmp/up; while :; do sleep 0.1; done"],
+                    taskKillGracePeriodSeconds=grace)
+    marathon.do("POST", "/v2/apps", app, codes=(201,))
+    marathon.settle()
+    container = marathon.container(marathon.tasks("group/web")[0])["Id"]
+    wait_until("its trap is set", lambda: bed.docker("exec", container, "ls", "/tmp/up", check=False))
+    marathon.do("DELETE", "/v2/apps/group/web")
+    wait_until("nothing is left on the host", lambda: gone(bed))
+    said = bed.docker("events", "--since", "10m", "--until", "0s", "--filter", f"container={container}", "--filter", "event=die",
+                      "--format", "{{.Actor.Attributes.exitCode}}")
+    assert said == status, said
+
+
 def test_a_task_that_dies_is_followed_by_another(bed, marathon):
     marathon.do("POST", "/v2/apps", old_shape())
     marathon.settle()
