@@ -106,10 +106,33 @@ options() { # of the monitored master, as in sentinel.conf
     sed -n 's/^sentinel \(down-after-milliseconds\|failover-timeout\|parallel-syncs\) redis \(.*\)/\1 \2/p' "$etc/sentinel.conf"
 }
 
+forget() { # address, port of a sentinel
+    timeout 5 redis-cli -h "$1" -p "$2" sentinel remove redis </dev/null
+}
+
+watch() { # address, port of a sentinel, of the master
+    {
+        echo "sentinel monitor redis $3 $4 $(quorum)"
+        options | sed 's/^/sentinel set redis /'
+    } | timeout 5 redis-cli -h "$1" -p "$2"
+}
+
+every_sentinel() { # what to do with its address and port, words
+    to=$1
+    shift
+    sed -n 's/^sentinel //p' "$etc/pods" | {
+        while read -r address port; do
+            "$to" "$address" "$port" "$@" &
+        done
+        wait
+    }
+}
+
+# All of them at once: what one is told has the lowest epoch there is, and one that still knew the other master would take
+# it back from the rest.
 monitor() { # address, port
-    ask sentinel remove redis
-    ask sentinel monitor redis "$1" "$2" "$(quorum)"
-    options | while read -r name value; do ask sentinel set redis "$name" "$value"; done
+    every_sentinel forget
+    every_sentinel watch "$1" "$2"
 }
 
 # Servers that were all created anew have each other's addresses, maybe: a sentinel would take a replica for the master
