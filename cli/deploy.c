@@ -169,9 +169,8 @@ static void conclude(struct follow *f, struct goal *goal, bool was_posted) {
             undo(f, goal);
     } else if (goal->err.kind == ERR_TIMEOUT && !can_be_seen(goal) && !goal->up_len)
         fprintf(stderr,
-                "ocho: %s: %s stays: what came up of it cannot be seen; once it can, `ocho kill "
-                "--force "
-                "%s` removes it\n",
+                "ocho: %s: %s stays: what came up of it cannot be seen; once it can, "
+                "`ocho kill --force %s` removes it\n",
                 goal->what, goal->app, goal->cluster);
     else if (goal->err.kind == ERR_TIMEOUT && goal->alone)
         fprintf(stderr, "ocho: %s: what came up stays, as %s\n", goal->what, goal->app);

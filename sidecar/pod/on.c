@@ -247,8 +247,9 @@ static void on_staged(struct run *run) {
 
 static void on_stop(struct run *run) {
     struct pod *pod = run->pod;
-    job_of(run)->told = is_told(run);
-    if (is_told(run)) {
+    struct job *job = job_of(run);
+    job->told = is_told(run);
+    if (job->told) {
         run_next(run);
         return;
     }
