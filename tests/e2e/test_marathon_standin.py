@@ -67,9 +67,14 @@ def test_a_task_has_its_grace_to_end_in_and_no_more(bed, marathon, on_term, grac
     wait_until("its trap is set", lambda: bed.docker("exec", container, "ls", "/tmp/up", check=False))
     marathon.do("DELETE", "/v2/apps/group/web")
     wait_until("nothing is left on the host", lambda: gone(bed))
-    said = bed.docker("events", "--since", "10m", "--until", "0s", "--filter", f"container={container}", "--filter", "event=die",
+    # the engine tells of an end a moment after it says that the container has ended
+    wait_until("its end is told", lambda: how_it_ended(bed, container))
+    assert how_it_ended(bed, container) == status
+
+
+def how_it_ended(bed, container):
+    return bed.docker("events", "--since", "10m", "--until", "0s", "--filter", f"container={container}", "--filter", "event=die",
                       "--format", "{{.Actor.Attributes.exitCode}}")
-    assert said == status, said
 
 
 def test_a_task_that_dies_is_followed_by_another(bed, marathon):
