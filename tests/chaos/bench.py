@@ -263,7 +263,6 @@ class Pod:
         self.conf = self.dir / "conf"
         self.clock = None  # the machine's own
         self.logs = []   # of containers that were removed
-        self.ids = set() # pod ids that it had
         self.present = False
 
     def folders(self):
@@ -309,6 +308,15 @@ class Pod:
         self.logs.append(self.host.api.log(self.name))
         self.host.api.remove(self.name)
         self.present = False
+
+    @property
+    def ids(self):
+        """{its pod id}, as its state has it; nothing before it has begun. What answers at an address tells nothing: while it
+        is restarted another pod may get its address."""
+        try:
+            return {json.loads((self.dir / "state/pod.json").read_text())["pod_id"]}
+        except (OSError, ValueError, LookupError):
+            return set()
 
     @property
     def container(self):
@@ -400,7 +408,8 @@ class Pod:
         status, said = self.ask("GET", "/info")
         if status != 200:
             raise OSError(f"{self.name} /info: {status} {said}")
-        self.ids.add(said["id"])
+        if said["id"] not in self.ids:
+            raise OSError(f"{self.name} has another pod's address just now")
         return said
 
     def inside(self, *args, **more):

@@ -131,7 +131,6 @@ def replaced(bench, pod, rng, done):
     pod.remove()
     shutil.rmtree(pod.dir / "state")
     (pod.dir / "state").mkdir()
-    pod.ids = set()
     yield
     pod.create()
     pod.start()

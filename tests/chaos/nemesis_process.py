@@ -149,17 +149,34 @@ def sidecar_shim_killed(bench, pod, rng, done):
 
 # ---- the engine's ----
 
+def is_lost(pod):
+    """Whether its engine has lost sight of it. An engine that ended while it had a container's task may be refused it by its
+    containerd when it starts again, says so once and never tries again; or it goes on calling `restarting` what runs."""
+    def unseen():
+        seen = pod.container
+        return seen["Id"] if seen["State"]["Restarting"] and processes_of(seen["Id"]) else None
+    if "already exists" in pod.container["State"]["Error"]:
+        return True
+    first = unseen()
+    for _ in range(5 if first else 0):  # one that is restarted looks so, too, for a moment
+        time.sleep(1)
+        if unseen() != first:
+            return False
+    return first is not None
+
+
 def back(bench, host, done, *options):
-    """An engine that ended while it had a task may be refused it by its containerd when it starts again. Of a workload that
-    is the sidecar's to mend; of a sidecar the engine says so once and never tries again, and an operator makes it anew."""
+    """Of a workload that its engine has lost sight of it is the sidecar's to mend; a sidecar is made anew by an operator."""
     host.start(*options)
     for pod in bench.living():
-        if pod.host is host and "already exists" in pod.container["State"]["Error"]:
+        if pod.host is host and is_lost(pod):
+            for pid in processes_of(pod.container["Id"]):
+                os.kill(pid, signal.SIGKILL)
             pod.remove()
             pod.create()
             pod.start()
             done.ends.add(pod.name)
-            done.note = f"{done.note} which never started {pod.name} again: an operator did".strip()
+            done.note = f"{done.note} lost sight of {pod.name}: an operator made it again".strip()
 
 
 @nemesis("engine killed", on="host", rank=3, ends=True, after=25)
