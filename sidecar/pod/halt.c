@@ -52,11 +52,13 @@ static void step_tear_down(struct run *run) {
 
 static void stopped(const struct err *err, void *arg) {
     struct run *run = arg;
+    const struct pod *pod = run->pod;
     run->call = NULL;
-    if (err->kind == ERR_RETRY)
+    // Whatever it said, inspect knows. Of an end that was told meanwhile nobody hears again.
+    if (err->kind == ERR_RETRY && (pod->run_open || !docker_is_up(pod->docker)))
         run_fail(run, err);
     else
-        run_next(run); // whatever it said: inspect knows
+        run_next(run);
 }
 
 static void force(struct run *run, int64_t grace) {
@@ -107,7 +109,9 @@ static void signalled(const struct err *err, void *arg) {
 
 static void step_stop(struct run *run) {
     struct pod *pod = run->pod;
-    if (pod->torn_down)
+    if (!*pod->state->container) // somebody removed it meanwhile
+        run_next(run);
+    else if (pod->torn_down)
         await_end(run);
     else if (pod->spec->workload.stop.soft)
         run->call = docker_kill(pod->docker, pod->state->container, pod->spec->workload.stop.signal,
@@ -154,7 +158,11 @@ static void inspected(struct docker_container *c, const struct err *err, void *a
 
 static void confirm(void *arg) {
     struct run *run = arg;
-    run->call = docker_inspect(run->pod->docker, run->pod->state->container, inspected, run);
+    const struct pod *pod = run->pod;
+    if (*pod->state->container)
+        run->call = docker_inspect(pod->docker, pod->state->container, inspected, run);
+    else
+        run_next(run); // somebody removed it meanwhile
 }
 
 static void step_confirm(struct run *run) {

@@ -241,10 +241,15 @@ static void step_container(struct run *run) {
 
 static void put_done(const struct err *err, void *arg) {
     struct run *run = arg;
+    struct pod *pod = run->pod;
     run->call = NULL;
     struct err why = *err;
-    if (why.kind != ERR_NONE)
+    if (why.kind != ERR_NONE) {
         err_wrap(&why, "files below no shared volume");
+    } else if (pod->state->unput) {
+        pod->state->unput = false;
+        pod_save(pod);
+    }
     run_step_over(run, &why);
 }
 
@@ -268,6 +273,15 @@ struct docker_file *outside_files(const json_t *list) {
 void launch_step_outside(struct run *run) {
     struct pod *pod = run->pod;
     size_t n = json_array_size(pod->outside);
+    if (!n && pod->state->unput) {
+        struct err err = ERR_INIT;
+        launch_ask_for_round(pod);
+        err_set(&err, ERR_REFUSED,
+                "its files below no shared volume are not in its container, and after a restart of "
+                "the sidecar's worker only a round knows them");
+        run_fail(run, &err);
+        return;
+    }
     if (!n) {
         run_next(run);
         return;
@@ -310,7 +324,7 @@ static void short_done(struct run *run, const struct err *err) {
 
 static bool is_as_wanted(const struct pod *pod) {
     return pod->configured && *pod->state->container && !*pod->next_id &&
-           !json_array_size(pod->outside) && look_is_applied(pod);
+           !json_array_size(pod->outside) && !pod->state->unput && look_is_applied(pod);
 }
 
 void launch_begin(struct pod *pod) {

@@ -10,8 +10,10 @@ enum {
 };
 
 void look_set_container(struct pod *pod, const char *id, const char *digest) {
-    if (strcmp(id, pod->state->container) != 0)
+    if (strcmp(id, pod->state->container) != 0) {
         logs_end(pod);
+        pod->state->unput |= json_is_true(json_object_get(pod->state->applied, "outside"));
+    }
     state_set(&pod->state->container, id);
     state_set(&pod->config_digest, digest);
 }
@@ -251,7 +253,8 @@ static bool is_outliving(const struct pod *pod, bool running) {
 static bool is_in_force(const struct pod *pod, bool running) {
     const struct state *state = pod->state;
     bool ours = strcmp(state->owner, pod->place->run) == 0 || is_outliving(pod, running);
-    return state->applied && ours && look_is_applied(pod);
+    bool whole = running || !state->unput; // what is to be put there only a round knows
+    return state->applied && ours && whole && look_is_applied(pod);
 }
 
 static void take_facts(struct pod *pod, const struct docker_container *c) {
@@ -268,9 +271,10 @@ static void take_facts(struct pod *pod, const struct docker_container *c) {
 static enum pod_event_kind judge_running(struct pod *pod, const struct docker_container *c) {
     struct state *state = pod->state;
     bool held = pod->spec->workload.hold && !pod->configured;
+    pod->run_open = true;
     if (state->dead || state->off || held || (pod->configured && !pod->wanted))
         return POD_SEEN_UNWANTED;
-    pod->live = pod->run_open = true;
+    pod->live = true;
     pod->stale = !pod->configured;
     if (strcmp(state->started_at, c->started_at) != 0) {
         health_end(pod); // another run than the one it was watched in

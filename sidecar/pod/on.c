@@ -187,10 +187,22 @@ static bool wants_restart(const struct pod *pod, const struct job *job) {
 
 static int take_over(struct pod *pod, const struct job *job, struct err *err);
 
+// The engine went meanwhile: whether it runs is not known.
+static bool is_out_of_sight(struct run *run) {
+    struct err err = ERR_INIT;
+    if (run->pod->at != POD_UNKNOWN)
+        return false;
+    err_set(&err, ERR_RETRY, "the Docker engine was out of reach meanwhile");
+    run_fail(run, &err);
+    return true;
+}
+
 static void on_compare(struct run *run) {
     struct pod *pod = run->pod;
     struct job *job = job_of(run);
     struct err err = ERR_INIT;
+    if (is_out_of_sight(run))
+        return;
     if (proposal_compare(pod, job->proposal, &err)) {
         run_fail(run, &err);
         return;
@@ -248,6 +260,8 @@ static void on_staged(struct run *run) {
 static void on_stop(struct run *run) {
     struct pod *pod = run->pod;
     struct job *job = job_of(run);
+    if (is_out_of_sight(run)) // what runs on need not be stopped, and nobody starts it again
+        return;
     job->told = is_told(run);
     if (job->told) {
         run_next(run);
@@ -290,6 +304,8 @@ static int take_over(struct pod *pod, const struct job *job, struct err *err) {
     replace_json(&pod->view, json_incref(p->view));
     replace_json(&pod->outside, outside_of(p));
     replace_json(&state->applied, json_incref(p->applied));
+    if (json_array_size(pod->outside))
+        json_object_set_new(state->applied, "outside", json_true());
     state_set(&state->hash, p->hash);
     state_set(&state->owner, pod->place->run);
     pod->configured = true;
@@ -334,6 +350,7 @@ static void on_take(struct run *run) {
     bool starts = !job->parked && !is_told(run);
     pod->state->started |= !job->parked; // from here on there may be data
     pod->state->untold = job->told;
+    pod->state->unput = json_array_size(json_object_get(job->proposal->staged, "outside")) > 0;
     if (take_over(pod, job, &err)) {
         pod_unsaved(pod, &err);
         if (starts) {
@@ -372,18 +389,8 @@ static void told_by_exec(const struct action_result *result, const struct err *f
         run_next(run);
 }
 
-// The engine went meanwhile: whether what was left running still runs is not known.
-static bool is_out_of_sight(struct run *run) {
-    struct err err = ERR_INIT;
-    if (!job_of(run)->told || run->pod->at != POD_UNKNOWN)
-        return false;
-    err_set(&err, ERR_RETRY, "the Docker engine was out of reach before the workload was told");
-    run_fail(run, &err);
-    return true;
-}
-
 static void on_outside(struct run *run) {
-    if (is_out_of_sight(run))
+    if (job_of(run)->told && is_out_of_sight(run))
         return;
     if (is_told(run))
         launch_step_outside(run);
@@ -394,7 +401,7 @@ static void on_outside(struct run *run) {
 static void on_tell(struct run *run) {
     struct pod *pod = run->pod;
     const struct spec_workload *w = &pod->spec->workload;
-    if (is_out_of_sight(run))
+    if (job_of(run)->told && is_out_of_sight(run))
         return;
     if (!is_told(run) || w->on_change.kind == CHANGE_NONE || w->on_change.kind == CHANGE_RESTART) {
         run_next(run);

@@ -250,6 +250,10 @@ struct docker_call *fake_call_refuse(struct docker_call *call, char *line, const
 struct docker_call *fake_call_begin(struct docker_call *call, char *line, int64_t timeout_ms) {
     struct fake_engine *f = call->d->f;
     call->line = line;
+    if (call->id && !*call->id) { // the engine is not asked: docker-api/container.c
+        fail_soon(call, ERR_USER, "not an id or a name of a container");
+        return call;
+    }
     const struct rule *slow = find_rule(&f->latencies, line);
     loop_timer_start(f->loop, &call->timer, slow ? slow->ms : 0, process, call);
     if (timeout_ms > 0)
