@@ -34,18 +34,19 @@ WORKING = {"base-test_http": 4, "cli-test_manual": 6, "sidecar-auth-test_timing"
 # A run is seconds of waiting, and many are waited for side by side.
 WAITING = {"base-test_watchdog": 3, "base-test_http_reset": 20, "bindings-test_choice": 4, "bindings-test_metadata": 8,
            "cli-test_act": 10, "cli-test_ci": 3, "cli-test_marathon": 8, "cli-test_ocho": 2, "cli-test_steer": 8,
-           "sidecar-control-test_gate": 2, "sidecar-control-test_http": 2, "sidecar-control-test_routes": 8,
-           "sidecar-control-test_shell": 2, "sidecar-control-test_smuggling": 8, "sidecar-control-test_tls": 3,
-           "sidecar-control-test_watching": 2, "sidecar-leader-test_peer": 20, "sidecar-pod-test_probe": 20,
-           "sidecar-render-test_render": 4, "sidecar-runner-test_runner": 10, "sidecar-test_init": 3,
+           "sidecar-control-test_gate": 2, "sidecar-control-test_http": 2, "sidecar-control-test_limits": 1,
+           "sidecar-control-test_routes": 8, "sidecar-control-test_shell": 2, "sidecar-control-test_smuggling": 8,
+           "sidecar-control-test_tls": 3, "sidecar-control-test_watching": 2, "sidecar-leader-test_peer": 20,
+           "sidecar-pod-test_probe": 20, "sidecar-render-test_render": 4, "sidecar-runner-test_runner": 10,
+           "sidecar-test_init": 3,
            "sidecar-test_init_faults": 4, "sidecar-zk-test_answers": 8, "sidecar-zk-test_client": 10,
            "sidecar-zk-test_resolve": 6}
 # Half a minute of waiting each, and all that allocates in them is the control port that sidecar-control has tests of:
 # of these it is the program they run that finds no memory, IN_OCHO.
 NOT_THEMSELVES = {"cli-test_bad_pods", "cli-test_bump", "cli-test_deploy", "cli-test_kill", "cli-test_scale"}
 # Begun first, as they take longest: a minute for each that fails.
-LONG = {"cli-test_ocho", "sidecar-control-test_http", "sidecar-control-test_routes", "sidecar-runner-test_runner",
-        "sidecar-test_init", *NOT_THEMSELVES}
+LONG = {"cli-test_ocho", "sidecar-control-test_http", "sidecar-control-test_limits", "sidecar-control-test_routes",
+        "sidecar-runner-test_runner", "sidecar-test_init", *NOT_THEMSELVES}
 # Here `ocho` is what finds no memory, at the n-th allocation of each of its runs.
 IN_OCHO = {"cli-test_bad_pods": 1, "cli-test_bump": 1, "cli-test_ci": 4, "cli-test_deploy": 1, "cli-test_kill": 2,
            "cli-test_manual": 4, "cli-test_ocho": 2, "cli-test_scale": 1, "cli-test_signed": 20, "cli-test_steer": 8}

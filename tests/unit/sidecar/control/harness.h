@@ -265,6 +265,14 @@ UNUSED static void send_text(struct client *c, const char *s) {
     send_bytes(c, s, strlen(s));
 }
 
+// The kernel keeps little for it.
+UNUSED static void begin_small(struct client *c, unsigned host, const char *path) {
+    auto_text struct text t = {0};
+    connect_small(c, host);
+    text_addf(&t, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
+    send_bytes(c, t.s, t.len);
+}
+
 // Length of the first complete reply in what was received, 0 when there is none yet.
 static size_t reply_len(const struct client *c) {
     const char *got = text_str(&c->got), *end = strstr(got, "\r\n\r\n");
@@ -328,4 +336,20 @@ UNUSED static void hang(struct client *c, const char *path) {
     text_addf(&t, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", path);
     send_bytes(c, t.s, t.len);
     pump(fake_pod_seen(it.pod) > seen);
+}
+
+// ---- what is followed ----
+
+enum { LINE = 4000 };
+
+// One more line of that length, which nobody wants on stderr.
+UNUSED static void say_much(void) {
+    char line[LINE];
+    memset(line, 'x', sizeof(line));
+    int muted = open("/dev/null", O_WRONLY | O_CLOEXEC), saved = dup(STDERR_FILENO);
+    assert_true(dup2(muted, STDERR_FILENO) >= 0);
+    log_keep(line, sizeof(line));
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    close(muted);
+    close(saved);
 }

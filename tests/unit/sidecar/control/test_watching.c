@@ -165,14 +165,6 @@ static size_t memory(void) {
     return heap.uordblks + heap.hblkhd;
 }
 
-// The kernel keeps little for it.
-static void begin_small(struct client *c, unsigned host, const char *path) {
-    auto_text struct text t = {0};
-    connect_small(c, host);
-    text_addf(&t, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
-    send_bytes(c, t.s, t.len);
-}
-
 static void whoever_waits_for_one_look_is_sent_the_same_bytes(void **state) {
     (void)state;
     enum { N = 24, LARGE = 256 << 10 };
@@ -358,20 +350,6 @@ static void follow_gives_what_is_there_and_each_new_line_once(void **state) {
         breathe();
     log_keep("nobody", 6);
     assert_int_equal(ask("GET /livez").status, 200);
-}
-
-enum { LINE = 4000 };
-
-// One more line of that length, which nobody wants on stderr.
-static void say_much(void) {
-    char line[LINE];
-    memset(line, 'x', sizeof(line));
-    int muted = open("/dev/null", O_WRONLY | O_CLOEXEC), saved = dup(STDERR_FILENO);
-    assert_true(dup2(muted, STDERR_FILENO) >= 0);
-    log_keep(line, sizeof(line));
-    assert_true(dup2(saved, STDERR_FILENO) >= 0);
-    close(muted);
-    close(saved);
 }
 
 static void a_follower_that_does_not_read_is_let_go(void **state) {
