@@ -226,13 +226,13 @@ static void read_variable(struct reader *r, json_t *env, const struct entry *at)
         add_variable(r, env, at, at->key, at->value->text);
         return;
     }
+    // Not quoted: by a slip it is a secret that stands here, or before an `=` of its own.
     const char *text = at->value->text, *equals = strchr(text, '=');
-    if (!equals) {
-        reader_complain(r, at, "\"%.80s\" is not NAME=value", text);
-        return;
-    }
-    auto_free char *name = xstrndup(text, (size_t)(equals - text));
-    add_variable(r, env, at, name, equals + 1);
+    auto_free char *name = xstrndup(text, strcspn(text, "="));
+    if (!equals || wrong_variable(name))
+        reader_complain(r, at, "is not NAME=value");
+    else
+        add_variable(r, env, at, name, equals + 1);
 }
 
 void shape_environment(struct reader *r, const struct key *key, const struct entry *at,

@@ -382,8 +382,12 @@ static void environment_of_the_workload_has_names_and_values(void **state) {
          "pod.yaml:1:48: workload.environment.C: must be a string, not a list; an empty one is "
          "\"\"\n");
     says("workload: {image: a, environment: [A, B=1, B=2]}\n",
-         "pod.yaml:1:36: workload.environment[0]: \"A\" is not NAME=value\n"
+         "pod.yaml:1:36: workload.environment[0]: is not NAME=value\n"
          "pod.yaml:1:44: workload.environment[2]: B stands here twice\n");
+    // A slip is told without what stands there: it may be a secret, and end like base64 does.
+    says("workload: {image: a, environment: [\"PASSWORD:c2VjcmV0Cg==\", \"TOKEN secret\"]}\n",
+         "pod.yaml:1:36: workload.environment[0]: is not NAME=value\n"
+         "pod.yaml:1:61: workload.environment[1]: is not NAME=value\n");
 }
 
 static void only_known_bindings_are_named(void **state) {
