@@ -17,6 +17,14 @@ def worker_of(bed, name):
     return int(children[0])
 
 
+def epoch_of(zk, cluster):
+    """What the present leader of that cluster sends."""
+    path = f"/ochopod/clusters/marathon.{cluster}"
+    tree = zk.get(f"{path}/tree")[0].decode()
+    lock = sorted(zk.get_children(f"{path}/coordinator"), key=lambda n: n[-10:])[0]
+    return f"{tree}/{zk.exists(f'{path}/coordinator/{lock}').czxid}"
+
+
 class Pod:
     def __init__(self, pods, name, address=None):
         self.bed = pods.bed

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from bed import TOP, wait_until
-from pods import Pods, worker_of
+from bed import SIDECAR, TOP, wait_until
+from pods import Pods, epoch_of, worker_of
 from safe import FILES, MOUNTED, SafePod, certificates, write
 
 CLUSTER = "marathon.safe"
@@ -32,6 +32,9 @@ HEADERS = {"Authorization": "Bearer canary-header-bearer", "Cookie": "canary-hea
 # prints before its pod has looked at the file cannot be recognised.
 HOOK = "cat /run/ochopod/tls.key; echo; cat /run/ochopod/printed; exit 7"
 ZK_PASSWORD = "canary-zk-password"
+SIDECAR_ENV = {**ENV, "ochopod_token": "canary-legacy-token", "MARATHON_PASSWORD": "canary-marathon-password",
+               "MARATHON_TOKEN": "canary-marathon-token", "OCHOPOD_DEBUG": "true",
+               "OCHOPOD_ZK": f"zk://canary-zk-user:{ZK_PASSWORD}@coordination:2181"}
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +54,7 @@ def safe(module_bed, tmp_path_factory):
                 "tools": {"say": {"run": ["sh", "-c", "echo said"]}},
                 "workload": {"environment": WORKLOAD_ENV},
                 "files": [{"target": "/conf/size", "content": "{{ size }}\n"}]}
-        pods.run(name, spec, "-v", f"{secrets}:{MOUNTED}:ro", started=False,
-                 env={**ENV, "ochopod_token": "canary-legacy-token", "MARATHON_PASSWORD": "canary-marathon-password",
-                      "MARATHON_TOKEN": "canary-marathon-token", "OCHOPOD_DEBUG": "true",
-                      "OCHOPOD_ZK": f"zk://canary-zk-user:{ZK_PASSWORD}@coordination:2181"})
+        pods.run(name, spec, "-v", f"{secrets}:{MOUNTED}:ro", started=False, env=SIDECAR_ENV)
         pods.all.append(Safe(pods, name))
     for pod in pods.all:
         pod.until_configured(3, timeout=120)
@@ -252,6 +252,29 @@ def test_who_looks_names_up_holds_no_secret(safe):
         assert not found, (pod.name, found)
 
 
+@contextlib.contextmanager
+def zookeeper_of(bed):
+    from kazoo.client import KazooClient
+
+    zk = KazooClient(hosts=f"{bed.address('coordination')}:2181")
+    zk.start(timeout=60)
+    zk.add_auth("digest", f"canary-zk-user:{ZK_PASSWORD}")  # nodes are for who has it
+    try:
+        yield zk
+    finally:
+        zk.stop()
+        zk.close()
+
+
+def canaries_of(*folders):
+    return {*ENV.values(), *WORKLOAD_ENV.values(), TOKEN, NEXT, "canary-legacy-token", "canary-marathon-password",
+            "canary-marathon-token", ZK_PASSWORD, "canary-header-bearer", "canary-header-cookie",
+            "canary-header-shell", "canary-header-signature", "canary-header-other", "canary-header-proxy",
+            "canary-body-password",
+            *(line for folder in folders for line in (folder / "tls.key").read_text(encoding="ascii").split("\n")
+              if line and "-----" not in line)}
+
+
 def test_no_secret_is_seen_anywhere(safe):
     """S18: 50 canaries; what the sidecar says, serves, registers, writes and is started with has none of them."""
     bed, pod = safe.bed, safe.all[0]
@@ -263,12 +286,7 @@ def test_no_secret_is_seen_anywhere(safe):
     write(Safe.secrets / "printed", f"{Safe.token} {ENV['CANARY_0_PASSWORD']} {WORKLOAD_ENV['DB_PASSWORD_3']}")
     for it in safe.all:
         wait_until("the hook has printed the token", lambda it=it: "sanity_check: exit 7: *** *** ***" in it.log())
-    canaries = {*ENV.values(), *WORKLOAD_ENV.values(), TOKEN, NEXT, "canary-legacy-token", "canary-marathon-password",
-                "canary-marathon-token", ZK_PASSWORD, "canary-header-bearer", "canary-header-cookie",
-                "canary-header-shell", "canary-header-signature", "canary-header-other", "canary-header-proxy",
-                "canary-body-password",
-                *(line for line in (Safe.secrets / "tls.key").read_text(encoding="ascii").split("\n")
-                  if line and "-----" not in line)}
+    canaries = canaries_of(Safe.secrets)
     assert len(canaries) >= 50, len(canaries)
     seen = {}
     for it in safe.all:
@@ -281,13 +299,9 @@ def test_no_secret_is_seen_anywhere(safe):
             if bed.run("/usr/bin/docker", "exec", it.name, "sh", "-c", "true", check=False).returncode == 0 else ""
         sizes = core_sizes(bed, it.name)
         assert len(sizes) >= 4 and set(sizes.values()) == {"0"}, f"{it.name} may write a core file: {sizes}"
-    from kazoo.client import KazooClient
     from kazoo.exceptions import NoNodeError
 
-    zk = KazooClient(hosts=f"{bed.address('coordination')}:2181")
-    zk.start(timeout=60)
-    zk.add_auth("digest", f"canary-zk-user:{ZK_PASSWORD}")  # nodes are for who has it
-    try:
+    with zookeeper_of(bed) as zk:
         def walk(path):
             try:
                 data, names = zk.get(path)[0], zk.get_children(path)
@@ -297,10 +311,144 @@ def test_no_secret_is_seen_anywhere(safe):
             for name in names:
                 walk(f"{path}/{name}")
         walk("/ochopod")
-    finally:
-        zk.stop()
-        zk.close()
     records = [text for name, text in seen.items() if "/pods/" in name]
     assert len(records) == 3 and all('"signed":true' in r.replace(" ", "") for r in records), records
     found = [(name, canary) for name, text in seen.items() for canary in canaries if canary in text]
     assert not found, found
+
+
+# ---- what goes wrong ----
+
+ROUTES = ["/info", "/log", "/reset", "/control/check", "/control/on", "/control/nothing", "/control/on/x", "/control/on/1/2",
+          "/exec", "/shell", "/cluster", "/wait?timeout=0", "/livez", "/readyz", "/metrics", "/nonce", "/nowhere"]
+OPEN = [("GET", "/livez"), ("GET", "/readyz"), ("GET", "/nonce")]
+BODY = '{"password": "canary-body-password"'  # which is no JSON
+
+
+def tell_apart(found):
+    """{"what 401": body, ...} without what went well, and which codes there were."""
+    found = list(found)
+    return {f"{what} {code}": str(said) for what, code, said in found if code >= 400}, {code for _, code, _ in found}
+
+
+def refused(pod, epoch):
+    """(what, code, body) of requests that are refused, each for another reason."""
+    odd = [w for name, value in HEADERS.items() for w in ("-H", f"{name}: {value}")]
+    for path in ROUTES:
+        for method in ("GET", "POST", "PUT"):
+            yield f"{method} {path} unsigned", *plain(pod, path, "-X", method, "-d", BODY, *odd)
+            for role in ("read", "operator", "peer"):
+                # What is open is answered without a signature, and a reset ends the session.
+                if (method, path, role) != ("POST", "/reset", "operator") and (method, path) not in OPEN:
+                    yield f"{method} {path} as {role}", *pod.ask(method, path, body=BODY, role=role)
+    for words in (["-H", "Transfer-Encoding: chunked"], ["-H", f"X-Long: {'canary-header-other' * 500}"],
+                  ["-H", "Content-Length: 99000000"], ["-H", "Content-Length: x"], ["-H", "Expect: 100-continue"]):
+        yield f"POST /control/on {words[1][:30]}", *plain(pod, "/control/on", "-X", "POST", "-d", BODY, *odd, *words)
+    yield "a long line", *plain(pod, f"/{'p' * 2500}", *odd)
+    for query in ("/wait?for=canary", "/wait?for=dead&timeout=0", "/wait?pods=x", "/log?format=x"):
+        yield query, *pod.get(query)
+    for name, value in HEADERS.items():
+        if name != "X-Signature":
+            for path, role in (("/control/on", "operator"), ("/control/on", "peer"), ("/exec", "operator")):
+                yield f"{path} with {name}", *pod.ask("POST", path, body=BODY, role=role, headers={name: value})
+    yield "a large body", *pod.post("/reset", body="canary-body-password" * 5000)
+    yield "another token", *pod.ask("GET", "/info", token="canary-token-of-nobody-at-all")
+    tree, czxid = epoch.split("/")
+    for of in (f"{tree}/1", f"{'0' * 8}-0000-4000-8000-{'0' * 12}/{czxid}", epoch):
+        yield f"check of {of}", *pod.ask("POST", "/control/check", body=BODY, role="peer", headers={
+            "X-Ochopod-Epoch": of, "X-Ochopod-Round": "1000000"})
+
+
+def wrong_words(folder, spec):
+    """Of ocho, each of them in vain: (words, environment)."""
+    nowhere = f"zk://canary-zk-user:{ZK_PASSWORD}@127.0.0.1"
+    for name in ("none", "short", "tls.key", "another"):  # as the token
+        for words in (["ls"], ["info", "safe"], ["exec", "safe", "say"], ["sign", "POST", "https://127.0.0.1:8080/exec"]):
+            yield words, {"OCHOPOD_TOKEN_FILE": f"{folder}/{name}"}
+    for name in ("none", "token", "tls.key"):  # as who signs certificates
+        yield ["ls"], {"OCHOPOD_CA": f"{folder}/{name}"}
+    yield ["exec", "safe", "nothing"], {}
+    yield ["nothing"], {}
+    for zk in (f"{nowhere}:1", f"{nowhere}:x", f"{nowhere}:1/..", f"zk://canary-zk-user:{ZK_PASSWORD}", f"{nowhere}:1:2"):
+        yield ["ls", "-t", "1"], {"OCHOPOD_ZK": zk}
+    yield ["validate", spec], {}
+    yield ["render", spec], {}
+
+
+# What stands in a spec by a slip. Each is refused.
+SLIPS = [{"environment": [f"DB_PASSWORD: {WORKLOAD_ENV['DB_PASSWORD_0']}"]}, {"environment": [WORKLOAD_ENV["DB_PASSWORD_1"]]},
+         {"environment": [f"DB_PASSWORD:{WORKLOAD_ENV['DB_PASSWORD_2']}="]},
+         {"environment": WORKLOAD_ENV["DB_PASSWORD_3"]}, {"environment": {"DB_PASSWORD": [WORKLOAD_ENV["DB_PASSWORD_4"]]}},
+         {"environment": {"DB_PASSWORD": "{{ " + WORKLOAD_ENV["DB_PASSWORD_5"]}}]
+
+
+# All that a template sees and must not, as the reason why it fails.
+TELLTALE = """{%
+local seen = {}
+for name, value in pairs(env) do
+    if value:find("canary-", 1, true) then table.insert(seen, name .. "=" .. value) end
+end
+fail("it has seen " .. table.concat(seen, ", "))
+%}
+"""
+
+
+@pytest.fixture(name="failing")
+def fixture_failing(safe, tmp_path):
+    """Pods with the same secrets whose rounds fail, with the word that tells that they have."""
+    write(tmp_path / "token", Safe.token)
+    write(tmp_path / "printed", f"{Safe.token} {ENV['CANARY_0_PASSWORD']} {WORKLOAD_ENV['DB_PASSWORD_3']}")
+    certificates(tmp_path, "marathon.template", "marathon.hook")
+    specs = {"template": ({"files": [{"target": "/conf/all", "content": TELLTALE}]}, "it has seen"),
+             "hook": ({"hooks": {"configure": {"run": ["sh", "-c", HOOK]}}}, "exit 7")}
+    pods = {}
+    try:
+        for name, (spec, word) in specs.items():
+            safe.run(name, {"cluster": name, **FILES, "workload": {"environment": WORKLOAD_ENV}, **spec},
+                     "-v", f"{tmp_path}:{MOUNTED}:ro", started=False, env=SIDECAR_ENV)
+            pod = type("Failing", (SafePod,), {"cluster": f"marathon.{name}", "token": Safe.token, "secrets": tmp_path})
+            pods[name] = pod(safe, name)
+        for name, pod in pods.items():
+            wait_until(f"{name} answers", lambda pod=pod: pod.info)
+            pod.until_status(specs[name][1])
+        yield pods
+    finally:
+        safe.bed.docker("rm", "-f", "-v", *pods, check=False)
+
+
+def test_no_refusal_tells_a_secret(safe, failing, tmp_path):
+    """Bodies of 4xx and 5xx, what a round was refused for, stderr of ocho and of a sidecar that does not start."""
+    bed, pod = safe.bed, safe.all[0]
+    with zookeeper_of(bed) as zk:
+        epochs = {name: epoch_of(zk, name) for name in ("safe", *failing)}
+        proposal = json.loads(zk.get("/ochopod/clusters/marathon.template/proposal")[0])
+    seen, codes = tell_apart(refused(pod, epochs["safe"]))
+    assert {400, 401, 403, 404, 405, 406, 408, 409, 411, 412, 413, 414, 421, 431} <= codes, sorted(codes)
+    body = json.dumps({**proposal, "key": failing["template"].info["id"]})
+    code, said = failing["template"].ask("POST", "/control/check", body=body, role="peer", headers={
+        "X-Ochopod-Epoch": epochs["template"], "X-Ochopod-Round": "1000000"})
+    assert code == 406 and "it has seen" in said["error"], (code, said)
+    seen["check of a template"] = str(said)
+    for name, it in failing.items():
+        seen[f"{name}'s /info"] = json.dumps(it.info)
+        seen[f"{name}'s /cluster"] = json.dumps(it.get("/cluster")[1])
+        seen[f"{name}'s log"] = it.log()
+
+    for name, text in (("short", "canary-header-other"[:9]), ("another", "canary-token-of-nobody-at-all")):
+        write(tmp_path / name, text)
+    for i, slip in enumerate(SLIPS):
+        spec = {"cluster": "slip", "workload": {"image": "a", **slip}}
+        write(tmp_path / f"{i}.yaml", json.dumps(spec))
+        said = bed.run("/usr/bin/docker", "run", "--rm", "-e", f"OCHOPOD_SPEC={json.dumps(spec)}", SIDECAR, check=False)
+        assert said.returncode == 2 and said.stderr, said
+        seen[f"a sidecar of slip {i}"] = said.stdout + said.stderr
+        for words, env in wrong_words(tmp_path, tmp_path / f"{i}.yaml") if i == 0 else [
+                ((verb, tmp_path / f"{i}.yaml"), {}) for verb in ("validate", "render")]:
+            said = ocho(pod, *words, *(["--url", url(pod, "")] if words[0] in ("ls", "info", "exec") and "OCHOPOD_ZK" not in env
+                                       else []), check=False, **env)
+            assert said.returncode and said.stderr, (words, env, said)
+            seen[f"ocho {words} {env}"] = said.stdout + said.stderr
+    assert len(seen) > 200, sorted(seen)
+    canaries = canaries_of(Safe.secrets, tmp_path)
+    found = [f"{name}: {canary}" for name, text in seen.items() for canary in canaries if canary in text]
+    assert not found, "\n".join(found)

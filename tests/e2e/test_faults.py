@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from bed import BUSYBOX, four_letters, wait_until
 from kazoo.client import KazooClient
-from pods import FOREVER, NETWORK, Pod, Pods, worker_of
+from pods import FOREVER, NETWORK, Pod, Pods, epoch_of, worker_of
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +29,6 @@ def zk(meeting):
     yield client
     client.stop()
     client.close()
-
-
-def epoch_of(zk, cluster):
-    """What the present leader of that cluster sends."""
-    path = f"/ochopod/clusters/marathon.{cluster}"
-    tree = zk.get(f"{path}/tree")[0].decode()
-    lock = sorted(zk.get_children(f"{path}/coordinator"), key=lambda n: n[-10:])[0]
-    return f"{tree}/{zk.exists(f'{path}/coordinator/{lock}').czxid}"
 
 
 # ---- what is left lying, and what is not ours ----
