@@ -66,6 +66,46 @@ json_t *json_read(const char *s, size_t len, size_t max, const char *what, struc
     return j;
 }
 
+// As jansson lays them out on a 64-bit heap: an object comes with room for eight members, a list
+// for eight values, and both double.
+enum {
+    OBJECT_WEIGHT = 224,
+    MEMBER_WEIGHT = 96, // without the key
+    LIST_WEIGHT = 128,
+    ITEM_WEIGHT = 12,
+    STRING_WEIGHT = 72, // without its text
+    NUMBER_WEIGHT = 32,
+};
+
+static size_t object_weight(const json_t *j) {
+    size_t sum = OBJECT_WEIGHT;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)j, key, value) {
+        sum += MEMBER_WEIGHT + strlen(key) + json_weight(value);
+    }
+    return sum;
+}
+
+static size_t list_weight(const json_t *j) {
+    size_t sum = LIST_WEIGHT, i;
+    json_t *value;
+    json_array_foreach(j, i, value) {
+        sum += ITEM_WEIGHT + json_weight(value);
+    }
+    return sum;
+}
+
+size_t json_weight(const json_t *j) {
+    if (json_is_object(j))
+        return object_weight(j);
+    if (json_is_array(j))
+        return list_weight(j);
+    if (json_is_string(j))
+        return STRING_WEIGHT + json_string_length(j);
+    return json_is_number(j) ? NUMBER_WEIGHT : 0;
+}
+
 // Only a string that is not UTF-8 or a value inside itself cannot be written, and jansson lets
 // neither come to be.
 static char *written(const json_t *j, size_t flags) {

@@ -17,6 +17,9 @@ static inline void json_release(json_t **j) {
 // values. New reference.
 json_t *json_read(const char *s, size_t len, size_t max, const char *what,
                   struct err *err) must_check;
+// About how many bytes of heap it takes, which may be eighty times its text: what is kept of others
+// is counted so. Never less than half; of what json_read made, for it walks down. NULL: 0.
+size_t json_weight(const json_t *j);
 char *json_write(const json_t *j);     // compact, keys in insertion order; caller frees
 char *json_canonical(const json_t *j); // compact, keys sorted: what is hashed; caller frees
 

@@ -1,6 +1,7 @@
 #include "base/json.h"
 #include "base/own.h"
 #include "base/text.h"
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -115,6 +116,71 @@ static void values_are_counted(void **state) {
     text_add(&commas, "\"]");
     auto_json json_t *one = read_text(commas.s, &err);
     assert_int_equal(json_array_size(one), 1);
+}
+
+// each: where it has a #, the number comes.
+static char *repeated(const char *first, const char *each, int n, const char *last) {
+    const char *hash = strchr(each, '#');
+    int before = (int)(hash ? hash - each : (ptrdiff_t)strlen(each));
+    struct text t = {0};
+    text_add(&t, first);
+    for (int i = 0; i < n; i++) {
+        text_addf(&t, "%s%.*s", i ? "," : "", before, each);
+        if (hash)
+            text_addf(&t, "%d%s", i, hash + 1);
+    }
+    text_add(&t, last);
+    return text_take(&t);
+}
+
+// A sanitizer's heap says nothing.
+static size_t heap_used(void) {
+    struct mallinfo2 heap = mallinfo2();
+    return heap.uordblks + heap.hblkhd;
+}
+
+static void weight_is_what_it_takes_of_the_heap(void **state) {
+    (void)state;
+    static const char record[] =
+        "{\"application\":\"zookeeper\",\"cluster\":\"zk\",\"debug\":\"false\",\"ip\":\"10.0.0.1\","
+        "\"ports\":{\"8080\":31000,\"2181\":31001},\"seq\":3,\"proposal\":true}";
+    static const struct {
+        const char *first, *each, *last;
+        int n;
+    } shapes[] = {
+        {"[", "{}", "]", 20000},
+        {"[", "[]", "]", 20000},
+        {"[", "[[[[[[[[[[]]]]]]]]]]", "]", 2000},
+        {"[", "#", "]", 20000},
+        {"[", "#.5", "]", 20000},
+        {"[", "true", "]", 20000},
+        {"[", "\"\"", "]", 20000},
+        {"[", "\"value number #\"", "]", 20000},
+        {"[", "{\"a\":1}", "]", 10000},
+        {"[", "{\"a\":{\"b\":{\"c\":null}}}", "]", 5000},
+        {"[", "{\"a\":0,\"b\":0,\"c\":0,\"d\":0,\"e\":0,\"f\":0,\"g\":0,\"h\":0}", "]", 2000},
+        {"[", "{\"a\":0,\"b\":0,\"c\":0,\"d\":0,\"e\":0,\"f\":0,\"g\":0,\"h\":0,\"i\":0}", "]",
+         2000},
+        {"{", "\"#\":null", "}", 20000},
+        {"{", "\"the key of member number #\":{}", "}", 20000},
+        {"{", "\"#\":\"x\"", "}", 20000},
+        {"[", record, "]", 1000},
+    };
+    assert_int_equal(json_weight(NULL), 0);
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        auto_free char *s = repeated(shapes[i].first, shapes[i].each, shapes[i].n, shapes[i].last);
+        size_t before = heap_used();
+        json_t *j = json_loads(s, 0, NULL);
+        size_t takes = heap_used() - before, weight = json_weight(j);
+        assert_non_null(j);
+        if (takes && (weight < takes / 2 || weight > takes * 2))
+            fail_msg("%s%s...: %zu, and it takes %zu", shapes[i].first, shapes[i].each, weight,
+                     takes);
+        json_decref(j);
+    }
+    auto_json json_t *text = json_loads("[\"0123456789\"]", 0, NULL);
+    auto_json json_t *more = json_loads("[\"0123456789x\"]", 0, NULL);
+    assert_int_equal(json_weight(more), json_weight(text) + 1);
 }
 
 // What readers of JSON have been found to disagree on.
@@ -364,6 +430,7 @@ int main(void) {
         cmocka_unit_test(a_nul_byte_is_refused),
         cmocka_unit_test(size_and_depth_are_capped),
         cmocka_unit_test(values_are_counted),
+        cmocka_unit_test(weight_is_what_it_takes_of_the_heap),
         cmocka_unit_test(what_readers_disagree_on_is_refused),
         cmocka_unit_test(a_million_brackets_are_no_recursion),
         cmocka_unit_test(it_is_written_in_order_or_canonically),
