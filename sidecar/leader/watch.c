@@ -11,8 +11,9 @@ enum {
     NAMED = 3,
     SAY_MOST = 20, // nodes named in the log within SAY_MS; the status counts the others
     SAY_MS = 60000,
-    RECORDS_MOST = 16 << 20, // bytes of all that are kept: twenty times what a snapshot holds
-    PODS_A_MS = 200,         // a look at so many takes 1 ms: looks take half of the time at most
+    // What all that are kept take of the heap: one of ours 4.5 KB, and a snapshot holds 1,310.
+    RECORDS_MOST = 32 << 20,
+    PODS_A_MS = 200, // a look at so many takes 1 ms: looks take half of the time at most
 };
 
 struct node {
@@ -22,7 +23,7 @@ struct node {
     struct zk_follow *follow; // ours for good; an original one's until it can be used
     bool read;
     struct record *record; // NULL: cannot be used
-    size_t len;            // of its text
+    size_t weight;         // of its record
     char *reason;          // why, "" while it can
 };
 
@@ -37,7 +38,7 @@ struct watch {
     struct node **nodes; // by name
     size_t n;
     struct loop_timer *reread;
-    size_t bytes; // of all records
+    size_t weight; // of all records
     int said;
     int64_t said_since;
     struct loop_timer *telling; // what came together is looked at once
@@ -51,8 +52,8 @@ static void read_node(struct node *n);
 // ---- one node ----
 
 static void drop_record(struct node *n) {
-    n->watch->bytes -= n->len;
-    n->len = 0;
+    n->watch->weight -= n->weight;
+    n->weight = 0;
     record_free(take_ptr(n->record));
 }
 
@@ -89,21 +90,23 @@ static void reread(void *arg) {
 static int parse(struct node *n, const char *data, size_t len, const struct zk_stat *stat,
                  struct err *err) {
     struct record *r = NULL;
-    if (len > RECORDS_MOST - n->watch->bytes)
-        return err_set(err, ERR_LIMIT, "%s: all records together are more than %d MiB", n->name,
-                       RECORDS_MOST >> 20);
     if (record_parse(n->name, data, len, &r, err))
         return -1;
-    if (!r->control_port && !n->watch->alone) {
+    size_t weight = json_weight(r->json);
+    if (!r->control_port && !n->watch->alone)
         err_set(err, ERR_USER, "pod %s: its control port %s is not mapped", r->id, r->port);
+    else if (weight > RECORDS_MOST - n->watch->weight)
+        err_set(err, ERR_LIMIT, "%s: all records together take more than %d MiB", n->name,
+                RECORDS_MOST >> 20);
+    if (err->kind != ERR_NONE) {
         record_free(r);
         return -1;
     }
     r->czxid = stat->czxid;
     r->session = stat->ephemeral_owner;
     n->record = r;
-    n->len = len;
-    n->watch->bytes += len;
+    n->weight = weight;
+    n->watch->weight += weight;
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "sidecar/leader/leader.h"
 #include "tests/fake/loop.h"
 #include "tests/fake/pods.h"
+#include <malloc.h>
 #include <string.h>
 
 #define ROOT "/ochopod/clusters/ns.zk"
@@ -53,6 +54,12 @@ static inline struct stage *stage_create(void) {
     fake_zk_put(s->zk, 0, ROOT "/hash", "", 0);
     fake_zk_put(s->zk, 0, ROOT "/coordinator", "", 0);
     return s;
+}
+
+// A sanitizer's heap says nothing.
+static inline size_t heap_used(void) {
+    struct mallinfo2 heap = mallinfo2();
+    return heap.uordblks + heap.hblkhd;
 }
 
 // ---- seats ----
