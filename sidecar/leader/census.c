@@ -7,6 +7,18 @@ static bool said(const json_t *answer, const char *key, bool otherwise) {
     return json_is_boolean(value) ? json_is_true(value) : otherwise;
 }
 
+json_t *census_said(const json_t *answer) {
+    static const char *const keys[] = {"joined", "started", "running", "ready", "changed"};
+    json_t *kept = json_object();
+    CHECK(kept);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        json_t *value = json_object_get(answer, keys[i]);
+        if (json_is_boolean(value))
+            CHECK(json_object_set(kept, keys[i], value) == 0);
+    }
+    return kept;
+}
+
 static bool is_joined(const struct cluster *c, const char *id) {
     return json_is_true(json_object_get(json_object_get(c->members, id), "joined"));
 }

@@ -13,6 +13,9 @@ struct census {
     bool changed;      // `on` would touch at least one workload
 };
 
+// Of an answer what is read of it, where it is true or false: all else is a stranger's to send, and
+// not kept. New reference.
+json_t *census_said(const json_t *answer);
 // Members for a new round: as written down, newcomers named founders as long as we must believe
 // that nobody ever ran.
 void census_open(struct cluster *c, const json_t *written);

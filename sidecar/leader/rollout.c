@@ -121,7 +121,7 @@ static void put(json_t *obj, const char *key, json_t *value) {
 
 static void note(struct rollout *r, const char *id, const json_t *answer, const struct err *err) {
     if (err->kind == ERR_NONE)
-        put(r->answers, id, json_deep_copy(answer));
+        put(r->answers, id, census_said(answer));
     else if (err->kind == ERR_GONE)
         put(r->gone, id, json_true());
     bool failed = err->kind != ERR_NONE && !(err->kind == ERR_GONE && r->task == ROLLOUT_CHECK);

@@ -15,7 +15,7 @@ enum rollout_task { ROLLOUT_CHECK, ROLLOUT_OFF, ROLLOUT_ON, ROLLOUT_OK };
 extern const char *const rollout_names[];
 
 struct rollout_result {    // borrowed until the callback returns
-    const json_t *answers; // {id: what it said} of those that agreed
+    const json_t *answers; // {id: what it said (census_said)} of those that agreed
     const json_t *gone;    // {id: true} of the dead
     struct err err;        // the first failure, ERR_NONE when there was none
 };

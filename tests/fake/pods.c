@@ -70,10 +70,14 @@ static void say(struct fake_http_answer *answer, int status, char *body) {
 }
 
 static char *what_it_is(const struct fake_pod *pod) {
-    return xasprintf("{\"joined\":%s,\"started\":%s,\"running\":%s,\"ready\":%s}",
-                     pod->joined ? "true" : "false", pod->started ? "true" : "false",
-                     pod->running ? "true" : "false",
-                     pod->running && !pod->unready ? "true" : "false");
+    struct text t = {0};
+    text_addf(&t, "{\"joined\":%s,\"started\":%s,\"running\":%s,\"ready\":%s",
+              pod->joined ? "true" : "false", pod->started ? "true" : "false",
+              pod->running ? "true" : "false", pod->running && !pod->unready ? "true" : "false");
+    for (int i = 0; i < pod->chatter; i++)
+        text_add(&t, i ? ",{}" : ",\"x\":[{}");
+    text_add(&t, pod->chatter ? "]}" : "}");
+    return text_take(&t);
 }
 
 static char *what_it_says(const struct fake_pod *pod, enum fake_task task) {

@@ -25,6 +25,7 @@ struct fake_pod {
     bool original;                          // answers {} and knows no epochs
     bool old;                               // ours, of a version that does not read /proposal
     int bulk;                               // bytes of ballast in its record
+    int chatter;                            // empty objects in its answer to check
     const char *refuses[FAKE_TASKS];        // 406 with this reason
     int64_t delay[FAKE_TASKS];              // ms
     enum fake_http_fault fault[FAKE_TASKS]; // of the next request of that task alone

@@ -726,6 +726,23 @@ static void the_probe_is_the_status_line_once_configured(void **state) {
     stage_free(s);
 }
 
+// What is never read of an answer is not kept until the next round.
+static void of_a_long_answer_only_what_is_read_is_kept(void **state) {
+    (void)state;
+    enum { MANY = 10, OBJECTS = 20000 }; // 4.8 MB each
+    struct stage *s = stage_create();
+    for (int i = 0; i < MANY; i++) {
+        auto_free char *id = xasprintf("p%d", i);
+        fake_pods_add(s->pods, id)->chatter = OBJECTS;
+    }
+    size_t before = heap_used();
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, settled(seat) && generation(s) == 1, 500);
+    assert_in_range(heap_used() - before, 0, 8 << 20);
+    assert_true(member_is(s, "p9", "joined"));
+    stage_free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_round_walks_check_on_ok_and_is_written_down),
@@ -763,6 +780,7 @@ int main(void) {
         cmocka_unit_test(pods_that_change_their_story_at_each_check_are_refused),
         cmocka_unit_test(a_proposal_too_large_for_a_node_goes_out_as_whole_bodies),
         cmocka_unit_test(the_probe_is_the_status_line_once_configured),
+        cmocka_unit_test(of_a_long_answer_only_what_is_read_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

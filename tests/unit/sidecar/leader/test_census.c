@@ -164,6 +164,17 @@ static void who_is_down_comes_first_and_a_newcomer_does_not(void **state) {
     assert_int_equal(census_turn(NULL), TURN_REST);
 }
 
+static void of_an_answer_what_is_read_is_kept(void **state) {
+    (void)state;
+    auto_json json_t *long_ = json("{'joined':true,'started':false,'running':'yes','ready':[{},{}],"
+                                   "'changed':true,'status':'x','x':{'joined':true}}");
+    auto_json json_t *kept = census_said(long_);
+    auto_json json_t *want = json("{'joined':true,'started':false,'changed':true}");
+    assert_true(json_equal(kept, want));
+    auto_json json_t *none = census_said(NULL);
+    assert_int_equal(json_object_size(none), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_round_makes_founders),
@@ -174,6 +185,7 @@ int main(void) {
         cmocka_unit_test(of_an_original_pod_the_worst_is_assumed),
         cmocka_unit_test(nothing_changes_only_when_all_say_so),
         cmocka_unit_test(who_is_down_comes_first_and_a_newcomer_does_not),
+        cmocka_unit_test(of_an_answer_what_is_read_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
