@@ -6,7 +6,10 @@
 #include "sidecar/cluster/record.h"
 #include <string.h>
 
-enum { MAX_NODE = 1 << 20 };
+enum {
+    MAX_NODE = 1 << 20,
+    RECORDS_MOST = 32 << 20, // what all of one reading take of the heap, as the leader's watch
+};
 
 // A call in flight.
 struct part {
@@ -24,6 +27,8 @@ struct reading {
     struct link parts;
     json_t *answer;
     json_t *czxids; // of the records in answer: of two of one id the newer holds
+    size_t weight;  // of the records in answer
+    size_t skipped; // records that would have been more than RECORDS_MOST
     struct err err; // the first that spoils it
     struct loop_timer *done;
     reading_fn *fn;
@@ -60,8 +65,22 @@ static void reading_free(struct reading *r) {
     free(r);
 }
 
+static void put(json_t *obj, const char *key, json_t *value) {
+    CHECK(value && json_object_set_new(obj, key, value) == 0);
+}
+
+static void tell_skipped(struct reading *r) {
+    if (!r->skipped || r->err.kind != ERR_NONE)
+        return;
+    put(r->answer, "skipped", json_integer((json_int_t)r->skipped));
+    log_warn("coordinator pods=%s/pods left-out=%zu reason=\"all records together take more than "
+             "%d MiB\"",
+             r->root, r->skipped, RECORDS_MOST >> 20);
+}
+
 static void deliver(void *arg) {
     struct reading *r = arg;
+    tell_skipped(r);
     auto_json json_t *answer = json_incref(r->answer);
     struct err err = r->err;
     reading_fn *fn = r->fn;
@@ -94,10 +113,6 @@ static void part_end(struct part *p) {
         deliver(r);
 }
 
-static void put(json_t *obj, const char *key, json_t *value) {
-    CHECK(value && json_object_set_new(obj, key, value) == 0);
-}
-
 static void on_text(const char *data, size_t len, const struct zk_stat *stat, const struct err *err,
                     void *arg) {
     struct part *p = arg;
@@ -122,10 +137,19 @@ static void on_object(const char *data, size_t len, const struct zk_stat *stat,
 
 static void add_record(struct reading *r, const struct record *record, int64_t czxid) {
     json_t *before = json_object_get(r->czxids, record->id);
+    json_t *pods = json_object_get(r->answer, "pods");
+    size_t weight = json_weight(record->json);
     if (before && json_integer_value(before) > czxid)
         return;
     put(r->czxids, record->id, json_integer(czxid));
-    put(json_object_get(r->answer, "pods"), record->id, json_incref(record->json));
+    r->weight -= json_weight(json_object_get(pods, record->id));
+    json_object_del(pods, record->id);
+    if (weight > RECORDS_MOST - r->weight) {
+        r->skipped++;
+        return;
+    }
+    r->weight += weight;
+    put(pods, record->id, json_incref(record->json));
 }
 
 static void on_pod(const char *data, size_t len, const struct zk_stat *stat, const struct err *err,

@@ -344,6 +344,68 @@ static void a_reading_holds_all_that_is_there(void **state) {
     assert_true(json_is_object(json_object_get(t->answer, "snapshot")));
 }
 
+static char *heavy_record(int seq) {
+    struct text t = {0};
+    text_addf(&t, "{\"ip\":\"10.1.0.1\",\"seq\":%d,\"x\":[{}", seq);
+    for (int i = 1; i < 20000; i++)
+        text_add(&t, ",{}");
+    text_add(&t, "]}");
+    return text_take(&t);
+}
+
+static void on_line(const char *line, size_t len, void *arg) {
+    auto_free char *text = xstrndup(line, len);
+    *(int *)arg += strstr(text, "left-out=") != NULL;
+}
+
+static int times_said(void) {
+    int n = 0;
+    log_each(on_line, &n);
+    return n;
+}
+
+// 60 KB of text, 4.8 MB of heap each.
+static void a_reading_keeps_no_records_without_end(void **state) {
+    struct bench *t = *state;
+    enum { MANY = 40 };
+    start_all(t);
+    for (int i = 0; i < MANY; i++) {
+        auto_free char *path = xasprintf(ROOT "/pods/heavy%d.%010d", i, 100 + i);
+        auto_free char *data = heavy_record(100 + i);
+        fake_zk_put(t->server, 0, path, data, 0);
+    }
+    settle(t);
+    log_set_level(LOG_LEVEL_WARN);
+    int said = times_said();
+    coordinator_read(t->pods[1].coordinator, on_read, t);
+    settle(t);
+    log_set_level(LOG_LEVEL_ERR);
+    assert_int_equal(t->err.kind, ERR_NONE);
+    size_t kept = json_object_size(json_object_get(t->answer, "pods"));
+    assert_in_range(kept, 3, 3 + 8);
+    assert_int_equal(json_integer_value(json_object_get(t->answer, "skipped")), MANY + 3 - kept);
+    assert_int_equal(times_said() - said, 1);
+}
+
+// Of two of one id the newer holds, and the older weighs nothing any more.
+static void many_records_of_one_id_weigh_as_one(void **state) {
+    struct bench *t = *state;
+    start_all(t);
+    for (int i = 0; i < 20; i++) {
+        auto_free char *path = xasprintf(ROOT "/pods/heavy.%010d", 100 + i);
+        auto_free char *data = heavy_record(100 + i);
+        fake_zk_put(t->server, 0, path, data, 0);
+    }
+    settle(t);
+    coordinator_read(t->pods[1].coordinator, on_read, t);
+    settle(t);
+    json_t *pods = json_object_get(t->answer, "pods");
+    assert_int_equal(json_object_size(pods), 4);
+    assert_null(json_object_get(t->answer, "skipped"));
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(pods, "heavy"), "seq")),
+                     119);
+}
+
 static void what_is_wrong_with_the_address_is_said_at_once(void **state) {
     struct bench *t = *state;
     static const char *const urls[] = {NULL, "", "zk://", "zk://a:b:c"};
@@ -908,6 +970,8 @@ int main(void) {
         T(the_last_to_leave_empties_the_snapshot),
         T(of_all_that_leave_at_once_one_empties_the_snapshot),
         T(a_reading_holds_all_that_is_there),
+        T(a_reading_keeps_no_records_without_end),
+        T(many_records_of_one_id_weigh_as_one),
         T(what_is_wrong_with_the_address_is_said_at_once),
         T(a_short_cut_changes_nothing),
         T(silence_detaches_before_anybody_can_take_over),
