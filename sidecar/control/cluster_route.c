@@ -12,6 +12,7 @@ enum {
     POD_MS = 2000,
     AT_ONCE = 64, // requests in flight: a thousand started at once hold up the loop
     INFO_MAX = 64 * 1024,
+    INFOS_MOST = 32 << 20, // what those of all pods take of the heap
 };
 
 // ---- ZooKeeper's part ----
@@ -60,6 +61,7 @@ struct fan {
     json_t *answer; // NULL until ZooKeeper's part is here
     struct look *looks;
     size_t n, next, open;
+    size_t weight; // of what came of /info
 };
 
 static void fan_free(struct fan *fan) {
@@ -115,10 +117,18 @@ static void take_info(struct look *look, const struct http_reply *reply, const s
         err_set(&err, ERR_REFUSED, "/info is not signed by it");
     json_t *info = err.kind ? NULL
                             : json_read(reply->body, reply->len, INFO_MAX, "its /info", &err);
-    if (info)
+    size_t weight = json_weight(info);
+    if (weight > INFOS_MOST - look->fan->weight) {
+        err_set(&err, ERR_LIMIT, "/info of all pods together take more than %d MiB",
+                INFOS_MOST >> 20);
+        json_decref(take_ptr(info));
+    }
+    if (info) {
+        look->fan->weight += weight;
         set(pod, "info", info);
-    else
+    } else {
         set_error(pod, err.text);
+    }
 }
 
 static void go_on(struct fan *fan);
@@ -230,6 +240,9 @@ static void on_zookeeper(struct control *c, const json_t *read, const struct err
         set(fan->answer, keys[i], value ? json_incref(value) : json_null());
     }
     set(fan->answer, "generation", json_integer(c->hooks.generation(c->arg)));
+    json_t *skipped = json_object_get(read, "skipped");
+    if (skipped)
+        set(fan->answer, "skipped", json_incref(skipped));
     plan_all(fan, read, own);
     go_on(fan);
 }

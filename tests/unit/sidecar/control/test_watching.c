@@ -1,5 +1,6 @@
 // Requests that last: /wait, /cluster, /log?follow.
 #include "tests/unit/sidecar/control/harness.h"
+#include "tests/unit/cli/stub.h"
 #include <malloc.h>
 
 static void begin(struct client *c, const char *path) {
@@ -278,6 +279,60 @@ static void cluster_asks_no_address_that_is_nobodys(void **state) {
     close(v6);
 }
 
+// What /info may hold as text, and 4.8 MB of heap.
+static const char *heavy_info(const char *request, int n) {
+    static char reply[64 * 1024];
+    (void)request;
+    (void)n;
+    if (!*reply) {
+        int at = snprintf(reply, sizeof(reply), "HTTP/1.0 200 OK\r\n\r\n{\"x\":[{}");
+        for (int i = 1; i < 20000; i++, at += 3)
+            memcpy(reply + at, ",{}", 3);
+        memcpy(reply + at, "]}", 3);
+    }
+    return reply;
+}
+
+static void cluster_keeps_no_infos_without_end(void **state) {
+    (void)state;
+    enum { MANY = 12 };
+    int port = stub_start(heavy_info);
+    json_t *pods = json_object(), *pod;
+    for (int i = 0; i < MANY; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "h%d", i);
+        json_object_set_new(pods, id, record_at(i + 1, port));
+    }
+    it.cluster = json_pack("{s:{}, s:o}", "snapshot", "pods", pods);
+    struct client c;
+    begin(&c, "/cluster");
+    pump((receive(&c), reply_len(&c)));
+    assert_true(text_starts(c.got.s, "HTTP/1.1 200 "));
+    auto_json json_t *got = json_loads(strstr(c.got.s, "\r\n\r\n"), 0, NULL);
+    assert_non_null(got);
+    int kept = 0, refused = 0;
+    const char *id;
+    json_object_foreach(json_object_get(got, "pods"), id, pod) {
+        kept += json_object_get(pod, "info") != NULL;
+        refused += strstr(json_text(pod, "error"), "more than 32 MiB") != NULL;
+    }
+    assert_in_range(kept, 1, 8);
+    assert_int_equal(refused, MANY - kept);
+    drop_client(&c);
+    stub_end_all();
+}
+
+static void cluster_says_how_many_were_skipped(void **state) {
+    (void)state;
+    it.cluster = json_pack("{s:{}, s:{}, s:i}", "snapshot", "pods", "skipped", 3);
+    struct reply r = ask("GET /cluster");
+    assert_non_null(strstr(r.body, "\"skipped\":3"));
+    json_object_del(it.cluster, "skipped");
+    r = ask("GET /cluster");
+    assert_int_equal(r.status, 200);
+    assert_null(strstr(r.body, "skipped"));
+}
+
 static void cluster_without_zookeeper_says_so(void **state) {
     (void)state;
     it.cluster_fails = true;
@@ -450,6 +505,8 @@ int main(void) {
         test(cluster_lists_every_pod_and_its_error),
         test(whoever_waits_for_one_look_is_sent_the_same_bytes),
         test(cluster_asks_no_address_that_is_nobodys),
+        test(cluster_keeps_no_infos_without_end),
+        test(cluster_says_how_many_were_skipped),
         test(cluster_without_zookeeper_says_so),
         test(closing_during_a_look_at_the_cluster_is_clean),
         test(leaving_during_a_look_at_the_cluster_is_clean),
