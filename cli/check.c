@@ -92,6 +92,7 @@ static int run(const struct cli_options *options) {
     else if (pods_are_to_show(&pods, rows))
         print(rows);
     size_t missing = pods.n ? pods_tell_missing(&pods, options) : 0;
+    missing += options->indices_len ? 0 : pods.missing;
     size_t all = json_object_size(rows) + missing;
     if (well < all || !all)
         fprintf(stderr, "ocho: %zu of %zu are well\n", well, all);

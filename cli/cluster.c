@@ -33,20 +33,20 @@ static int run(const struct cli_options *options) {
     int status = pods_begin(options, options->args, &pods);
     if (status)
         return status;
-    status = pods.unmatched ? EXIT_SOME : EXIT_DONE;
+    status = pods.unmatched || pods.missing ? EXIT_SOME : EXIT_DONE;
     auto_json json_t *rows = json_object();
     const char *name;
     json_t *cluster;
     json_object_foreach(pods.clusters, name, cluster) {
-        // Through --url it is what has been read.
-        json_t *answer = json_object_get(cluster, "cluster")
-                             ? cluster
-                             : ask(&pods, name, options->timeout_ms);
+        // Through --url it is what has been read, and what it leaves out has been said.
+        bool read = json_object_get(cluster, "cluster");
+        json_t *answer = read ? cluster : ask(&pods, name, options->timeout_ms);
         if (answer)
             CHECK(json_object_set(rows, name, answer) == 0);
         else
             fprintf(stderr, "ocho: no pod of %s answered\n", name);
-        status = answer ? status : EXIT_SOME;
+        bool partial = !read && pods_tell_skipped(name, answer);
+        status = answer && !partial ? status : EXIT_SOME;
     }
     cli_print(rows, options->json);
     pods_end(&pods);

@@ -60,12 +60,26 @@ static void put_error_aside(json_t *pod) {
     json_object_del(pod, "error");
 }
 
+static size_t skipped_of(const json_t *cluster) {
+    json_int_t n = json_integer_value(json_object_get(cluster, "skipped"));
+    return n > 0 && n <= INT32_MAX ? (size_t)n : 0;
+}
+
+size_t pods_tell_skipped(const char *name, const json_t *cluster) {
+    size_t n = skipped_of(cluster);
+    if (n)
+        fprintf(stderr, "ocho: %s: %zu pod%s left out: their records are too large together\n",
+                name, n, n > 1 ? "s are" : " is");
+    return n;
+}
+
 static void list(struct pods *pods, const struct cli_options *options) {
     const char *name, *id;
     json_t *cluster, *pod;
     size_t room = 0;
     json_object_foreach(pods->clusters, name, cluster) {
         json_t *all = json_object_get(cluster, "pods");
+        pods->skipped += skipped_of(cluster);
         json_object_foreach(all, id, pod) {
             json_t *number = json_object_get(pod, "seq");
             int64_t seq = json_is_integer(number) ? json_integer_value(number) : -1;
@@ -88,6 +102,8 @@ static void list(struct pods *pods, const struct cli_options *options) {
         qsort(pods->list, pods->n, sizeof(*pods->list), compare);
     for (size_t i = 0; i < options->indices_len; i++)
         pods->missing += !has(pods, options->indices[i]);
+    if (!options->indices_len)
+        pods->missing = pods->skipped;
 }
 
 int pods_read(struct source *source, const struct cli_options *options, char *const *patterns,
@@ -154,6 +170,9 @@ static void tell_missing(struct pods *pods, const struct cli_options *options,
     }
     if (any)
         pods_tell_missing(pods, options);
+    json_object_foreach(pods->clusters, name, cluster) {
+        pods_tell_skipped(name, cluster);
+    }
 }
 
 int pods_begin(const struct cli_options *options, char *const *patterns, struct pods *ret) {

@@ -13,7 +13,8 @@ struct pod_seen {
 struct pods {
     struct pod_seen *list; // by cluster, then by sequence number
     size_t n;
-    size_t missing;   // numbers of -i that no pod has
+    size_t missing;   // numbers of -i that no pod has; without -i those that were skipped
+    size_t skipped;   // by the pod of --url: their records are too large together
     size_t unmatched; // patterns that no cluster matches
     json_t *clusters;
     struct source *source; // borrowed, unless pods_begin opened it
@@ -26,6 +27,8 @@ int pods_begin(const struct cli_options *options, char *const *patterns,
 void pods_end(struct pods *pods);
 // Is one of -i, or there is no -i.
 bool pods_wanted(const struct cli_options *options, int64_t seq);
+// Says how many pods an answer to /cluster leaves out, if any; answers how many.
+size_t pods_tell_skipped(const char *name, const json_t *cluster);
 // Says which numbers of -i no pod has; answers how many.
 size_t pods_tell_missing(const struct pods *pods, const struct cli_options *options);
 // The same over a source that is open: whoever looks again and again. pods_done frees.

@@ -79,6 +79,8 @@ static char *describe(const struct wait *w, const struct pods *pods, size_t so) 
             text_addf(&t, "%s %s %s", i ? "," : ":", pod->label,
                       *process ? process : "does not answer");
     }
+    if (pods->skipped)
+        text_addf(&t, ", %zu left out", pods->skipped);
     return text_take(&t);
 }
 

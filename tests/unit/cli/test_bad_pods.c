@@ -212,6 +212,28 @@ static void pods_of_url_that_are_none_are_listed_and_count(void **state) {
     check(line, 3, "", "/cluster answered no cluster");
 }
 
+static void pods_of_url_that_were_skipped_are_said_and_count(void **state) {
+    (void)state;
+    a_cluster_with(stub_start(leads));
+    check("ls" URL, 0, NULL, "");
+    check("cluster" URL, 0, NULL, "");
+    json_object_set_new(it.cluster, "skipped", json_integer(2));
+    static const char said_[] = "ocho: marathon.zk: 2 pods are left out: their records are too "
+                                "large together\n";
+    static const char *const verbs[] = {"ls", "grep", "info -j", "poll", "off zk --force"};
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        auto_free char *line = xasprintf("%s" URL, verbs[i]);
+        check(line, 1, NULL, said_);
+        check(line, 1, NULL, "ocho: 1 of 3 ");
+    }
+    check("check" URL, 1, NULL, said_);
+    check("check" URL, 1, NULL, "ocho: 1 of 3 are well\n");
+    check("cluster" URL, 1, "\"skipped\": 2", said_);
+    check("wait zk -t 1" URL, 4, NULL, ", 2 left out");
+    check("check -i 5" URL, 0, NULL, said_);
+    stub_end_all();
+}
+
 int main(void) {
 #define test(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
@@ -222,6 +244,7 @@ int main(void) {
         test(a_silent_one_is_waited_for_as_long_as_told),
         test(what_others_say_is_fit_to_be_shown),
         test(pods_of_url_that_are_none_are_listed_and_count),
+        test(pods_of_url_that_were_skipped_are_said_and_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
