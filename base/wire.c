@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static const int64_t null_len = -1;
 
@@ -90,6 +91,30 @@ int wire_send_fd(int socket, int fd) {
     return sendmsg(socket, &msg, MSG_NOSIGNAL) == 1 ? 0 : -1;
 }
 
+// The one that came; of more, or of some that found no room, none. They are open already, as the
+// kernel has put them into our table.
+static int only_fd(struct msghdr *msg) {
+    int first = -1;
+    size_t n = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        const unsigned char *end = (const unsigned char *)c + c->cmsg_len;
+        for (const unsigned char *at = CMSG_DATA(c); at + sizeof first <= end; at += sizeof first) {
+            int fd;
+            memcpy(&fd, at, sizeof fd);
+            if (n++ == 0)
+                first = fd;
+            else
+                close(fd);
+        }
+    }
+    if (n == 0 || (n == 1 && !(msg->msg_flags & MSG_CTRUNC)))
+        return first;
+    close(first);
+    return -1;
+}
+
 ssize_t wire_receive_fd(int socket, int flags, int *ret_fd) {
     char byte;
     struct iovec iov = {&byte, 1};
@@ -100,9 +125,10 @@ ssize_t wire_receive_fd(int socket, int flags, int *ret_fd) {
                          .msg_controllen = sizeof space.room};
     *ret_fd = -1;
     ssize_t n = recvmsg(socket, &msg, flags | MSG_CMSG_CLOEXEC);
-    struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(ret_fd, CMSG_DATA(c), sizeof *ret_fd);
+    int fd = n >= 0 ? only_fd(&msg) : -1;
+    if (n > 0)
+        *ret_fd = fd;
+    else if (fd >= 0) // a message of no byte looks like the end, and may bring one
+        close(fd);
     return n;
 }

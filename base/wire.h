@@ -28,5 +28,6 @@ void wire_get_err(struct wire *w, struct err *ret);
 // A descriptor to who holds the other end of a unix socket, with one byte. 0, or -1 with errno.
 int wire_send_fd(int socket, int fd);
 // What recvmsg answers (0: nobody is there any more; -1: errno). *ret_fd is the caller's to close,
-// -1 where none came. flags: as recvmsg's; it is close-on-exec anyway.
+// -1 where none came; where more than one came all are closed, and it is -1 too. flags: as
+// recvmsg's; it is close-on-exec anyway.
 ssize_t wire_receive_fd(int socket, int flags, int *ret_fd);
