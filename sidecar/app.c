@@ -327,8 +327,10 @@ static int build(struct app *app, int tether_fd, struct err *err) {
     uploads_sweep(app->spec->state_dir);
     if (start_others(app, err) || sandbox_drop_until(&app->user, err) || sandbox_memory(err))
         return -1;
-    if (init_give_tether(tether_fd, app->resumed, app->tether, err) ||
-        sandbox_filter(SANDBOX_WORKER_START, err))
+    if (init_give_tether(tether_fd, app->resumed, app->tether, err))
+        return -1;
+    close(tether_fd); // who takes us over later has nothing to say to init
+    if (sandbox_filter(SANDBOX_WORKER_START, err))
         return -1;
     app->loop = loop_create();
     if (watchdog_start(app->loop, WATCHDOG_TICK_MS, err))

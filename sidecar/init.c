@@ -67,6 +67,15 @@ static void close_all(struct init *in) {
         close(in->tethered[i]);
 }
 
+// Init's own are known; what a worker may have handed it is not the next one's. A kernel without
+// the call leaves them open: not all that runs here is the sidecar.
+static void keep_only(int fd) {
+    const unsigned first = STDERR_FILENO + 1, kept = (unsigned)fd;
+    if (kept > first)
+        (void)close_range(first, kept - 1, 0);
+    (void)close_range(kept < first ? first : kept + 1, ~0U, 0);
+}
+
 static void start_later(struct init *in) {
     in->restart_at = now_ms() + in->backoff;
     in->backoff = in->backoff ? in->backoff * 2 : BACKOFF_MIN_MS;
@@ -98,6 +107,7 @@ static void start_worker(struct init *in) {
     setsid(); // of whom it starts, too: see end_set
     int theirs = in->theirs;
     close_all(in);
+    keep_only(theirs);
     exit(in->worker(theirs, in->resumed, in->arg));
 }
 

@@ -9,7 +9,9 @@
 #include "base/watchdog.h"
 #include "sidecar/init.h"
 #include "sidecar/sandbox.h"
+#include "tests/unit/folder.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
@@ -101,6 +103,20 @@ static void the_worker_is_forked_with_few_capabilities(void **state) {
     reset();
     assert_int_equal(geteuid(), 0); // or there is nothing to see
     assert_int_equal(finish(begin(has_few_capabilities)), 0);
+}
+
+// What is standard, the line to init, and the folder that is looked at.
+static int has_four_descriptors(int fd, bool resumed, void *arg) {
+    (void)resumed, (void)arg;
+    return fd > 2 && folder_entries("/proc/self/fd") == 3 + 1 + 1 ? 0 : 2;
+}
+
+static void the_worker_has_no_descriptor_but_the_known(void **state) {
+    (void)state;
+    reset();
+    auto_fd int low = open("/dev/null", O_RDONLY), high = fcntl(low, F_DUPFD, 200);
+    assert_true(low >= 0 && high >= 200);
+    assert_int_equal(finish(begin(has_four_descriptors)), 0);
 }
 
 static int crashes_twice(int fd, bool resumed, void *arg) {
@@ -451,6 +467,7 @@ int main(void) {
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_worker_is_forked_with_few_capabilities),
+        cmocka_unit_test(the_worker_has_no_descriptor_but_the_known),
         cmocka_unit_test(a_bad_spec_is_final),
         cmocka_unit_test(a_crashed_worker_is_started_again),
         cmocka_unit_test(a_worker_whose_loop_hangs_is_started_again),
