@@ -105,7 +105,7 @@ bool pod_ready(const struct pod *pod); // configured, running and passing its ch
 json_t *pod_info(const struct pod *pod);
 
 // A tool. Its uploads (uploads.h) are the working directory of a `run` tool.
-// answer: {"code": n, "stdout": [lines]}. ERR_ABSENT: unknown tool.
+// answer: {"code": n, "stdout": [lines]}. ERR_ABSENT: unknown tool. ERR_RETRY: 64 run already.
 struct pod_ask *pod_tool(struct pod *pod, const char *line, const struct upload *uploads, size_t n,
                          int64_t budget_ms, pod_reply_fn *fn, void *arg);
 

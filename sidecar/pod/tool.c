@@ -7,6 +7,8 @@
 // Tools of the spec, by POST /exec. The folder of the uploads is the working directory of a `run`
 // tool and is gone when the tool has ended.
 
+enum { TOOLS_MAX = 64 };
+
 struct tool {
     const struct spec_tool *spec;
     char **argv;
@@ -90,6 +92,18 @@ static char **with_arguments(char *const *argv, char *const *words) {
     return list;
 }
 
+// Each has a process, what it says, and its uploads on the disk.
+static int has_room(const struct pod *pod, struct err *err) {
+    const struct job *job;
+    int n = 0;
+    list_each(job, &pod->tools, struct job, link) {
+        n++;
+    }
+    if (n < TOOLS_MAX)
+        return 0;
+    return err_set(err, ERR_RETRY, "%d tools run, and no more may at once", TOOLS_MAX);
+}
+
 struct pod_ask *pod_tool(struct pod *pod, const char *line, const struct upload *uploads, size_t n,
                          int64_t budget_ms, pod_reply_fn *fn, void *arg) {
     struct pod_request request = {.task = POD_SIGNAL, .scope = POD_OPERATOR};
@@ -102,7 +116,7 @@ struct pod_ask *pod_tool(struct pod *pod, const char *line, const struct upload 
     job->tool->spec = spec;
     if (!spec)
         err_set(&err, ERR_ABSENT, "no tool \"%s\" in the spec", words[0] ? words[0] : "");
-    else if (take_uploads(pod, job->tool, uploads, n, &err) == 0)
+    else if (has_room(pod, &err) == 0 && take_uploads(pod, job->tool, uploads, n, &err) == 0)
         job->tool->argv = with_arguments(spec->action.argv, words);
     text_list_free(words);
     if (err.kind != ERR_NONE)

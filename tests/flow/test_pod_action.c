@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "sidecar/holder.h"
 #include "tests/flow/pod_stage.h"
+#include "tests/unit/folder.h"
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -647,6 +648,33 @@ static void its_files_lie_where_it_runs_and_are_gone_with_it(void **unused) {
     stage_free(s);
 }
 
+static void more_tools_than_may_run_at_once_are_refused(void **unused) {
+    (void)unused;
+    enum { MAX = 64 };
+    struct played p;
+    struct stage *s = running(&p, TOOLS);
+    const struct upload file = {.name = (char *)"a.txt", .data = (char *)"hello", .len = 5};
+    struct said many[MAX + 1] = {0};
+    auto_free char *folder = xasprintf("%s/state", s->dir);
+    size_t before = folder_entries(folder);
+    p = (struct played){.ms = 3000};
+    for (size_t i = 0; i <= MAX; i++)
+        many[i].ask = pod_tool(s->pod, "report", &file, 1, 60000, stage_replied, &many[i]);
+    assert_int_equal(folder_entries(folder), before + MAX); // refused before it is written
+    fake_loop_advance(s->loop, 1000);
+    expect_kind(&many[MAX], ERR_RETRY);
+    assert_non_null(strstr(many[MAX].err.text, "64"));
+    expect_kind(tool(s, "unheard-of", NULL, 0), ERR_ABSENT);
+    fake_loop_advance(s->loop, 5000);
+    for (size_t i = 0; i < MAX; i++) {
+        expect_done(&many[i]);
+        json_decref(many[i].answer);
+    }
+    p = (struct played){0};
+    expect_done(tool(s, "report", NULL, 0));
+    stage_free(s);
+}
+
 // ---- what is not the pod's own ----
 
 struct line {
@@ -745,6 +773,7 @@ int main(void) {
         cmocka_unit_test(a_tool_answers_with_its_code_and_its_lines),
         cmocka_unit_test(an_argument_that_is_no_utf8_is_refused),
         cmocka_unit_test(its_files_lie_where_it_runs_and_are_gone_with_it),
+        cmocka_unit_test(more_tools_than_may_run_at_once_are_refused),
         cmocka_unit_test(a_leaders_probe_answers_with_its_first_line),
         cmocka_unit_test(what_sanity_check_prints_are_the_metrics),
     };
