@@ -161,9 +161,16 @@ static struct served_call *find(struct served *s, int64_t serial) {
     return NULL;
 }
 
+// Nothing hostile: an engine that hangs leaves open whatever it is asked meanwhile.
+static void refuse_for_room(struct served_call *c) {
+    struct err full = ERR_INIT;
+    err_set(&full, ERR_RETRY, "%d requests are open at the engine, and no more may be", CALLS_MAX);
+    served_fail(c, &full);
+}
+
 static int take_ask(struct served *s, int64_t serial, struct wire *w, struct err *err) {
-    if (find(s, serial) || s->calls_len == CALLS_MAX)
-        return err_set(err, ERR_BUG, "a request's number is taken, or too many are open");
+    if (find(s, serial))
+        return err_set(err, ERR_BUG, "a request's number is taken");
     struct served_call *c = xnew(struct served_call);
     size_t len = (size_t)(w->end - w->at);
     c->served = s;
@@ -178,6 +185,10 @@ static int take_ask(struct served *s, int64_t serial, struct wire *w, struct err
     }
     list_append(&s->calls, &c->link);
     s->calls_len++;
+    if (s->calls_len > CALLS_MAX) {
+        refuse_for_room(c);
+        return 0;
+    }
     s->rules.judge(c, &c->request, s->arg);
     return 0;
 }

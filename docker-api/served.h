@@ -1,8 +1,9 @@
 // The other end of docker_open_through: takes typed requests from a line, has each judged, carries
 // out what is allowed over the engine's socket, and answers. Knows no policy. Whoever speaks on the
 // line is not trusted: a message that is none of ours, or a second request with the number of one
-// that is open, breaks the line, and on_broken is the end of it. Answers are written blocking: who
-// asks and does not read holds up only itself. Loop thread.
+// that is open, breaks the line, and on_broken is the end of it. One more than may be open at once
+// fails alone, unjudged. Answers are written blocking: who asks and does not read holds up only
+// itself. Loop thread.
 #pragma once
 #include "docker-api/docker.h"
 #include "docker-api/door.h"
