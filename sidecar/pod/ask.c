@@ -144,6 +144,13 @@ void ask_answer_all(struct job *job, const json_t *answer, const struct err *err
 
 // ---- jobs ----
 
+// As long as it was said to be, also where it holds a NUL: whoever reads it goes by its length.
+static char *copy_of(const char *body, size_t len) {
+    char *copy = xcalloc(len + 1, 1);
+    memcpy(copy, body, len);
+    return copy;
+}
+
 struct job *job_create(struct pod *pod, const struct pod_request *request) {
     struct job *job = xnew(struct job);
     list_init(&job->link);
@@ -151,7 +158,7 @@ struct job *job_create(struct pod *pod, const struct pod_request *request) {
     job->pod = pod;
     job->request = *request;
     job->request.ret_first = NULL; // the asker's, who may leave before
-    job->request.body = request->body ? xstrndup(request->body, request->body_len) : NULL;
+    job->request.body = request->body ? copy_of(request->body, request->body_len) : NULL;
     job->request.target = request->target ? xstrdup(request->target) : NULL;
     job->request.tree = request->tree ? xstrdup(request->tree) : NULL;
     if (request->body_len)

@@ -507,6 +507,28 @@ static void an_off_that_waits_behind_an_on_of_its_round_is_not_begun(void **unus
     stage_free(s);
 }
 
+// Its copy is as long as it is: nothing is read that lies behind it.
+static void a_body_of_nul_bytes_is_no_json_and_that_is_all(void **unused) {
+    (void)unused;
+    enum { LEN = 64 << 20 }; // behind which nothing is mapped
+    struct stage *s = stage_create("");
+    auto_free char *body = xcalloc(1, LEN);
+    s->round++;
+    struct said *said = stage_send(s, &(struct pod_request){.task = POD_CHECK,
+                                                            .scope = POD_LEADER,
+                                                            .target = s->state->pod_id,
+                                                            .tree = TREE,
+                                                            .epoch = s->epoch,
+                                                            .round = s->round,
+                                                            .budget_ms = 60000,
+                                                            .body = body,
+                                                            .body_len = LEN});
+    fake_loop_advance(s->loop, 1000);
+    expect_kind(said, ERR_REFUSED);
+    stage_configure(s);
+    stage_free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lower_epoch_is_fenced_also_after_a_crash),
@@ -538,6 +560,7 @@ int main(void) {
         cmocka_unit_test(what_waited_while_we_were_detached_is_not_begun),
         cmocka_unit_test(a_late_off_of_a_round_that_came_into_force_is_refused_after_a_crash_too),
         cmocka_unit_test(an_off_that_waits_behind_an_on_of_its_round_is_not_begun),
+        cmocka_unit_test(a_body_of_nul_bytes_is_no_json_and_that_is_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
