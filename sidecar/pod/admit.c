@@ -6,7 +6,10 @@
 
 // Who is heard: the verdict of fence.c carried out, before a request may wait for its turn.
 
-enum { MAX_LEADER = 1 << 20 };
+enum {
+    MAX_LEADER = 1 << 20,
+    HELD_MIB = 16, // of bodies, of whoever waits and of the one whose turn it is
+};
 
 static void admit(struct job *job, const struct fence_witness *witness);
 
@@ -260,6 +263,20 @@ static void refuse_leaving(struct job *job) {
     ask_refuse(job, &err);
 }
 
+// The control port's room for bodies is given back as soon as they are here. One alone always has
+// room, and so has what has no body, as an operator's.
+static bool has_room(const struct job *job) {
+    size_t len = job->request.body_len, held = job->pod->held;
+    return !len || held == len || held <= (size_t)HELD_MIB << 20;
+}
+
+static void refuse_for_room(struct job *job) {
+    struct err err = ERR_INIT;
+    err_set(&err, ERR_RETRY, "requests that wait hold the %d MiB of bodies that they may",
+            HELD_MIB);
+    ask_refuse(job, &err);
+}
+
 struct pod_ask *pod_request(struct pod *pod, const struct pod_request *request, pod_reply_fn *fn,
                             void *arg) {
     static const struct fence_witness nobody = {0};
@@ -267,6 +284,8 @@ struct pod_ask *pod_request(struct pod *pod, const struct pod_request *request, 
     struct pod_ask *ask = ask_job(pod, job, request->budget_ms, request->ret_first, fn, arg);
     if (pod->leaving)
         refuse_leaving(job);
+    else if (!has_room(job))
+        refuse_for_room(job);
     else
         admit(job, &nobody);
     return ask;

@@ -49,6 +49,7 @@ void job_free(struct job *job) {
     proposal_free(job->proposal);
     tool_free(job->tool);
     json_decref(job->answer);
+    job->pod->held -= job->request.body_len;
     free((char *)job->request.body);
     free((char *)job->request.target);
     free((char *)job->request.tree);
@@ -161,6 +162,7 @@ struct job *job_create(struct pod *pod, const struct pod_request *request) {
     job->request.body = request->body ? copy_of(request->body, request->body_len) : NULL;
     job->request.target = request->target ? xstrdup(request->target) : NULL;
     job->request.tree = request->tree ? xstrdup(request->tree) : NULL;
+    pod->held += request->body_len;
     if (request->body_len)
         digest_hex(request->body, request->body_len, job->digest);
     return job;

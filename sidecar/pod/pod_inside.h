@@ -234,6 +234,7 @@ struct pod {
     // requests
     struct link queue;
     struct job *active;
+    size_t held; // bytes of the bodies of all jobs
     struct link witnesses, answered;
     struct loop_timer *pump;
     int phase;

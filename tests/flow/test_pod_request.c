@@ -507,6 +507,56 @@ static void an_off_that_waits_behind_an_on_of_its_round_is_not_begun(void **unus
     stage_free(s);
 }
 
+static struct said *signal_with(struct stage *s, const char *body, size_t len) {
+    return stage_send(s, &(struct pod_request){.task = POD_SIGNAL,
+                                               .scope = POD_OPERATOR,
+                                               .budget_ms = 60000,
+                                               .body = body,
+                                               .body_len = len});
+}
+
+// The control port has let go of them by then.
+static void bodies_that_wait_have_a_limit_together(void **unused) {
+    (void)unused;
+    enum { MIB = 1 << 20, FIT = 16, SENT = 20 };
+    struct stage *s = stage_create("");
+    stage_configure(s);
+    fake_engine_latency(s->engine, "stop", 5000);
+    auto_free char *body = xcalloc(1, MIB);
+    memset(body, ' ', MIB);
+    struct said *sent[SENT],
+        *off = stage_send(
+            s, &(struct pod_request){.task = POD_OFF, .scope = POD_OPERATOR, .budget_ms = 60000});
+    fake_loop_advance(s->loop, 100);
+    for (int i = 0; i < SENT; i++)
+        sent[i] = signal_with(s, body, MIB);
+    s->round++;
+    struct said *leaders = stage_ask(s, POD_CHECK, 60000), *bare = signal_with(s, NULL, 0);
+    fake_loop_advance(s->loop, 100);
+    for (int i = 0; i < FIT; i++)
+        assert_string_equal(stage_said(sent[i]), "nothing yet");
+    for (int i = FIT; i < SENT; i++) {
+        expect_kind(sent[i], ERR_RETRY);
+        assert_non_null(strstr(sent[i]->err.text, "16 MiB"));
+    }
+    expect_kind(leaders, ERR_RETRY);
+    assert_string_equal(stage_said(bare), "nothing yet");
+    fake_loop_advance(s->loop, 30000);
+    expect_done(off);
+    expect_done(bare);
+    assert_int_equal(sent[FIT - 1]->came, true);
+    expect_done(stage_operator(s, POD_ON));
+    for (; s->saids; s->said[s->saids] = (struct said){0}) // there is no room for so many
+        json_decref(s->said[--s->saids].answer);
+    for (int i = 0; i < FIT; i++)
+        sent[i] = signal_with(s, body, MIB);
+    fake_loop_advance(s->loop, 30000);
+    for (int i = 0; i < FIT; i++)
+        expect_done(sent[i]);
+    expect_done(stage_check(s));
+    stage_free(s);
+}
+
 // Its copy is as long as it is: nothing is read that lies behind it.
 static void a_body_of_nul_bytes_is_no_json_and_that_is_all(void **unused) {
     (void)unused;
@@ -526,6 +576,23 @@ static void a_body_of_nul_bytes_is_no_json_and_that_is_all(void **unused) {
     fake_loop_advance(s->loop, 1000);
     expect_kind(said, ERR_REFUSED);
     stage_configure(s);
+    stage_free(s);
+}
+
+// Also one that is larger than all that may wait behind another.
+static void a_body_that_waits_alone_is_always_taken(void **unused) {
+    (void)unused;
+    enum { LEN = 17 << 20 };
+    struct stage *s = stage_create("");
+    stage_configure(s);
+    auto_free char *body = xcalloc(1, LEN);
+    struct said *first = signal_with(s, body, LEN), *second = signal_with(s, body, 1);
+    fake_loop_advance(s->loop, 5000);
+    expect_done(first);
+    expect_kind(second, ERR_RETRY);
+    second = signal_with(s, body, 1);
+    fake_loop_advance(s->loop, 5000);
+    expect_done(second);
     stage_free(s);
 }
 
@@ -560,6 +627,8 @@ int main(void) {
         cmocka_unit_test(what_waited_while_we_were_detached_is_not_begun),
         cmocka_unit_test(a_late_off_of_a_round_that_came_into_force_is_refused_after_a_crash_too),
         cmocka_unit_test(an_off_that_waits_behind_an_on_of_its_round_is_not_begun),
+        cmocka_unit_test(bodies_that_wait_have_a_limit_together),
+        cmocka_unit_test(a_body_that_waits_alone_is_always_taken),
         cmocka_unit_test(a_body_of_nul_bytes_is_no_json_and_that_is_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
