@@ -35,30 +35,35 @@ static void derive(struct auth *auth, const struct tokens *tokens) {
     auth->n = tokens->n;
 }
 
-static int take_token(struct auth *auth, const struct secret *file, struct err *err) {
+struct news { // read, and not in force yet; empty where nothing is new
     struct tokens tokens;
-    if (tokens_parse(file, auth->files[TOKEN], &tokens, err))
-        return -1;
-    derive(auth, &tokens);
-    tokens_wipe(&tokens);
-    return 0;
-}
-
-static int take_ca(struct auth *auth, const struct secret *file, struct err *err) {
     struct tls_trust *trust;
-    if (tls_trust_read(file->data, &trust, err))
+    struct tls_identity *identity;
+};
+
+static int read_news(const struct auth *auth, const struct secret *files, unsigned changed,
+                     struct news *ret, struct err *err) {
+    const unsigned identity = 1U << CERTIFICATE | 1U << KEY;
+    if ((changed & 1U << TOKEN) &&
+        tokens_parse(&files[TOKEN], auth->files[TOKEN], &ret->tokens, err))
+        return -1;
+    if ((changed & 1U << CA) && tls_trust_read(files[CA].data, &ret->trust, err))
         return err_wrap(err, "%.200s", auth->files[CA]);
-    tls_trust_drop(&auth->trust);
-    auth->trust = trust;
+    if ((changed & identity) &&
+        tls_identity_read(files[CERTIFICATE].data, files[KEY].data, &ret->identity, err))
+        return err_wrap(err, "%.200s", auth->files[CERTIFICATE]);
     return 0;
 }
 
-static int take_identity(struct auth *auth, const struct secret *files, struct err *err) {
-    struct tls_identity *identity;
-    if (tls_identity_read(files[CERTIFICATE].data, files[KEY].data, &identity, err))
-        return err_wrap(err, "%.200s", auth->files[CERTIFICATE]);
-    tls_identity_show(identity);
-    return 0;
+static void bring_into_force(struct auth *auth, struct news *news) {
+    if (news->tokens.n)
+        derive(auth, &news->tokens);
+    if (news->trust) {
+        tls_trust_drop(&auth->trust);
+        auth->trust = take_ptr(news->trust);
+    }
+    if (news->identity)
+        tls_identity_show(take_ptr(news->identity));
 }
 
 // Which of them is another than before.
@@ -73,13 +78,15 @@ static unsigned compare(const struct auth *auth, const struct secret *files,
     return changed;
 }
 
+// All of it or nothing: a token that holds beside a CA that does not is what nobody has set up.
 static int take(struct auth *auth, const struct secret *files, unsigned changed, struct err *err) {
-    const unsigned identity = 1U << CERTIFICATE | 1U << KEY;
-    if ((changed & 1U << TOKEN) && take_token(auth, &files[TOKEN], err))
-        return -1;
-    if ((changed & 1U << CA) && take_ca(auth, &files[CA], err))
-        return -1;
-    return changed & identity ? take_identity(auth, files, err) : 0;
+    struct news news = {0};
+    int failed = read_news(auth, files, changed, &news, err);
+    if (!failed)
+        bring_into_force(auth, &news);
+    tls_trust_drop(&news.trust); // the identity is read last: none is left over
+    tokens_wipe(&news.tokens);
+    return failed;
 }
 
 static int read_files(struct auth *auth, struct secret files[FILES], struct err *err) {

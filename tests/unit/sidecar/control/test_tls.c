@@ -177,6 +177,30 @@ static void what_does_not_fit_together_leaves_it_as_it_was(void **state) {
     assert_non_null(strstr(err.text, "the key is not that of the certificate"));
 }
 
+static bool has_key(const struct auth_key *key) {
+    const struct auth_key *now = auth_key(it.auth, AUTH_OPERATOR);
+    return now && memcmp(now, key, sizeof *now) == 0;
+}
+
+// In an order in which no look finds one that fits: the CA first.
+static void a_new_token_waits_for_what_came_with_it(void **state) {
+    (void)state;
+    const struct auth_key old = *auth_key(it.auth, AUTH_OPERATOR);
+    const struct tls_trust *trusted = auth_trust(it.auth);
+    run("cp %s/ca.pem %s/whole.pem && echo none >%s/next.pem && mv -f %s/next.pem %s/ca.pem", dir,
+        dir, dir, dir, dir);
+    write_token(OTHER "\n");
+    int64_t until = loop_now(it.loop) + 4500; // it was looked at twice
+    pump(loop_now(it.loop) > until);
+    assert_true(has_key(&old));
+    assert_ptr_equal(auth_trust(it.auth), trusted);
+    run("cat %s/whole.pem %s/ca.pem >%s/next.pem && mv -f %s/next.pem %s/ca.pem", dir, other, dir,
+        dir, dir);
+    pump(!has_key(&old));
+    assert_ptr_not_equal(auth_trust(it.auth), trusted);
+    run("mv -f %s/whole.pem %s/ca.pem", dir, dir);
+}
+
 // A request that waits over TLS, and a client that leaves meanwhile.
 static void a_client_that_leaves_is_noticed(void **state) {
     (void)state;
@@ -216,6 +240,7 @@ int main(void) {
         TLS_TEST(plain_http_gets_no_answer),
         TLS_TEST(a_new_certificate_is_shown_without_a_restart),
         TLS_TEST(what_does_not_fit_together_leaves_it_as_it_was),
+        TLS_TEST(a_new_token_waits_for_what_came_with_it),
         TLS_TEST(a_client_that_leaves_is_noticed),
     };
     return cmocka_run_group_tests(tests, prepare, finish);
