@@ -442,7 +442,8 @@ class Bench:
         self.sequential, self.safe = sequential, safe
         self.secrets = self.dir / "secrets"
         self.doubts = []  # answers that were not signed as they must be, and what a stranger could do
-        self.servers, self.pods, self.decoys = [], [], []
+        self.servers, self.pods, self.decoys, self.proxies = [], [], [], []
+        self.orders = self.dir / "orders.jsonl"  # what leaders said to pods over a proxy
         self.kazoo = None
         self.changes = 0  # of what the files depend on
 
@@ -615,6 +616,8 @@ class Bench:
     # ---- going down ----
 
     def end(self):
+        for one in list(self.proxies):
+            one.end()
         if self.kazoo:
             self.kazoo.stop()
             self.kazoo.close()

@@ -5,6 +5,7 @@ import time
 from kazoo.exceptions import KazooException
 from kazoo.handlers.threading import KazooTimeoutError
 
+import orders
 from bench import ROOT, boottime, wait_until
 from record import Done
 from schedule import Pair
@@ -170,6 +171,7 @@ class Harness:
         try:
             wait_until("it stays at rest", self.rested, 30, 0.3)
             before = self.still()
+            self.old_orders()
             time.sleep(IDLE_S)
             after = self.still()
         except NOT_NOW as error:
@@ -177,6 +179,15 @@ class Harness:
             return
         if before != after:
             self.broken.append(f"L7: something happened in a cluster at rest: {before} became {after}")
+
+    def old_orders(self):
+        """All that can be said again of the run's earlier leaders is, and each must be refused as such."""
+        done = Done("orders of earlier leaders, at rest", "", [])
+        real = orders.yesterday(self.bench, done, strict=True)
+        say(f"{self.at()}  {done.kind}: {done.note}")
+        self.broken += done.broken
+        if not real and len(orders.of_leaders(self.bench)) > 1:
+            self.broken.append("too little: no order of an earlier leader of this run was said again")
 
     def still(self):
         return [(i["generation"], i["workload"]["container"], i["workload"]["started"]) for i in self.bench.settled()]

@@ -2,7 +2,8 @@
 the configuration's volume."""
 import shutil
 
-from bench import ROOT, run
+import orders
+from bench import run
 from nemesis import nemesis, soon
 
 # ---- strangers ----
@@ -87,22 +88,8 @@ def reset(bench, pod, rng, done):
 
 @nemesis("orders of a leader of yesterday", on="cluster")
 def yesterday(bench, _, rng, done):
-    """To everybody, with an epoch that is long over: nobody may do it."""
-    tree = bench.zk().get(f"{ROOT}/tree")[0].decode()
-    proposal = bench.zk().get(f"{ROOT}/proposal")[0]
-    for pod in bench.living():
-        for task in ("check", "off", "on"):
-            try:
-                orders = {"X-Ochopod-Epoch": f"{tree}/1", "X-Ochopod-Round": "1000000",
-                          "X-Ochopod-Target": pod.info()["id"], "Content-Type": "application/json"}
-                status, said = pod.ask("POST", f"/control/{task}", body=proposal, timeout=20, headers=orders, role="peer")
-                if bench.safe and pod.plain("POST", f"/control/{task}", proposal, orders)[0] < 400:
-                    done.broken.append(f"auth: {pod.name} obeyed an order that nobody signed")
-            except (OSError, LookupError):
-                continue
-            done.refused += status == 412
-            if status < 400:
-                done.broken.append(f"S1: {pod.name} obeyed {task} of epoch 1: {status} {said}")
+    """To everybody, with an epoch that is long over, and with those of the leaders that this run had: nobody may do it."""
+    orders.yesterday(bench, done)
     if not done.refused:
         raise LookupError("nobody could be asked")
     yield

@@ -6,6 +6,7 @@ import nemesis_hands  # noqa: F401
 import nemesis_memory  # noqa: F401
 import nemesis_network  # noqa: F401
 import nemesis_process  # noqa: F401
+import nemesis_proxy  # noqa: F401
 from nemesis import TABLE
 
 
