@@ -107,8 +107,8 @@ class Refusals:
         old = [o for o in orders if o.epoch < mark]
         for order in old[:3] + old[3:][-4:]:
             for task in TASKS:
-                self.judge(pod, "first" if order.epoch == 1 else "rebuilt", f"{task} of epoch {order.epoch}, round {order.round}",
-                           say(self.bench, pod, tree, order, task, self.done))
+                answer = say(self.bench, pod, tree, order, task, self.done)
+                self.judge(pod, "first" if order.epoch == 1 else "rebuilt", f"{task} of epoch {order.epoch}", answer)
         for epoch, target, request in raw:
             if epoch < mark and target == pod_id:
                 self.judge(pod, "recorded", f"what epoch {epoch} has asked it: {request[:40]}", again(pod, request))
