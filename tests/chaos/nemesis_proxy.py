@@ -1,5 +1,6 @@
 """Slow links of ours: a proxy (proxy.py) between a sidecar and ZooKeeper, or between a leader and its pods. Sidecars know
 nothing of it. It counts only where bytes have gone through it, and, where it stalls, where it holds some."""
+import contextlib
 import json
 import os
 import subprocess
@@ -73,7 +74,8 @@ class Between:
         if self not in self.bench.proxies:
             return
         self.bench.proxies.remove(self)
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):  # it is gone
+            self.process.stdin.close()
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:

@@ -19,7 +19,8 @@ def table(run):
     for one in done:
         counts[one.kind] = counts.get(one.kind, 0) + 1
     lines += [f"| {kind} | {count} |" for kind, count in sorted(counts.items())]
-    return "\n".join(lines) + "\n\n" + phases.table(run)
+    over = [f"{one.kind}: {one.target}, {one.note}." for one in done if "proxy" in one.kind]
+    return "\n".join(lines) + "\n\n" + "".join(f"{line}\n" for line in [*over, ""] if over) + phases.table(run)
 
 
 def tail(text, lines):
