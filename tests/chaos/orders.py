@@ -77,9 +77,8 @@ def again(pod, request):
             raise OSError(repr(error)) from error
 
 
-def say(bench, pod, tree, order, task, done):
+def say(bench, pod, pod_id, tree, order, task, done):
     """(status, what was said)."""
-    pod_id = pod.info()["id"]
     headers = {"X-Ochopod-Epoch": f"{tree}/{order.epoch}", "X-Ochopod-Round": str(order.round),
                "X-Ochopod-Budget-Ms": str(BUDGET_S * 1000), "X-Ochopod-Target": pod_id, "Content-Type": "application/json"}
     body, path = json.dumps({**order.body, "key": pod_id}).encode(), f"/control/{task}/{BUDGET_S}"
@@ -107,7 +106,7 @@ class Refusals:
         old = [o for o in orders if o.epoch < mark]
         for order in old[:3] + old[3:][-4:]:
             for task in TASKS:
-                answer = say(self.bench, pod, tree, order, task, self.done)
+                answer = say(self.bench, pod, pod_id, tree, order, task, self.done)
                 self.judge(pod, "first" if order.epoch == 1 else "rebuilt", f"{task} of epoch {order.epoch}", answer)
         for epoch, target, request in raw:
             if epoch < mark and target == pod_id:
