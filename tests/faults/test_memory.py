@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -75,10 +76,16 @@ CASES.sort(key=lambda case: case[0] in WAITING or case[1] is not None)  # looked
 
 
 def run(program, tmp_path, at, within=None):
-    """How it ended, what it said, and how many allocations there were or what fault."""
+    """How it ended, what it said, and how many allocations there were or what fault. What it leaves behind, tens of
+    thousands of files may be, goes at once."""
+    with tempfile.TemporaryDirectory(prefix="memory-", ignore_cleanup_errors=True) as own:
+        return run_in(own, program, tmp_path, at, within)
+
+
+def run_in(own, program, tmp_path, at, within):
     count = tmp_path / f"{program}-{within}-{at}"
     env = {**os.environ, "LD_PRELOAD": str(BUILD / "tests/libfailing.so"), "FAILING_AT": str(at),
-           "FAILING_COUNT": str(count), "MALLOC_PERTURB_": "165", "MALLOC_CHECK_": "3"}
+           "FAILING_COUNT": str(count), "MALLOC_PERTURB_": "165", "MALLOC_CHECK_": "3", "TMPDIR": own}
     if within:
         env["FAILING_IN"] = within
     # Into a pipe, as a test that limits the size of files must still be able to say why it ends. Whom it leaves behind
