@@ -68,8 +68,9 @@ def test_it_ends_with_a_table_of_one_leader_and_two_followers(cluster):
     assert len(table) == 3, cluster.said
     assert [process for _, process, _ in table] == ["running"] * 3
     assert sorted(role for _, _, role in table) == ["follower", "follower", "leader"]
-    told = [line for line in cluster.said.splitlines() if line.endswith(": running")]
-    assert len(told) == len(set(told)) == 3, cluster.said
+    # A pod whose answer was late is told of again when it comes.
+    told = {line for line in cluster.said.splitlines() if line.endswith(": running")}
+    assert len(told) == 3, cluster.said
 
 
 def test_its_workloads_hold_nothing_of_ours(three):
@@ -95,7 +96,7 @@ def test_run_again_it_disturbs_nothing(three):
 
 
 def test_status_prints_the_table(three):
-    wait_until("it has three rows", lambda: len(rows(demo(three.bed, "status").stdout)) == 3, timeout=90)
+    wait_until("it has three rows", lambda: len(rows(demo(three.bed, "status").stdout)) == 3)
 
 
 def test_logs_show_sidecars_and_servers(three):
@@ -152,15 +153,15 @@ def test_coordination_killed_no_server_notices(three, writer):
     wait_until("Docker has started it again", lambda: three.bed.inspect(COORDINATION)["RestartCount"] > 0)
     wait_until("it serves", lambda: "Mode: " in four_letters(three.bed.address(COORDINATION), "srvr"))
     wait_until("all pods are registered again",
-               lambda: len(rows(demo(three.bed, "status", check=False).stdout)) == 3, timeout=90)
+               lambda: len(rows(demo(three.bed, "status", check=False).stdout)) == 3)
     assert three.started() == before
 
 
 def test_dockerd_killed_and_started_all_come_back(three, writer):
     three.bed.engine("kill")
     three.bed.engine("start")
-    three.wait(3, timeout=180)
-    wait_until("the pods say so", lambda: len(rows(demo(three.bed, "status", check=False).stdout)) == 3, timeout=90)
+    three.wait(3)
+    wait_until("the pods say so", lambda: len(rows(demo(three.bed, "status", check=False).stdout)) == 3)
 
 
 # Default capabilities, through the root of every process and every mount.
