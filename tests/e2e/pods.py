@@ -139,7 +139,14 @@ class Pods:
     def clear(self):
         """All but coordination, and no orphan of a test is left to the next one."""
         keep = self.bed.ids("name=^/coordination$")
-        ids = [i for i in self.bed.ids() if i not in keep]
-        if ids:
-            self.bed.docker("rm", "-f", "-v", *ids, check=False)
+
+        def others():
+            return [i for i in self.bed.ids() if i not in keep]
+
+        def emptied():
+            if ids := others():
+                self.bed.docker("rm", "-f", "-v", *ids, check=False)
+            return not others()
+
+        wait_until("no container is left but coordination", emptied)
         self.bed.docker("volume", "prune", "-f")

@@ -230,15 +230,17 @@ def memory_of(bed, name):
     """{process: what may be written of its memory}, of the sidecar's own."""
     memory = {}
     for line in bed.docker("top", name, "-eo", "pid,comm").split("\n")[1:]:
-        pid, comm = line.split()
+        pid, comm = line.split()[:2]
         if not comm.startswith("ochopod-"):
             continue
-        parts = [m for m in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines() if m.split()[1].startswith("rw")]
-        with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
-            for part in parts:
-                begin, end = (int(n, 16) for n in part.split()[0].split("-"))
-                file.seek(begin)
-                memory[comm] = memory.get(comm, b"") + file.read(end - begin)
+        with contextlib.suppress(OSError):  # a job, which has ended meanwhile
+            parts = [m for m in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines() if m.split()[1].startswith("rw")]
+            with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
+                for part in parts:
+                    begin, end = (int(n, 16) for n in part.split()[0].split("-"))
+                    with contextlib.suppress(OSError):  # it was given back meanwhile
+                        file.seek(begin)
+                        memory[comm] = memory.get(comm, b"") + file.read(end - begin)
     return memory
 
 

@@ -51,6 +51,7 @@ def test_zookeeper_recovers(bed):
     wait_until("the one that will be left has it all", lambda: held((bed.address(left), 2181)) == names)
 
     for lost in ensemble.sidecars()[1:]:
+        bed.docker("kill", lost)  # else it removes some of them at the same time
         bed.docker("rm", "-f", "-v", *bed.ids(f"label=io.ochopod.owner={lost}"), lost)
     bed.run("docker-compose", "-f", "compose/zookeeper/docker-compose.yml", "-p", "zookeeper",
             "up", "-d", "--scale", "zookeeper=3")
