@@ -141,10 +141,10 @@ def test_no_pod_is_killed_for_instances_that_do_not_run(world, tmp_path):
     _, marathon, ocho = world
     web(tmp_path, verbatim={"constraints": [["hostname", "MAX_PER", "3"]]})
     ocho.do("deploy", "/spec/web.yaml", "-p", "3", "--strict", "-t", "120", "-j", folder=tmp_path)
-    done = ocho.run("scale", "web", "@5", "-t", "10", "-j")
+    done = ocho.run("scale", "web", "@5", "-t", "30", "-j")
     assert done.returncode == 4 and "3 of 5 pods running" in done.stderr, done.stderr
     # The deployment of five never ends: nothing is killed in its way.
-    done = ocho.run("scale", "web", "@2", "-t", "5", "-j")
+    done = ocho.run("scale", "web", "@2", "-t", "15", "-j")
     assert done.returncode == 4 and "locked by deployment" in done.stderr, done.stderr
     assert json.loads(done.stdout) == {"web": {"ok": False, "delta": 0}}
     assert {p["process"] for p in ocho.do("grep", "web", "-j")[0].values()} == {"running"}
@@ -215,12 +215,12 @@ def test_on_the_hosts_network_ports_are_allotted(world, tmp_path):
 
 def test_what_never_comes_up_is_removed_and_says_why(world, tmp_path):
     bed, marathon, ocho = world
-    done = ocho.run("deploy", "/spec/web.yaml", "--strict", "-t", "15", "-j",
+    done = ocho.run("deploy", "/spec/web.yaml", "--strict", "-t", "30", "-j",
                     folder=web(tmp_path, image="ochopod/nobody-has-it:1"))
     assert done.returncode == 4, done.stdout + done.stderr
     assert json.loads(done.stdout) == {"/spec/web.yaml": {"ok": False, "up": []}}
     assert "0 of 1 pods running" in done.stderr and "is removed" in done.stderr
-    done = ocho.run("deploy", "/spec/web.yaml", "-t", "10", "--image", "ochopod/no-sidecar:1", folder=tmp_path)
+    done = ocho.run("deploy", "/spec/web.yaml", "-t", "30", "--image", "ochopod/no-sidecar:1", folder=tmp_path)
     assert done.returncode == 4 and "last task: TASK_FAILED" in done.stderr, done.stderr
     assert done.stdout == "0% success (+0 pods)\n"
     assert marathon.do("GET", "/v2/apps")["apps"] == []
@@ -245,7 +245,7 @@ def test_pods_alone_are_asked_by_their_tasks(world, tmp_path):
 
 def test_what_meets_in_another_zookeeper_stays(world, tmp_path):
     _, marathon, ocho = world
-    done = ocho.run("deploy", "/spec/web.yaml", "-p", "2", "-t", "15", folder=web_at(tmp_path, f"{ocho.zk}/elsewhere"))
+    done = ocho.run("deploy", "/spec/web.yaml", "-p", "2", "-t", "45", folder=web_at(tmp_path, f"{ocho.zk}/elsewhere"))
     assert done.returncode == 4 and done.stdout == "0% success (+0 pods)\n", done.stderr
     assert "stays: 2 of its tasks running, not registered in the ZooKeeper" in done.stderr, done.stderr
     tasks = Tasks(marathon, only_app(marathon)["id"])

@@ -15,7 +15,7 @@ SPEC = {
         "image": BUSYBOX,
         "command": ["sh", "-c", "exec httpd -f -p $(cat /etc/app/port) -h /etc/app"],
         "ready": {"http": ":80/peers"},
-        "stop": {"grace": "20s"}},
+        "stop": {"grace": "60s"}},
     "files": [{"target": "/etc/app/port", "content": "{{ local_port(80) }}"},
               {"target": "/etc/app/peers",
                "content": "{% for _, p in ipairs(pods) do %}{{ p.ip }}:{{ p.ports[80] }} {% end %}"}]}
@@ -52,7 +52,7 @@ class Task:
     def end(self):
         self.process.terminate()
         try:
-            self.process.wait(30)
+            self.process.wait(90)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

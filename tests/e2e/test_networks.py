@@ -50,7 +50,7 @@ class Isolated:
     def workload(self, i):
         return self.bed.inspect(workload(self.bed, self.bed.inspect(self.name(i))["Id"]))
 
-    def wait(self, timeout=180):
+    def wait(self, timeout=300):
         wait_until("three servers with one leader", lambda: agree(self.hosts()), timeout, every=0.3)
 
     def by_number(self):

@@ -127,7 +127,7 @@ class Place:
         self.watcher.join()
         self.process.terminate()
         try:
-            self.process.wait(30)
+            self.process.wait(120)
         finally:
             self.process.kill()
             self.engine.terminate()
