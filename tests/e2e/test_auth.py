@@ -122,17 +122,16 @@ def test_ocho_sees_and_steers(safe):
         seen = json.loads(ocho(pod, "info", "-j", "--url", url(pod, "")).stdout)
         return len(seen) == 3 and {p["process"] for p in seen.values()} == {"running"}
     wait_until("ocho sees three that run", running)
-    everywhere = ocho(pod, "ls", "--url", url(pod, "")).stdout
-    assert "3" in everywhere
     seq = str(other.info["seq"])
 
-    def does(what, *words):  # ZooKeeper may be away for a moment on a busy machine
-        return wait_until(what, lambda: ocho(pod, *words, "-i", seq, "--url", url(pod, "")).stdout)
-    does("ocho turns it off", "off", "safe")
+    def does(what, verb, *words):  # ZooKeeper may be away for a moment on a busy machine
+        return wait_until(what, lambda: ocho(pod, verb, "--url", url(pod, ""), *words).stdout)
+    assert "3" in does("ocho lists", "ls")
+    does("ocho turns it off", "off", "safe", "-i", seq)
     other.until(process="stopped")
-    does("ocho turns it on", "on", "safe")
+    does("ocho turns it on", "on", "safe", "-i", seq)
     other.until(process="running")
-    said = json.loads(ocho(pod, "exec", "safe", "-j", "-i", seq, "--url", url(pod, ""), "say").stdout)
+    said = json.loads(does("ocho runs a tool", "exec", "safe", "-j", "-i", seq, "say"))
     assert [a["stdout"] for a in said.values()] == [["said"]]
     assert "/cluster answered 401" in ocho(pod, "ls", "--url", url(pod, ""), check=False, OCHOPOD_TOKEN_FILE="").stderr
     # In the container the spec says where token and CA are, and the health check comes over TLS.

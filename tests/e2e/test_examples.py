@@ -98,10 +98,12 @@ def test_dependency(bed):
 def test_shell(bed):
     readme = Readme(bed, "shell")
     readme.step()
+    pod = Ensemble(bed, "shell").sidecars()[0]
+    # The log comes by way of the engine: what was printed may be there a moment after the end.
+    wait_until("hello is in its log", lambda: "hello" in bed.docker("exec", pod, "ocho", "log", "-l", "shell"))
     said = readme.step()
     assert "hello" in said
     assert "dead" in said
-    pod = Ensemble(bed, "shell").sidecars()[0]
     info = json.loads(bed.docker("exec", pod, "ocho", "info", "-j", "shell"))
     assert "dead" in json.dumps(info)
     readme.finish()

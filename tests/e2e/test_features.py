@@ -419,7 +419,7 @@ def test_an_independent_workload_ends_before_its_successor_starts(pods):
     pod = pods.run("heir", json.loads(json.dumps(spec)), *volumes, volumes=())
     pod.until_configured()
     assert pod.started[0] != before
-    assert pod.sh("ls /conf") == "lock"
+    wait_until("it alone holds the lock", lambda: pod.sh("ls /conf") == "lock")
     wait_until("the former one is removed", lambda: before not in bed.ids())
 
 
@@ -540,7 +540,7 @@ def test_a_restart_of_the_sidecars_container_restarts_the_workload_once_with_its
     wait_until("configured anew", lambda: pod.info["generation"] > info["generation"])
     pod.until_configured()
     assert pod.info["id"] == info["id"] and pod.info["seq"] == info["seq"]
-    assert len(pod.sh("cat /conf/starts").splitlines()) == 2
+    wait_until("it was started twice", lambda: len(pod.sh("cat /conf/starts").splitlines()) == 2)
     assert len(pod.workloads()) == 1
 
 
@@ -582,7 +582,7 @@ def test_full_shutdown_all_off_before_any_on(pods):
     first.until_configured()
     pods.run("shut-2", json.loads(json.dumps(spec)))
     first.until_configured(2)
-    assert first.sh("cat /conf/log").split() == ["on", "off", "on"]
+    wait_until("it was off between two starts", lambda: first.sh("cat /conf/log").split() == ["on", "off", "on"])
 
 
 # ---- by other hands ----

@@ -39,9 +39,12 @@ class Ocho:
 
 def follows(tasks, ocho, n):
     """What `ocho port` tells is what Marathon has mapped, and mntr there answers from an ensemble of n."""
-    ports = json.loads(ocho("port", "-j", "2181", "zookeeper"))
-    where = [(pod["ip"], int(pod["ports"])) for pod in ports.values()]
-    assert sorted(where) == sorted(tasks.hosts()) and len(where) == n, (ports, tasks.hosts())
+    def told():  # a pod that answers late is not among them
+        ports = json.loads(ocho("port", "-j", "2181", "zookeeper"))
+        where = [(pod["ip"], int(pod["ports"])) for pod in ports.values()]
+        assert sorted(where) == sorted(tasks.hosts()) and len(where) == n, (ports, tasks.hosts())
+        return where
+    where = wait_until(f"{n} pods are where Marathon put them", told, 120)
     wait_until(f"{n} servers with one leader", lambda: agree(where), 120)
 
 

@@ -74,8 +74,10 @@ class Service:
         wait_until(f"{n} servers with one leader", lambda: self.agree(n), timeout, every=0.5)
 
     def info(self, sidecar):
-        said = self.say(sidecar, 8080, r"GET /info HTTP/1.0\r\n\r\n")
-        return json.loads(said[said.index("{"):])
+        def answer():
+            said = self.say(sidecar, 8080, r"GET /info HTTP/1.0\r\n\r\n")
+            return json.loads(said[said.index("{"):])
+        return wait_until("it answers", answer, 120)
 
 
 def test_the_same_spec_is_an_ensemble_on_an_overlay_network_and_grows_and_heals(swarm):
