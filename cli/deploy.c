@@ -120,8 +120,8 @@ static bool never_came_up(const struct goal *goal) {
     return goal->err.kind == ERR_TIMEOUT && can_be_seen(goal) && !goal->up_len;
 }
 
-// Tasks that run on, and are not registered where we look.
-static size_t unregistered(struct follow *f, const struct goal *goal) {
+// Tasks that run on, and are not registered where we look, also after the time that it takes.
+static size_t unregistered(struct follow *f, struct goal *goal) {
     struct err err = ERR_INIT;
     marathon_until(f->marathon, loop_now(source_loop(f->source)) + UNDO_MS);
     auto_json json_t *before = marathon_app(f->marathon, goal->app, &err);
@@ -130,18 +130,9 @@ static size_t unregistered(struct follow *f, const struct goal *goal) {
     marathon_pause(f->marathon, STEADY_MS);
     auto_json json_t *now = marathon_app(f->marathon, goal->app, &err);
     size_t n = marathon_steady(before, now);
+    if (n > goal->there)
+        follow_again(f, goal);
     return n > goal->there ? n - goal->there : 0;
-}
-
-static bool meet_elsewhere(struct follow *f, const struct goal *goal) {
-    size_t n = unregistered(f, goal);
-    if (n)
-        fprintf(
-            stderr,
-            "ocho: %s: %s stays: %zu of its tasks running, not registered in the ZooKeeper that "
-            "ocho asks (--zk, OCHOPOD_ZK)\n",
-            goal->what, goal->app, n);
-    return n > 0;
 }
 
 static void undo(struct follow *f, struct goal *goal) {
@@ -164,10 +155,16 @@ static void conclude(struct follow *f, struct goal *goal, bool was_posted) {
     if (!goal->err.kind || !was_posted)
         return;
     follow_fail(f, goal);
-    if (never_came_up(goal)) {
-        if (!meet_elsewhere(f, goal))
-            undo(f, goal);
-    } else if (goal->err.kind == ERR_TIMEOUT && !can_be_seen(goal) && !goal->up_len)
+    size_t elsewhere = never_came_up(goal) ? unregistered(f, goal) : 0;
+    if (elsewhere)
+        fprintf(
+            stderr,
+            "ocho: %s: %s stays: %zu of its tasks running, not registered in the ZooKeeper that "
+            "ocho asks (--zk, OCHOPOD_ZK)\n",
+            goal->what, goal->app, elsewhere);
+    else if (never_came_up(goal))
+        undo(f, goal);
+    else if (goal->err.kind == ERR_TIMEOUT && !can_be_seen(goal) && !goal->up_len)
         fprintf(stderr,
                 "ocho: %s: %s stays: what came up of it cannot be seen; once it can, "
                 "`ocho kill --force %s` removes it\n",

@@ -294,6 +294,10 @@ void follow_goals(struct follow *f, struct goal *goals, size_t n) {
     progress_end(&f->progress);
 }
 
+void follow_again(struct follow *f, struct goal *goal) {
+    look_at(f, goal, 1, false);
+}
+
 // ---- how it went ----
 
 int follow_percent(const struct goal *goals, size_t n) {

@@ -52,6 +52,8 @@ void follow_catch(struct follow *f);
 void follow_look(struct follow *f);
 // Each goal that has no error yet becomes settled or has one.
 void follow_goals(struct follow *f, struct goal *goals, size_t n);
+// One look more at the pods of one that has not settled.
+void follow_again(struct follow *f, struct goal *goal);
 void goal_done(struct goal *goal);
 // The application of a pod's record is this app, whichever of them has its '/'.
 bool goal_is_of(const struct pod_seen *pod, const char *app);
