@@ -8,6 +8,7 @@
 
 enum {
     RETRY_MS = 1000,
+    OPEN_TRIES = 5,
     // Of a session's time what a server may grant. With less the library's own arithmetic gives up
     // each connection before it stands, with more it overflows: either way it would try again
     // without a pause and for ever, also when the server has come to its senses.
@@ -253,16 +254,33 @@ static char *odd_number(const char *addresses) {
     return n % 2 ? xstrdup(addresses) : xasprintf("%s,%.*s", addresses, first, addresses);
 }
 
-static zhandle_t *client_open(struct zk *zk) {
-    auto_free char *addresses = odd_number(zk->addresses);
+// While servers refuse connections the handle is between two attempts most of the time, and takes
+// no credentials then (ZOOKEEPER-800): for good it would be nobody. At once it mostly takes them.
+static bool takes_credentials(zhandle_t *zh, const struct zk *zk) {
+    return !zk->auth ||
+           zoo_add_auth(zh, "digest", zk->auth, (int)strlen(zk->auth), NULL, NULL) == ZOK;
+}
+
+static zhandle_t *open_once(struct zk *zk, const char *addresses) {
     zhandle_t *zh = zookeeper_init2(addresses, on_session, zk->timeout, NULL, zk,
                                     ZOO_NO_LOG_CLIENTENV, on_log);
+    if (!zh)
+        return NULL;
+    if (!takes_credentials(zh, zk)) {
+        zookeeper_close(zh);
+        return NULL;
+    }
     // Names are our business: the library would ask for them on every turn of its thread and give
     // up healthy sessions while the resolver is away.
-    if (zh)
-        zoo_set_servers_resolution_delay(zh, -1);
-    if (zh && zk->auth)
-        zoo_add_auth(zh, "digest", zk->auth, (int)strlen(zk->auth), NULL, NULL);
+    zoo_set_servers_resolution_delay(zh, -1);
+    return zh;
+}
+
+static zhandle_t *client_open(struct zk *zk) {
+    auto_free char *addresses = odd_number(zk->addresses);
+    zhandle_t *zh = NULL;
+    for (int i = 0; !zh && i < OPEN_TRIES; i++)
+        zh = open_once(zk, addresses);
     return zh;
 }
 

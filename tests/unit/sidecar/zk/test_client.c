@@ -131,8 +131,66 @@ static void a_session_in_which_nothing_is_answered_is_given_up(void **unused) {
     close_slow(loop, zk);
 }
 
+// ---- credentials ----
+
+static int refusals, closes;
+
+int __wrap_zoo_add_auth(zhandle_t *zh, const char *scheme, const char *cert, int len,
+                        void_completion_t fn, const void *data);
+int __real_zoo_add_auth(zhandle_t *zh, const char *scheme, const char *cert, int len,
+                        void_completion_t fn, const void *data);
+int __wrap_zoo_add_auth(zhandle_t *zh, const char *scheme, const char *cert, int len,
+                        void_completion_t fn, const void *data) {
+    if (refusals-- > 0)
+        return ZINVALIDSTATE;
+    (void)__real_zoo_add_auth(zh, scheme, cert, len, fn, data);
+    return ZOK;
+}
+
+int __wrap_zookeeper_close(zhandle_t *zh);
+int __real_zookeeper_close(zhandle_t *zh);
+int __wrap_zookeeper_close(zhandle_t *zh) {
+    closes++;
+    return __real_zookeeper_close(zh);
+}
+
+static void heard(struct inbox_message *message, void *arg) {
+    (void)arg;
+    free(message);
+}
+
+// The library takes none between two attempts at a server: such a handle is nobody for good.
+static void a_handle_that_takes_no_credentials_is_none(void **unused) {
+    (void)unused;
+    struct loop *loop = loop_create();
+    static char addresses[] = "127.0.0.1:1", auth[] = "user:password";
+    struct zk zk = {.loop = loop,
+                    .inbox = inbox_create(loop, heard, NULL),
+                    .addresses = addresses,
+                    .auth = auth,
+                    .timeout = SESSION_MS};
+    for (int times = 0; times < 3; times++) {
+        refusals = times;
+        closes = 0;
+        zhandle_t *zh = zk_client.open(&zk);
+        assert_non_null(zh);
+        assert_int_equal(closes, times);
+        zk_client.close(zh);
+    }
+    refusals = 1000;
+    assert_null(zk_client.open(&zk)); // tried again, later
+    refusals = 0;
+    zk.auth = NULL;
+    zhandle_t *zh = zk_client.open(&zk);
+    assert_non_null(zh);
+    zk_client.close(zh);
+    inbox_free(zk.inbox, heard);
+    loop_free(loop);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_handle_that_takes_no_credentials_is_none),
         cmocka_unit_test(a_first_answer_that_comes_too_late_is_asked_for_again),
         cmocka_unit_test(a_session_in_which_nothing_is_answered_is_given_up),
     };
