@@ -154,8 +154,10 @@ static void undo(struct follow *f, struct goal *goal) {
 static void conclude(struct follow *f, struct goal *goal, bool was_posted) {
     if (!goal->err.kind || !was_posted)
         return;
-    follow_fail(f, goal);
     size_t elsewhere = never_came_up(goal) ? unregistered(f, goal) : 0;
+    if (!goal->err.kind)
+        return; // it came up after all
+    follow_fail(f, goal);
     if (elsewhere)
         fprintf(
             stderr,

@@ -296,6 +296,7 @@ void follow_goals(struct follow *f, struct goal *goals, size_t n) {
 
 void follow_again(struct follow *f, struct goal *goal) {
     look_at(f, goal, 1, false);
+    progress_end(&f->progress);
 }
 
 // ---- how it went ----

@@ -207,6 +207,7 @@ static void plan_all(struct fan *fan, const json_t *read, const json_t *own) {
     json_t *pods = json_object(), *record;
     json_t *snapshot = json_object_get(read, "snapshot");
     json_t *registered = json_object_get(read, "pods");
+    json_t *skipped = json_object_get(read, "skipped"); // registered, too
     fan->looks = xcalloc(json_object_size(registered), sizeof(struct look));
     const char *id;
     json_object_foreach(registered, id, record) {
@@ -215,7 +216,7 @@ static void plan_all(struct fan *fan, const json_t *read, const json_t *own) {
         plan(fan, id, pod, own);
     }
     json_object_foreach(snapshot, id, record) {
-        if (json_object_get(pods, id))
+        if (json_object_get(pods, id) || json_object_get(skipped, id))
             continue;
         json_t *pod = pod_make(record, true);
         set_error(pod, "configured, and not registered any more");
@@ -240,9 +241,9 @@ static void on_zookeeper(struct control *c, const json_t *read, const struct err
         set(fan->answer, keys[i], value ? json_incref(value) : json_null());
     }
     set(fan->answer, "generation", json_integer(c->hooks.generation(c->arg)));
-    json_t *skipped = json_object_get(read, "skipped");
+    size_t skipped = json_object_size(json_object_get(read, "skipped"));
     if (skipped)
-        set(fan->answer, "skipped", json_incref(skipped));
+        set(fan->answer, "skipped", json_integer((json_int_t)skipped));
     plan_all(fan, read, own);
     go_on(fan);
 }

@@ -26,10 +26,10 @@ struct reading {
     char *root;
     struct link parts;
     json_t *answer;
-    json_t *czxids; // of the records in answer: of two of one id the newer holds
-    size_t weight;  // of the records in answer
-    size_t skipped; // records that would have been more than RECORDS_MOST
-    struct err err; // the first that spoils it
+    json_t *czxids;  // of the records in answer: of two of one id the newer holds
+    size_t weight;   // of the records in answer
+    json_t *skipped; // {id: true} of records that would have been more than RECORDS_MOST
+    struct err err;  // the first that spoils it
     struct loop_timer *done;
     reading_fn *fn;
     void *arg;
@@ -61,6 +61,7 @@ static void reading_free(struct reading *r) {
     loop_timer_stop(&r->done);
     json_decref(r->answer);
     json_decref(r->czxids);
+    json_decref(r->skipped);
     free(r->root);
     free(r);
 }
@@ -70,12 +71,12 @@ static void put(json_t *obj, const char *key, json_t *value) {
 }
 
 static void tell_skipped(struct reading *r) {
-    if (!r->skipped || r->err.kind != ERR_NONE)
+    if (!json_object_size(r->skipped) || r->err.kind != ERR_NONE)
         return;
-    put(r->answer, "skipped", json_integer((json_int_t)r->skipped));
+    put(r->answer, "skipped", json_incref(r->skipped));
     log_warn("coordinator pods=%s/pods left-out=%zu reason=\"all records together take more than "
              "%d MiB\"",
-             r->root, r->skipped, RECORDS_MOST >> 20);
+             r->root, json_object_size(r->skipped), RECORDS_MOST >> 20);
 }
 
 static void deliver(void *arg) {
@@ -145,10 +146,11 @@ static void add_record(struct reading *r, const struct record *record, int64_t c
     r->weight -= json_weight(json_object_get(pods, record->id));
     json_object_del(pods, record->id);
     if (weight > RECORDS_MOST - r->weight) {
-        r->skipped++;
+        put(r->skipped, record->id, json_true());
         return;
     }
     r->weight += weight;
+    json_object_del(r->skipped, record->id);
     put(pods, record->id, json_incref(record->json));
 }
 
@@ -195,6 +197,7 @@ void reading_start(struct link *list, struct loop *loop, struct zk *zk, const ch
     r->arg = arg;
     r->answer = json_object();
     r->czxids = json_object();
+    r->skipped = json_object();
     list_init(&r->parts);
     list_append(list, &r->link);
     put(r->answer, "snapshot", json_object());

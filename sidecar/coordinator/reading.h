@@ -7,9 +7,9 @@
 #include "sidecar/zk/zk.h"
 
 // answer: {"tree", "hash", "snapshot": {...}, "leader": {...} or null, "pods": {uuid: record}},
-// and "skipped": n when so many records were left out, which together would take more of the heap
-// than a reading may; borrowed; NULL with an error. Never inside the call. zk NULL or without a
-// connection: ERR_DETACHED.
+// and "skipped": {uuid: true} of those whose records were left out, as all together would take more
+// of the heap than a reading may; borrowed; NULL with an error. Never inside the call. zk NULL or
+// without a connection: ERR_DETACHED.
 typedef void reading_fn(const json_t *answer, const struct err *err, void *arg);
 // Into a list of the owner's, which it leaves when fn is called: exactly once, unless freed before.
 void reading_start(struct link *list, struct loop *loop, struct zk *zk, const char *root,

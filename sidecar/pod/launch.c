@@ -246,8 +246,8 @@ static void put_done(const struct err *err, void *arg) {
     struct err why = *err;
     if (why.kind != ERR_NONE) {
         err_wrap(&why, "files below no shared volume");
-    } else if (pod->state->unput) {
-        pod->state->unput = false;
+    } else {
+        state_set(&pod->state->holds, pod->state->container);
         pod_save(pod);
     }
     run_step_over(run, &why);
@@ -273,7 +273,7 @@ struct docker_file *outside_files(const json_t *list) {
 void launch_step_outside(struct run *run) {
     struct pod *pod = run->pod;
     size_t n = json_array_size(pod->outside);
-    if (!n && pod->state->unput) {
+    if (!n && look_lacks_files(pod)) {
         struct err err = ERR_INIT;
         launch_ask_for_round(pod);
         err_set(&err, ERR_REFUSED,
@@ -324,7 +324,7 @@ static void short_done(struct run *run, const struct err *err) {
 
 static bool is_as_wanted(const struct pod *pod) {
     return pod->configured && *pod->state->container && !*pod->next_id &&
-           !json_array_size(pod->outside) && !pod->state->unput && look_is_applied(pod);
+           !json_array_size(pod->outside) && !look_lacks_files(pod) && look_is_applied(pod);
 }
 
 void launch_begin(struct pod *pod) {

@@ -10,16 +10,20 @@ enum {
 };
 
 void look_set_container(struct pod *pod, const char *id, const char *digest) {
-    if (strcmp(id, pod->state->container) != 0) {
+    if (strcmp(id, pod->state->container) != 0)
         logs_end(pod);
-        pod->state->unput |= json_is_true(json_object_get(pod->state->applied, "outside"));
-    }
     state_set(&pod->state->container, id);
     state_set(&pod->config_digest, digest);
 }
 
 bool look_is_applied(const struct pod *pod) {
     return strcmp(json_text(pod->state->applied, "container"), pod->config_digest) == 0;
+}
+
+bool look_lacks_files(const struct pod *pod) {
+    const struct state *state = pod->state;
+    return json_is_true(json_object_get(state->applied, "outside")) &&
+           strcmp(state->holds, state->container) != 0;
 }
 
 // ---- recover ----
@@ -253,7 +257,8 @@ static bool is_outliving(const struct pod *pod, bool running) {
 static bool is_in_force(const struct pod *pod, bool running) {
     const struct state *state = pod->state;
     bool ours = strcmp(state->owner, pod->place->run) == 0 || is_outliving(pod, running);
-    bool whole = running || !state->unput; // what is to be put there only a round knows
+    // What is to be put there only a round knows. One that was to be told of it ran before.
+    bool whole = !look_lacks_files(pod) || (running && state->untold);
     return state->applied && ours && whole && look_is_applied(pod);
 }
 
@@ -275,7 +280,7 @@ static enum pod_event_kind judge_running(struct pod *pod, const struct docker_co
     if (state->dead || state->off || held || (pod->configured && !pod->wanted))
         return POD_SEEN_UNWANTED;
     pod->live = true;
-    pod->stale = !pod->configured;
+    pod->stale = !pod->configured || (look_lacks_files(pod) && !state->untold);
     if (strcmp(state->started_at, c->started_at) != 0) {
         health_end(pod); // another run than the one it was watched in
         pod->started_ms = loop_now(pod->loop);

@@ -5,9 +5,10 @@
 #include "sidecar/pod/validate.h"
 #include <string.h>
 
-// on: what was checked comes into force. Up to "stop" nothing that runs is touched; between "swap"
-// and "take" the state directory says that nothing whole is in force, so that a crash there is
-// followed by a round, never by a start with half of a set.
+// on: what was checked comes into force. Up to "stop" nothing that runs is touched, and what is out
+// of the engine's sight is not stopped: nobody would start it again. Between "swap" and "take" the
+// state directory says that nothing whole is in force, so that a crash there is followed by a
+// round, never by a start with half of a set.
 
 // ---- by an operator, without a body ----
 
@@ -187,27 +188,17 @@ static bool wants_restart(const struct pod *pod, const struct job *job) {
 
 static int take_over(struct pod *pod, const struct job *job, struct err *err);
 
-// The engine went meanwhile: whether it runs is not known.
-static bool is_out_of_sight(struct run *run) {
-    struct err err = ERR_INIT;
-    if (run->pod->at != POD_UNKNOWN)
-        return false;
-    err_set(&err, ERR_RETRY, "the Docker engine was out of reach meanwhile");
-    run_fail(run, &err);
-    return true;
-}
-
 static void on_compare(struct run *run) {
     struct pod *pod = run->pod;
     struct job *job = job_of(run);
     struct err err = ERR_INIT;
-    if (is_out_of_sight(run))
-        return;
     if (proposal_compare(pod, job->proposal, &err)) {
         run_fail(run, &err);
         return;
     }
     job->parked = pod->state->off;
+    job->anew = !pod->configured || job->proposal->files_changed ||
+                job->proposal->container_changed;
     bool up = pod->at == POD_RUNNING || pod->at == POD_WAITING || pod->at == POD_STARTING;
     if (up && !job->parked && !pod->state->untold && !proposal_is_changed(job->proposal) &&
         !wants_restart(pod, job)) {
@@ -260,8 +251,6 @@ static void on_staged(struct run *run) {
 static void on_stop(struct run *run) {
     struct pod *pod = run->pod;
     struct job *job = job_of(run);
-    if (is_out_of_sight(run)) // what runs on need not be stopped, and nobody starts it again
-        return;
     job->told = is_told(run);
     if (job->told) {
         run_next(run);
@@ -350,7 +339,8 @@ static void on_take(struct run *run) {
     bool starts = !job->parked && !is_told(run);
     pod->state->started |= !job->parked; // from here on there may be data
     pod->state->untold = job->told;
-    pod->state->unput = json_array_size(json_object_get(job->proposal->staged, "outside")) > 0;
+    if (job->anew)
+        state_set(&pod->state->holds, "");
     if (take_over(pod, job, &err)) {
         pod_unsaved(pod, &err);
         if (starts) {
@@ -389,8 +379,18 @@ static void told_by_exec(const struct action_result *result, const struct err *f
         run_next(run);
 }
 
+// The engine went meanwhile: whether what was left running still runs is not known.
+static bool is_out_of_sight(struct run *run) {
+    struct err err = ERR_INIT;
+    if (!job_of(run)->told || run->pod->at != POD_UNKNOWN)
+        return false;
+    err_set(&err, ERR_RETRY, "the Docker engine was out of reach before the workload was told");
+    run_fail(run, &err);
+    return true;
+}
+
 static void on_outside(struct run *run) {
-    if (job_of(run)->told && is_out_of_sight(run))
+    if (is_out_of_sight(run))
         return;
     if (is_told(run))
         launch_step_outside(run);
@@ -401,7 +401,7 @@ static void on_outside(struct run *run) {
 static void on_tell(struct run *run) {
     struct pod *pod = run->pod;
     const struct spec_workload *w = &pod->spec->workload;
-    if (job_of(run)->told && is_out_of_sight(run))
+    if (is_out_of_sight(run))
         return;
     if (!is_told(run) || w->on_change.kind == CHANGE_NONE || w->on_change.kind == CHANGE_RESTART) {
         run_next(run);
@@ -461,9 +461,11 @@ const struct step *on_script(void) {
                                         {"validate", validate_files},
                                         {"initialize", on_initialize},
                                         {"configure", on_configure},
+                                        {"known", check_engine},
                                         {"compare", on_compare},
                                         {"successor", on_successor},
                                         {"staged", on_staged},
+                                        {"still known", check_engine},
                                         {"stop", on_stop},
                                         {"swap", on_swap},
                                         {"take", on_take},

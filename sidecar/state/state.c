@@ -58,7 +58,7 @@ static const struct field fields[] = {
     FIELD(renewals, NUMBER),  FIELD(killed, FLAG),       FIELD(container, TEXT),
     FIELD(started_at, TEXT),  FIELD(owner, TEXT),        FIELD(ending, TEXT),
     FIELD(rolled, FLAG),      FIELD(woken, FLAG),        FIELD(untold, FLAG),
-    FIELD(unput, FLAG),
+    FIELD(holds, TEXT),
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 

@@ -36,7 +36,8 @@ struct state {
     bool woken;   // by an operator's on, and has not been seen to run since: a restarted worker
                   // starts it all the same
     bool untold;  // what is in force was not told to the workload that runs (on_change)
-    bool unput;   // its files below no shared volume are not in the container: it is not started
+    char *holds;  // full id of the container that the files in force below no shared volume were
+                  // put into, "" none: another one is not started
     char *ending; // the run, by its start, that we last began to stop: its end is our doing
     char *owner;  // run of the sidecar's container that put `applied` in force: after another
                   // start of that container (new network) it is never trusted

@@ -118,6 +118,45 @@ static void one_that_runs_on_is_not_started_with_half_of_its_files(void **unused
     stage_free(s);
 }
 
+// Nothing has changed while it was off: whoever comes next starts it, without a round.
+static void one_that_was_off_and_has_all_of_them_needs_no_round(void **unused) {
+    (void)unused;
+    struct stage *s = with_outside("");
+    expect_done(stage_operator(s, POD_OFF));
+    stage_configure(s);
+    another_worker(s);
+    assert_int_equal(s->state->renewals, 0);
+    expect_done(stage_operator(s, POD_ON));
+    expect_runs(s, true);
+    stage_free(s);
+}
+
+// It runs before they are put there, started by hand: that is not what was configured.
+static void one_that_somebody_starts_with_half_of_them_is_started_anew(void **unused) {
+    (void)unused;
+    for (int anew = 0; anew < 2; anew++) {
+        struct stage *s = with_outside("");
+        stage_grow(s);
+        expect_done(stage_check(s));
+        fake_engine_fail(s->engine, "archive " WORKLOAD, 2, 500, "disk is full");
+        assert_non_null(strstr(stage_said(stage_on(s)), "disk is full"));
+        if (anew)
+            stage_worker_gone(s);
+        json_decref(engine_container_start(fake_engine_memory(s->engine), WORKLOAD).body);
+        if (anew)
+            stage_worker(s);
+        fake_loop_advance(s->loop, 5000);
+        assert_true(stage_runs(s));
+        assert_false(pod_ready(s->pod));
+        expect_done(stage_check(s));
+        (void)stage_on(s);
+        fake_loop_advance(s->loop, 30000);
+        expect_whole(s);
+        assert_true(pod_ready(s->pod));
+        stage_free(s);
+    }
+}
+
 // The container is another one: what was put into the former is not there.
 static void one_that_was_removed_has_them_put_into_the_next(void **unused) {
     (void)unused;
@@ -164,6 +203,22 @@ static void an_on_that_lost_the_engine_stops_nothing(void **unused) {
         assert_int_equal(fake_engine_count(s->engine, "stop "), grown);
         stage_free(s);
     }
+}
+
+// It is looked at because somebody started it: that is waited for.
+static void an_on_waits_for_a_look_that_is_under_way(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    expect_done(stage_check(s));
+    fake_runner_slow(s->runner, "ready", 1000);
+    struct said *on = stage_ask(s, POD_ON, 60000);
+    fake_loop_advance(s->loop, 900);
+    fake_engine_latency(s->engine, "inspect " WORKLOAD, 300);
+    json_decref(engine_container_start(fake_engine_memory(s->engine), WORKLOAD).body);
+    fake_loop_advance(s->loop, 10000);
+    expect_done(on);
+    expect_runs(s, true);
+    stage_free(s);
 }
 
 // ---- what comes while it is stopped ----
@@ -238,8 +293,11 @@ int main(void) {
         cmocka_unit_test(one_that_was_off_is_started_with_all_of_its_files),
         cmocka_unit_test(one_that_was_being_changed_is_started_by_the_next_round),
         cmocka_unit_test(one_that_runs_on_is_not_started_with_half_of_its_files),
+        cmocka_unit_test(one_that_was_off_and_has_all_of_them_needs_no_round),
+        cmocka_unit_test(one_that_somebody_starts_with_half_of_them_is_started_anew),
         cmocka_unit_test(one_that_was_removed_has_them_put_into_the_next),
         cmocka_unit_test(an_on_that_lost_the_engine_stops_nothing),
+        cmocka_unit_test(an_on_waits_for_a_look_that_is_under_way),
         cmocka_unit_test(an_end_that_was_told_during_a_stop_is_believed),
         cmocka_unit_test(an_end_after_a_soft_stop_is_seen),
         cmocka_unit_test(one_that_is_removed_during_its_stop_is_off),
