@@ -185,8 +185,12 @@ static void adopted(struct run *run, struct docker_container *c, const struct er
         look_set_container(pod, c ? c->id : "", c ? c->id : "");
     if (c && !look_is_applied(pod) && take_successor(pod, c, &why))
         log_debug("pod %s container=%.12s is not started", pod->config.full_name, c->id);
+    bool ran_before = c && c->running && !look_is_applied(pod);
     docker_container_free(c);
-    run_step_over(run, &why);
+    if (ran_before)
+        run_skip(run, "start"); // it has read what it found
+    else
+        run_step_over(run, &why);
 }
 
 static void step_find(struct run *run) {

@@ -275,12 +275,15 @@ static void take_facts(struct pod *pod, const struct docker_container *c) {
 
 static enum pod_event_kind judge_running(struct pod *pod, const struct docker_container *c) {
     struct state *state = pod->state;
-    bool held = pod->spec->workload.hold && !pod->configured;
     pod->run_open = true;
+    bool meant = pod->wanted && !state->off && !state->dead;
+    if (meant && look_lacks_files(pod) && !state->untold)
+        launch_ask_for_round(pod); // somebody started it with half of its files
+    bool held = pod->spec->workload.hold && !pod->configured;
     if (state->dead || state->off || held || (pod->configured && !pod->wanted))
         return POD_SEEN_UNWANTED;
     pod->live = true;
-    pod->stale = !pod->configured || (look_lacks_files(pod) && !state->untold);
+    pod->stale = !pod->configured;
     if (strcmp(state->started_at, c->started_at) != 0) {
         health_end(pod); // another run than the one it was watched in
         pod->started_ms = loop_now(pod->loop);

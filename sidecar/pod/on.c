@@ -197,12 +197,13 @@ static void on_compare(struct run *run) {
         return;
     }
     job->parked = pod->state->off;
-    job->anew = !pod->configured || job->proposal->files_changed ||
-                job->proposal->container_changed;
+    job->anew = job->proposal->files_changed || job->proposal->container_changed;
     bool up = pod->at == POD_RUNNING || pod->at == POD_WAITING || pod->at == POD_STARTING;
     if (up && !job->parked && !pod->state->untold && !proposal_is_changed(job->proposal) &&
         !wants_restart(pod, job)) {
         pod->wanted = true;
+        if (!look_lacks_files(pod)) // an older sidecar has not written it down
+            state_set(&pod->state->holds, pod->state->container);
         if (take_over(pod, job, &err)) // it is as it was before
             pod_unsaved(pod, &err);
         run_skip(run, "ready");

@@ -364,9 +364,8 @@ void pod_swap_over(struct pod *pod);
 void look_begin(struct pod *pod);
 void look_later(struct pod *pod); // instead of the one under way; inspect lags behind events
 void look_set_container(struct pod *pod, const char *id, const char *digest);
-bool look_is_applied(const struct pod *pod);
-// Its files below no shared volume are not all in the container.
-bool look_lacks_files(const struct pod *pod); // the container is the one that was configured
+bool look_is_applied(const struct pod *pod);  // the container is the one that was configured
+bool look_lacks_files(const struct pod *pod); // it has not all of its files below no shared volume
 // adopt.c: the step that finds the container the spec names, and refuses it when it cannot be ours
 void adopt_find(struct run *run,
                 void (*fn)(struct run *run, struct docker_container *c, const struct err *err));

@@ -440,6 +440,27 @@ static void its_successor_is_not_started_by_a_new_worker_before_a_round(void **u
     stage_free(s);
 }
 
+static void nor_is_one_that_runs_already_ready_for_a_new_worker(void **unused) {
+    (void)unused;
+    for (int hold = 0; hold < 2; hold++) {
+        struct stage *s = running(hold ? "  hold: true\n" : "");
+        stage_worker_gone(s);
+        stage_worker(s);
+        removes(s, "app");
+        const struct engine_container *c = made(s, "app");
+        starts(s, "app");
+        fake_loop_advance(s->loop, 120000);
+        expect_process(s, hold ? "stopped" : "running");
+        assert_false(pod_ready(s->pod));
+        assert_int_equal(s->state->renewals, 1);
+        stage_configure(s);
+        assert_int_equal(c->starts, 2);
+        assert_string_equal(fake_engine_file(s->engine, "app", "/etc/app.conf"), "size 1\n");
+        assert_true(pod_ready(s->pod));
+        stage_free(s);
+    }
+}
+
 // The same where nobody was told of the end, nor of the start.
 static void one_that_took_its_place_while_the_engine_was_away_neither(void **unused) {
     (void)unused;
@@ -493,6 +514,7 @@ int main(void) {
         cmocka_unit_test(its_validator_has_its_image_and_does_not_stay),
         cmocka_unit_test(its_successor_that_stands_still_is_started_with_all_of_its_files),
         cmocka_unit_test(its_successor_that_runs_already_is_not_ready_before_a_round),
+        cmocka_unit_test(nor_is_one_that_runs_already_ready_for_a_new_worker),
         cmocka_unit_test(one_that_took_its_place_while_the_engine_was_away_neither),
         cmocka_unit_test(a_successor_that_runs_already_is_held_too),
         cmocka_unit_test(its_successor_is_not_started_by_a_new_worker_before_a_round),

@@ -126,6 +126,13 @@ static void one_that_was_off_and_has_all_of_them_needs_no_round(void **unused) {
     stage_configure(s);
     another_worker(s);
     assert_int_equal(s->state->renewals, 0);
+    struct err err = ERR_INIT; // another run of the sidecar's container: only that asks for a round
+    state_set(&s->state->owner, "of before");
+    assert_int_equal(state_save(s->state, &err), 0);
+    another_worker(s);
+    stage_configure(s);
+    another_worker(s);
+    assert_int_equal(s->state->renewals, 1);
     expect_done(stage_operator(s, POD_ON));
     expect_runs(s, true);
     stage_free(s);
@@ -148,6 +155,7 @@ static void one_that_somebody_starts_with_half_of_them_is_started_anew(void **un
         fake_loop_advance(s->loop, 5000);
         assert_true(stage_runs(s));
         assert_false(pod_ready(s->pod));
+        assert_int_equal(s->state->renewals, 1);
         expect_done(stage_check(s));
         (void)stage_on(s);
         fake_loop_advance(s->loop, 30000);
