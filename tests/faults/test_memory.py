@@ -52,7 +52,7 @@ LONG = {"cli-test_ocho", "sidecar-control-test_http", "sidecar-control-test_limi
 IN_OCHO = {"cli-test_bad_pods": 1, "cli-test_bump": 1, "cli-test_ci": 4, "cli-test_deploy": 1, "cli-test_kill": 2,
            "cli-test_manual": 4, "cli-test_ocho": 2, "cli-test_scale": 1, "cli-test_signed": 20, "cli-test_steer": 8}
 # Whatever they call allocates nothing, which is looked at as well.
-NOTHING = {"base-test_err", "sidecar-leader-test_pace", "sidecar-pod-test_backoff", "sidecar-pod-test_fence",
+NOTHING = {"base-test_err", "base-test_wire", "sidecar-leader-test_pace", "sidecar-pod-test_backoff", "sidecar-pod-test_fence",
            "sidecar-portal-test_signature", "sidecar-test_holder", "sidecar-test_sandbox_user"}
 # They read or mute their own stderr, so that what they end with is not seen here.
 SILENT = {"base-test_log", "sidecar-control-test_watching"}
