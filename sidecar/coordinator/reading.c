@@ -6,10 +6,7 @@
 #include "sidecar/cluster/record.h"
 #include <string.h>
 
-enum {
-    MAX_NODE = 1 << 20,
-    RECORDS_MOST = 32 << 20, // what all of one reading take of the heap, as the leader's watch
-};
+enum { MAX_NODE = 1 << 20 };
 
 // A call in flight.
 struct part {

@@ -11,8 +11,6 @@ enum {
     NAMED = 3,
     SAY_MOST = 20, // nodes named in the log within SAY_MS; the status counts the others
     SAY_MS = 60000,
-    // What all that are kept take of the heap: one of ours 4.5 KB, and a snapshot holds 1,310.
-    RECORDS_MOST = 32 << 20,
     PODS_A_MS = 200, // a look at so many takes 1 ms: looks take half of the time at most
 };
 

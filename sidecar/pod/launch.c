@@ -250,7 +250,7 @@ static void put_done(const struct err *err, void *arg) {
     struct err why = *err;
     if (why.kind != ERR_NONE) {
         err_wrap(&why, "files below no shared volume");
-    } else {
+    } else if (strcmp(pod->state->holds, pod->state->container) != 0) {
         state_set(&pod->state->holds, pod->state->container);
         pod_save(pod);
     }
