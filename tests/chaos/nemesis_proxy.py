@@ -99,6 +99,17 @@ def to_zookeeper(bench, pod, rng):
                    rng.uniform(0.1, 0.5))
 
 
+def stalled(between, done, seconds):
+    """It holds what comes until it is healed; that arrives within some seconds, late."""
+    between.stalls()
+    done.note = between.evidence()
+    yield
+    between.say("count")
+    done.note = between.evidence()
+    between.say("go")
+    time.sleep(seconds)
+
+
 @nemesis("pod and ZooKeeper over a slow proxy", lasts=2 * SESSION_S)
 def zookeeper_slow(bench, pod, rng, done):
     with to_zookeeper(bench, pod, rng) as between:
@@ -114,13 +125,7 @@ def zookeeper_stalls(bench, pod, rng, done):
     """For longer than the pod's session; then all that it holds arrives, late."""
     with to_zookeeper(bench, pod, rng) as between:
         between.carries("answered")
-        between.stalls()
-        done.note = between.evidence()
-        yield
-        between.say("count")
-        done.note = between.evidence()
-        between.say("go")
-        time.sleep(1)
+        yield from stalled(between, done, 1)
 
 
 @nemesis("leader's orders over a proxy that stalls", on="leader", lasts=5)
@@ -134,10 +139,4 @@ def orders_stall(bench, pod, rng, done):
         between.carries("passed")
         pause(rng, 0, 4)
         bench.change()  # where that round is over, another one comes
-        between.stalls()
-        done.note = between.evidence()
-        yield
-        between.say("count")
-        done.note = between.evidence()
-        between.say("go")
-        time.sleep(2)
+        yield from stalled(between, done, 2)
