@@ -107,7 +107,7 @@ static ordered_by_the_program void change(const struct server_request *r, int fd
         scripted_answer(fd, 409, "{\"message\":\"locked\",\"deployments\":[{\"id\":\"l\"}]}");
         return;
     }
-    auto_free char *text = strndup(r->body, r->body_len);
+    auto_free char *text = xstrndup(r->body, r->body_len);
     auto_json json_t *body = json_loads(text, 0, NULL);
     json_t *instances = json_object_get(body, "instances");
     if (wanted && instances)

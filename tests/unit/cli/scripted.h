@@ -22,15 +22,15 @@ struct scripted {
 
 static inline void *scripted_serve(void *arg) {
     struct scripted *s = arg;
-    struct server_request *r = calloc(1, sizeof(*r));
+    struct server_request *r = xnew(struct server_request);
     for (int fd; (fd = accept(s->listening, NULL, NULL)) >= 0; close(fd)) {
         struct server_connection c = {.socket = fd};
         int n = atomic_load(&s->n);
         if (n == SCRIPTED_MAX || !server_read(&c, r))
             continue;
-        s->lines[n] = strdup(r->line);
-        s->heads[n] = strdup(r->head);
-        s->bodies[n] = strndup(r->body, r->body_len);
+        s->lines[n] = xstrdup(r->line);
+        s->heads[n] = xstrdup(r->head);
+        s->bodies[n] = xstrndup(r->body, r->body_len);
         atomic_store(&s->n, n + 1);
         s->fn(s, n, r, fd);
         shutdown(fd, SHUT_WR);
@@ -40,7 +40,7 @@ static inline void *scripted_serve(void *arg) {
 }
 
 static inline struct scripted *scripted_start(scripted_fn *fn, void *arg) {
-    struct scripted *s = calloc(1, sizeof(*s));
+    struct scripted *s = xnew(struct scripted);
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(in);
     s->fn = fn;

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include "base/check.h"
 #include "base/names.h"
 #include "base/own.h"
 #include "base/text.h"
@@ -47,7 +48,7 @@ static FILE *open_of(pid_t pid, const char *what) {
 // How often it stands in what may be written of a process's memory.
 static int count(pid_t pid, const char *what) {
     auto_file FILE *maps = open_of(pid, "maps"), *mem = open_of(pid, "mem");
-    char line[512], *page = malloc(4096);
+    char line[512], *page = xcalloc(1, 4096);
     int n = 0;
     for (uintptr_t from, to; fgets(line, sizeof line, maps);)
         if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " rw", &from, &to) == 2 && strstr(line, " rw"))

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include "base/check.h"
 #include "base/loop.h"
 #include "base/own.h"
 #include "base/text.h"
@@ -92,7 +93,7 @@ static json_t *die(const json_t *argument, struct err *err) {
 static json_t *large(const json_t *argument, struct err *err) {
     (void)argument, (void)err;
     size_t len = 3 * 1024 * 1024;
-    char *s = malloc(len + 1);
+    char *s = xcalloc(len + 1, 1);
     memset(s, 'x', len);
     s[len] = 0;
     json_t *o = json_pack("{s:s}", "s", s);
