@@ -418,7 +418,7 @@ def fixture_failing(safe, tmp_path):
 
 
 def test_no_refusal_tells_a_secret(safe, failing, tmp_path):
-    """Bodies of 4xx and 5xx, what a round was refused for, stderr of ocho and of a sidecar that does not start."""
+    """Bodies of 4xx, what a round was refused for, stderr of ocho and of a sidecar that does not start. None is a 5xx."""
     bed, pod = safe.bed, safe.all[0]
     with zookeeper_of(bed) as zk:
         epochs = {name: epoch_of(zk, name) for name in ("safe", *failing)}
