@@ -68,29 +68,26 @@ static void where_none_comes_there_is_none(void **state) {
     assert_int_equal(fd, -1);
 }
 
+static void expect_none_stays_open(size_t n, size_t bytes) {
+    size_t before = folder_entries("/proc/self/fd");
+    int fd;
+    send_fds(n, bytes);
+    assert_int_equal(wire_receive_fd(line[1], 0, &fd), bytes);
+    assert_int_equal(fd, -1);
+    assert_int_equal(folder_entries("/proc/self/fd"), before);
+}
+
 // In the room for one there is room for two, as it is aligned; the kernel fills that.
 static void of_more_than_one_none_stays_open(void **state) {
     (void)state;
-    for (size_t n = 2; n <= FDS_MAX; n++) {
-        size_t before = folder_entries("/proc/self/fd");
-        int fd;
-        send_fds(n, 1);
-        assert_int_equal(wire_receive_fd(line[1], 0, &fd), 1);
-        assert_int_equal(fd, -1);
-        assert_int_equal(folder_entries("/proc/self/fd"), before);
-    }
+    for (size_t n = 2; n <= FDS_MAX; n++)
+        expect_none_stays_open(n, 1);
 }
 
 static void what_comes_without_a_byte_does_not_stay_open(void **state) {
     (void)state;
-    for (size_t n = 1; n <= 2; n++) {
-        size_t before = folder_entries("/proc/self/fd");
-        int fd;
-        send_fds(n, 0);
-        assert_int_equal(wire_receive_fd(line[1], 0, &fd), 0);
-        assert_int_equal(fd, -1);
-        assert_int_equal(folder_entries("/proc/self/fd"), before);
-    }
+    for (size_t n = 1; n <= 2; n++)
+        expect_none_stays_open(n, 0);
 }
 
 int main(void) {
