@@ -181,7 +181,7 @@ static void thousands_of_timers_keep_their_order(void **state) {
         loop_timer_start(loop, &watches[i].timer, watches[i].ms, on_stopwatch, &watches[i]);
         running++;
         if (i % 3 == 0) {
-            int other = (int)(rand_r(&seed) % (unsigned)(i + 1));
+            int other = rand_r(&seed) % (i + 1);
             running -= watches[other].timer != NULL;
             loop_timer_stop(&watches[other].timer);
         }

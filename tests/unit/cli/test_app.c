@@ -327,7 +327,7 @@ static void of_pods_alone_there_are_so_many_clusters(void **state) {
         struct app app;
         auto_text struct text report = {0};
         auto_free char *text = xasprintf("cluster: zk\nworkload: {image: a}\n%s", lines[i / 2]);
-        wish.pods = 1 + 2 * (i % 2);
+        wish.pods = 1 + 2 * (int64_t)(i % 2);
         put(text);
         assert_int_equal(app_read(path, &wish, &app, &report, NULL), 0);
         assert_int_equal(app.alone, i / 2 < 2);

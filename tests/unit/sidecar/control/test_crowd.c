@@ -196,7 +196,7 @@ static void one_who_was_told_to_go_is_told_once(void **state) {
 
 static void peers_are_forgotten_in_the_end(void **state) {
     (void)state;
-    for (int i = 0; i < 5000; i++) {
+    for (uint32_t i = 0; i < 5000; i++) {
         struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000000 + i)};
         struct crowd_member m;
         crowd_join(&crowd, &m, (struct sockaddr *)&at);
