@@ -83,11 +83,11 @@ bool text_same(const char *a, const char *b) {
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-// Length of the UTF-8 character at s that may stand in a log as it is; 0 when it is not one or
-// would control a terminal (C1).
-static size_t printable(const unsigned char *s, size_t room) {
+// Length of the UTF-8 character at s, 0 when there is none.
+static size_t character(const unsigned char *s, size_t room, uint32_t *ret) {
+    *ret = s[0];
     if (s[0] < 0x80)
-        return s[0] >= 0x20 && s[0] != 0x7f;
+        return 1;
     size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
     if (s[0] < 0xc2 || s[0] > 0xf4 || n > room)
         return 0;
@@ -97,9 +97,29 @@ static size_t printable(const unsigned char *s, size_t room) {
             return 0;
         c = c << 6 | (s[i] & 0x3f);
     }
-    static const uint32_t least[] = {[2] = 0xa0, [3] = 0x800, [4] = 0x10000};
+    static const uint32_t least[] = {[2] = 0x80, [3] = 0x800, [4] = 0x10000};
     bool surrogate = c >= 0xd800 && c <= 0xdfff;
+    *ret = c;
     return c < least[n] || surrogate || c > 0x10ffff ? 0 : n;
+}
+
+void text_add_utf8(struct text *t, const char *s, size_t len) {
+    for (size_t i = 0; i < len;) {
+        uint32_t c;
+        size_t n = character((const unsigned char *)s + i, len - i, &c);
+        if (n && c)
+            text_addn(t, s + i, n);
+        else
+            text_add(t, "\xef\xbf\xbd");
+        i += n ? n : 1;
+    }
+}
+
+// Of a character that may stand in a log as it is: none that would control a terminal.
+static size_t printable(const unsigned char *s, size_t room) {
+    uint32_t c;
+    size_t n = character(s, room, &c);
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) ? 0 : n;
 }
 
 static const char *escape_of(char c) {

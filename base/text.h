@@ -17,6 +17,8 @@ void text_clear(struct text *t); // empty, memory kept
 void text_add(struct text *t, const char *s);
 void text_addn(struct text *t, const void *s, size_t n);
 void text_addc(struct text *t, char c);
+// What others wrote, as UTF-8: each byte that is none, and each NUL, becomes U+FFFD.
+void text_add_utf8(struct text *t, const char *s, size_t len);
 void text_addf(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *text_str(const struct text *t); // "" when empty; never NULL
 char *text_take(struct text *t);            // the caller frees; t is empty after

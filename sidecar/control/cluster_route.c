@@ -98,7 +98,7 @@ static void set(json_t *obj, const char *key, json_t *value) {
 
 static void set_error(json_t *pod, const char *text) {
     auto_text struct text clean = {0};
-    reply_add_utf8(&clean, text, strlen(text));
+    text_add_utf8(&clean, text, strlen(text));
     set(pod, "error", json_string(text_str(&clean)));
 }
 

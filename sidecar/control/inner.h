@@ -103,5 +103,3 @@ void reply_complaint(struct request *request, int status, const char *fmt, ...)
 // A whole number of a header or of the query; missing leaves *ret. ERR_USER names it.
 int reply_number(const char *name, const char *value, int64_t min, int64_t max, int64_t *ret,
                  struct err *err) must_check;
-// What others wrote (a workload's lines) as UTF-8: each byte that is none becomes U+FFFD.
-void reply_add_utf8(struct text *t, const char *s, size_t len);

@@ -34,7 +34,7 @@ static void add_line(struct text *t, bool as_text, const char *line, size_t len)
         text_addc(t, '\n');
         return;
     }
-    reply_add_utf8(&clean, line, len);
+    text_add_utf8(&clean, line, len);
     text_addc(&clean, '\n');
     auto_json json_t *j = json_stringn(clean.s, clean.len);
     auto_free char *s = json_dumps(j, JSON_ENCODE_ANY);

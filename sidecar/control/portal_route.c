@@ -30,7 +30,7 @@ static void add_line(struct text *t, const char *line) {
 
 static json_t *clean(const char *s) {
     auto_text struct text t = {0};
-    reply_add_utf8(&t, s, strlen(s));
+    text_add_utf8(&t, s, strlen(s));
     add_line(&t, "");
     return json_string(text_str(&t));
 }
@@ -40,9 +40,9 @@ static json_t *clean(const char *s) {
 static json_t *make_answer(const struct portal_result *result, const char *failure, int64_t ms) {
     bool ok = result->code == 0 && !*failure;
     auto_text struct text out = {0};
-    reply_add_utf8(&out, result->out, strlen(result->out));
+    text_add_utf8(&out, result->out, strlen(result->out));
     auto_text struct text said = {0};
-    reply_add_utf8(&said, ok ? "" : result->said, ok ? 0 : strlen(result->said));
+    text_add_utf8(&said, ok ? "" : result->said, ok ? 0 : strlen(result->said));
     add_line(&out, text_str(&said));
     if (result->cut)
         add_line(&out, "(cut here: that was too much)");
@@ -58,7 +58,7 @@ static json_t *make_answer(const struct portal_result *result, const char *failu
 static void refuse(struct request *request, const char *how, const struct err *err) {
     auto_free char *failure = xasprintf("%s -> %s", how, err->text);
     auto_text struct text text = {0};
-    reply_add_utf8(&text, failure, strlen(failure));
+    text_add_utf8(&text, failure, strlen(failure));
     auto_json json_t *answer = json_pack("{s:b, s:f, s:s}", "ok", 0, "ms", 0.0, "out",
                                          text_str(&text));
     CHECK(answer);

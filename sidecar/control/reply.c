@@ -34,7 +34,7 @@ struct server_answer *reply_keep(const json_t *j) {
 
 static char *error_body(const char *text) {
     auto_text struct text clean = {0};
-    reply_add_utf8(&clean, text, strlen(text));
+    text_add_utf8(&clean, text, strlen(text));
     auto_json json_t *j = json_object();
     CHECK(json_object_set_new(j, "error", json_string(text_str(&clean))) == 0);
     char *body = json_write(j);
@@ -60,32 +60,4 @@ int reply_number(const char *name, const char *value, int64_t min, int64_t max, 
     if (!value)
         return 0;
     return text_int(value, min, max, ret, err) ? err_wrap(err, "%s", name) : 0;
-}
-
-// Length of the UTF-8 character at s, 0 when there is none.
-static size_t character(const unsigned char *s, size_t room) {
-    if (s[0] < 0x80)
-        return s[0] != 0;
-    size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || n > room)
-        return 0;
-    unsigned c = s[0] & (0x7fU >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (s[i] & 0x3f);
-    }
-    static const unsigned least[] = {[2] = 0x80, [3] = 0x800, [4] = 0x10000};
-    return c < least[n] || (c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff ? 0 : n;
-}
-
-void reply_add_utf8(struct text *t, const char *s, size_t len) {
-    for (size_t i = 0; i < len;) {
-        size_t n = character((const unsigned char *)s + i, len - i);
-        if (n)
-            text_addn(t, s + i, n);
-        else
-            text_add(t, "\xef\xbf\xbd");
-        i += n ? n : 1;
-    }
 }

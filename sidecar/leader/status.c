@@ -26,21 +26,15 @@ void status_done(struct status *s) {
 
 // The line travels in JSON: bytes that are no UTF-8, or were cut in the middle, would lose it
 // whole.
-static void make_utf8(struct text *t) {
-    auto_json json_t *valid = json_string(text_str(t));
-    for (size_t i = 0; !valid && i < t->len; i++)
-        if (t->s[i] & 0x80)
-            t->s[i] = '?';
-}
-
 void status_refresh(struct status *s) {
     auto_text struct text notes = {0};
+    const char *line = *s->trouble ? s->trouble : s->line;
     watch_notes(s->watch, &notes);
-    text_clear(&s->text);
-    text_add(&s->text, *s->trouble ? s->trouble : s->line);
     const char *rest = text_str(&notes);
-    text_add(&s->text, s->text.len || !*rest ? rest : rest + strlen("; "));
-    make_utf8(&s->text);
+    text_clear(&s->text);
+    text_add_utf8(&s->text, line, strlen(line));
+    rest += *line || !*rest ? 0 : strlen("; ");
+    text_add_utf8(&s->text, rest, strlen(rest));
 }
 
 static char *clean(const char *said) {

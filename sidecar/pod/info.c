@@ -43,7 +43,7 @@ static void say_running(const struct pod *pod, struct text *t) {
                   pod->spec->workload.check.retries, pod->health.why);
 }
 
-void info_status(const struct pod *pod, struct text *t) {
+static void say(const struct pod *pod, struct text *t) {
     if (pod->misfit.kind != ERR_NONE)
         text_add(t, pod->misfit.text);
     else if (!pod->engine)
@@ -60,6 +60,14 @@ void info_status(const struct pod *pod, struct text *t) {
         say_running(pod, t);
     else if (pod->at == POD_FAILING)
         text_addf(t, "restarted because its check failed: %s", pod->health.why);
+}
+
+// It travels in JSON, and a workload that fails its check says what it likes, also half of a
+// character.
+void info_status(const struct pod *pod, struct text *t) {
+    auto_text struct text said = {0};
+    say(pod, &said);
+    text_add_utf8(t, text_str(&said), said.len);
 }
 
 // ---- /info ----

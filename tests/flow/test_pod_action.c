@@ -306,6 +306,32 @@ static void can_configure_refuses_before_anything_is_touched(void **unused) {
     stage_free(s);
 }
 
+// What it says goes to whoever asks for /info, and is no reason to fall.
+static void what_a_check_says_need_not_be_utf8(void **unused) {
+    (void)unused;
+    static const char *const words[][2] = {{"caf\xe9\n", "exit 1: caf\xef\xbf\xbd"},
+                                           {NULL, "exit 1: "}};
+    char cyrillic[401] = "x"; // cut off in the middle of one
+    for (int i = 0; i < 199; i++)
+        strcat(cyrillic, "\xd0\xb9");
+    for (size_t i = 0; i < 2; i++) {
+        struct played p;
+        struct stage *s = running(&p,
+                                  "  check: {exec: [alive], every: 1s, timeout: 1s, retries: 3}\n");
+        p = (struct played){.exit_code = 1, .err = words[i][0] ? words[i][0] : cyrillic};
+        for (int k = 0; k < 40; k++) {
+            fake_loop_advance(s->loop, 100);
+            auto_json json_t *info = pod_info(s->pod);
+            assert_non_null(info);
+        }
+        assert_int_equal(stage_starts(s), 2);
+        fake_loop_advance(s->loop, 1000);
+        if (!strstr(stage_status(s), words[i][1]))
+            fail_msg("%s", stage_status(s));
+        stage_free(s);
+    }
+}
+
 static void what_configure_prints_is_part_of_the_container(void **unused) {
     (void)unused;
     struct played p;
@@ -759,6 +785,7 @@ int main(void) {
         cmocka_unit_test(nothing_is_executed_in_a_workload_that_does_not_run),
         cmocka_unit_test(a_hook_beside_us_is_told_who_and_where_it_is),
         cmocka_unit_test(can_configure_refuses_before_anything_is_touched),
+        cmocka_unit_test(what_a_check_says_need_not_be_utf8),
         cmocka_unit_test(what_configure_prints_is_part_of_the_container),
         cmocka_unit_test(what_it_can_go_by_is_a_change_in_check),
         cmocka_unit_test(one_that_could_not_initialize_tries_again),

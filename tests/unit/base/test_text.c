@@ -72,6 +72,33 @@ static void quoted_text_cannot_leave_its_line(void **state) {
     }
 }
 
+#define NONE "\xef\xbf\xbd"
+
+static void what_others_wrote_is_made_utf8(void **state) {
+    (void)state;
+    static const struct {
+        const char *in;
+        size_t len;
+        const char *out;
+    } cases[] = {
+        {"", 0, ""},
+        {"plain\n\x1b", 7, "plain\n\x1b"},
+        {"\xe2\x82\xac \xf0\x9f\x98\x80", 8, "\xe2\x82\xac \xf0\x9f\x98\x80"},
+        {"\xc2\x9b", 2, "\xc2\x9b"},
+        {"a\0b", 3, "a" NONE "b"},
+        {"caf\xe9", 4, "caf" NONE},
+        {"\xe2\x82\xac", 2, NONE NONE}, // cut off
+        {"\xc0\xaf", 2, NONE NONE},
+        {"\xed\xa0\x80", 3, NONE NONE NONE},
+        {"\xf4\x90\x80\x80", 4, NONE NONE NONE NONE},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        auto_text struct text t = {0};
+        text_add_utf8(&t, cases[i].in, cases[i].len);
+        assert_string_equal(text_str(&t), cases[i].out);
+    }
+}
+
 static void quoted_text_is_cut_after_its_maximum(void **state) {
     (void)state;
     auto_text struct text t = {0};
@@ -206,6 +233,7 @@ int main(void) {
         cmocka_unit_test(what_is_taken_is_the_takers),
         cmocka_unit_test(comparisons_mean_what_they_say),
         cmocka_unit_test(quoted_text_cannot_leave_its_line),
+        cmocka_unit_test(what_others_wrote_is_made_utf8),
         cmocka_unit_test(quoted_text_is_cut_after_its_maximum),
         cmocka_unit_test(a_number_is_whole_and_within_its_bounds),
         cmocka_unit_test(durations_have_a_unit),
