@@ -243,10 +243,13 @@ void ask_run_tool(struct pod *pod, struct job *job) {
     run_start(&job->run, pod, tool_script(), tool_done);
 }
 
-// Dead answers everybody but an operator who wakes it.
+// Dead answers everybody but an operator who wakes it, or who asks once more for an end that has
+// not come.
 bool ask_is_buried(const struct job *job) {
-    return job->pod->state->dead &&
-           !(job->request.task == POD_ON && job->request.scope == POD_OPERATOR);
+    const struct pod *pod = job->pod;
+    enum pod_task task = job->request.task;
+    bool heard = task == POD_ON || (task == POD_KILL && pod->at != POD_DEAD);
+    return pod->state->dead && !(heard && job->request.scope == POD_OPERATOR);
 }
 
 void ask_say_dead(struct err *err) {

@@ -57,11 +57,13 @@ const struct step *off_script(void) {
 static void kill_begin(struct run *run) {
     struct pod *pod = run->pod;
     struct err err = ERR_INIT;
-    bool leaves = pod_is_member(pod) && !pod->state->dead;
+    bool was_dead = pod->state->dead, was_killed = pod->state->killed;
+    bool leaves = pod_is_member(pod) && !was_dead;
     pod->state->dead = pod->state->killed = true;
     pod->state->renewals += leaves; // a round without it
     if (state_save(pod->state, &err)) {
-        pod->state->dead = pod->state->killed = false;
+        pod->state->dead = was_dead;
+        pod->state->killed = was_killed;
         pod->state->renewals -= leaves;
         refuse_unsaved(run, &err);
         return;

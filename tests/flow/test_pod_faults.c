@@ -199,6 +199,32 @@ static void what_cannot_be_stopped_has_no_successor(void **unused) {
     stage_free(s);
 }
 
+// An operator who was told that it does not end asks again, and is not told that it has.
+static void a_kill_that_did_not_end_it_may_be_asked_for_again(void **unused) {
+    (void)unused;
+    for (int away = 0; away < 2; away++) {
+        struct stage *s = running("");
+        if (away)
+            fake_engine_down(s->engine, "restarted");
+        else
+            fake_engine_fail(s->engine, "stop side-workload", 2, 500,
+                             "did not receive an exit event");
+        for (int i = 0; i < 2; i++) {
+            expect_kind(stage_operator(s, POD_KILL), ERR_RETRY);
+            fake_loop_advance(s->loop, 120000);
+            assert_int_equal(workloads_running(s), 1);
+            assert_true(s->state->dead && s->state->killed);
+        }
+        if (away)
+            fake_engine_up(s->engine);
+        expect_done(stage_operator(s, POD_KILL));
+        assert_int_equal(workloads_running(s), 0);
+        expect_process(s, "dead");
+        expect_kind(stage_operator(s, POD_KILL), ERR_GONE);
+        stage_free(s);
+    }
+}
+
 // The engine says that it was stopped, and inspect that it runs: inspect is believed.
 static void what_is_said_to_be_stopped_and_runs_has_no_successor(void **unused) {
     (void)unused;
@@ -604,6 +630,7 @@ int main(void) {
         cmocka_unit_test(one_that_ran_is_kept_whatever_the_engine_answers),
         cmocka_unit_test(a_check_that_hangs_counts_and_holds_up_nobody),
         cmocka_unit_test(what_cannot_be_stopped_has_no_successor),
+        cmocka_unit_test(a_kill_that_did_not_end_it_may_be_asked_for_again),
         cmocka_unit_test(what_is_said_to_be_stopped_and_runs_has_no_successor),
         cmocka_unit_test(one_whose_start_was_answered_to_nobody_is_seen),
         cmocka_unit_test(what_may_still_end_is_not_said_to_be_up),
