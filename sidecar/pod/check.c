@@ -78,7 +78,11 @@ static void adopted(struct run *run, struct docker_container *c, const struct er
         return;
     }
     // It came after the last look, and its start was no event of ours: on must know that it runs.
-    pod_fire(pod, POD_APPEARED);
+    // A look that is under way may be of the one before.
+    if (pod->at == POD_UNKNOWN)
+        look_later(pod);
+    else
+        pod_fire(pod, POD_APPEARED);
     pod_wish(run, WISH_KNOWN);
 }
 
@@ -156,13 +160,20 @@ static void check_done(struct run *run) {
 }
 
 const struct step *check_script(void) {
-    static const struct step steps[] = {
-        {"engine", check_engine},     {"body", refer_body},
-        {"needs", check_needs},       {"can_configure", check_can_configure},
-        {"image", check_image},       {"render", check_render},
-        {"holder", holder_name},      {"container", check_container},
-        {"take", check_take},         {"stage", check_stage},
-        {"validate", validate_files}, {"held", holder_settle},
-        {"done", check_done},         {0}};
+    static const struct step steps[] = {{"engine", check_engine},
+                                        {"body", refer_body},
+                                        {"needs", check_needs},
+                                        {"can_configure", check_can_configure},
+                                        {"image", check_image},
+                                        {"render", check_render},
+                                        {"holder", holder_name},
+                                        {"container", check_container},
+                                        {"take", check_take},
+                                        {"recover", look_step_recover},
+                                        {"stage", check_stage},
+                                        {"validate", validate_files},
+                                        {"held", holder_settle},
+                                        {"done", check_done},
+                                        {0}};
     return steps;
 }

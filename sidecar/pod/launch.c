@@ -15,14 +15,32 @@ static void container_release(struct docker_container **c) {
     docker_container_free(*c);
 }
 
+// It was started, and nobody knows which run that was: a worker that comes after us must not take
+// its end for one that was asked for.
+static void launch_unseen(struct pod *pod) {
+    struct state *state = pod->state;
+    if (pod->stale || !pod->wanted || *state->started_at || state->woken)
+        return;
+    state->woken = true;
+    pod_save(pod);
+}
+
+void launch_drop_verify(struct pod *pod) {
+    if (pod->verify.steps)
+        launch_unseen(pod);
+    run_cancel(&pod->verify);
+}
+
 static void verified(struct docker_container *c, const struct err *err, void *arg) {
     struct run *run = arg;
     struct pod *pod = run->pod;
     __attribute__((cleanup(container_release))) struct docker_container *held = c;
     run->call = NULL;
     run->steps = NULL;
-    if (err->kind != ERR_NONE || !held->running)
+    if (err->kind != ERR_NONE || !held->running) {
+        launch_unseen(pod);
         return; // its die event says the rest
+    }
     pod->run_open = true;
     pod->has_healthcheck = held->has_healthcheck;
     state_set(&pod->state->started_at, held->started_at);
@@ -44,7 +62,7 @@ static void verify_done(struct run *run, const struct err *err) {
 
 static void verify(struct pod *pod) {
     static const struct step steps[] = {{"verify", step_verify}, {0}};
-    run_cancel(&pod->verify);
+    launch_drop_verify(pod);
     run_start(&pod->verify, pod, steps, verify_done);
 }
 
@@ -56,12 +74,14 @@ static void launch_good(struct pod *pod) {
     pod->state->untold &= !pod->plan;   // it reads what is in force, if all of it was there
     backoff_started(&pod->backoff, pod->started_ms);
     pod_fire(pod, POD_STARTED);
-    if (pod->stale && pod->spec->workload.hold)
+    if (pod->stale && pod->spec->workload.hold) {
         pod_fire(pod, POD_STOP);
-    else if (pod->died_early)
+    } else if (pod->died_early) {
+        launch_unseen(pod);
         exit_name(pod);
-    else
+    } else {
         verify(pod);
+    }
 }
 
 static void launch_bad(struct pod *pod, const struct err *err) {
@@ -340,7 +360,7 @@ void launch_begin(struct pod *pod) {
         pod->restarts++;
     pod->exited = pod->oom = pod->died_early = pod->run_open = pod->signalled = false;
     pod->health.docker_health[0] = '\0'; // of the run before; of this one nothing is said yet
-    run_cancel(&pod->verify);
+    launch_drop_verify(pod);
     if (is_as_wanted(pod) && !pod->start_lost)
         run_start(&pod->launch, pod, short_way, short_done);
     else

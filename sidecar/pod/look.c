@@ -43,7 +43,7 @@ static void recovered(json_t *answer, const struct err *err, void *arg) {
         run_fail(run, err);
 }
 
-static void step_recover(struct run *run) {
+void look_step_recover(struct run *run) {
     struct pod *pod = run->pod;
     if (pod->recovered || !pod->roots || !*pod->roots)
         run_next(run);
@@ -417,7 +417,11 @@ static void look_failed(struct run *run, const struct err *err) {
 
 void look_begin(struct pod *pod) {
     static const struct step whole[] = {
-        {"recover", step_recover}, {"find", step_find}, {"inspect", step_inspect}, {0}};
+        {"recover", look_step_recover},
+        {"find", step_find},
+        {"found", look_step_recover}, // of one that is adopted the folders are known from here on
+        {"inspect", step_inspect},
+        {0}};
     static const struct step known[] = {{"inspect", step_inspect}, {0}};
     run_cancel(&pod->look);
     run_start(&pod->look, pod, pod->at == POD_ENDING ? known : whole, look_failed);

@@ -85,8 +85,10 @@ static void apply(struct pod *pod, enum pod_event_kind event) {
     enum pod_state from = pod->at;
     struct pod_cell cell = pod_next(from, event);
     pod->at = cell.next;
-    if (cell.next == POD_UNKNOWN)
+    if (cell.next == POD_UNKNOWN) {
+        launch_drop_verify(pod);
         look_cancel_all(pod);
+    }
     carry_out(pod, cell.effects);
     if (cell.next != from)
         log_transition(pod, from, event);

@@ -363,6 +363,8 @@ void pod_swap_over(struct pod *pod);
 // look.c
 void look_begin(struct pod *pod);
 void look_later(struct pod *pod); // instead of the one under way; inspect lags behind events
+// A step: a swap that a crash cut short is completed, once, as soon as its folders are known.
+void look_step_recover(struct run *run);
 void look_set_container(struct pod *pod, const char *id, const char *digest);
 bool look_is_applied(const struct pod *pod);  // the container is the one that was configured
 bool look_lacks_files(const struct pod *pod); // it has not all of its files below no shared volume
@@ -371,6 +373,7 @@ void adopt_find(struct run *run,
                 void (*fn)(struct run *run, struct docker_container *c, const struct err *err));
 // launch.c
 void launch_begin(struct pod *pod);
+void launch_drop_verify(struct pod *pod); // who was started is not looked at any more
 // Of a start call: an engine that answered has not started it. One that was killed while it started
 // it says from then on that its task exists already (500, as long as it runs): only another helps.
 bool launch_is_lost(const struct err *err);

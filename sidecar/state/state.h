@@ -33,9 +33,9 @@ struct state {
     char *container;    // full id of the workload, "" none
     char *started_at;   // of the workload as last seen running: same start, nothing to do; "" when
                         // it was stopped on purpose: a restarted worker does not start it
-    bool woken;   // by an operator's on, and has not been seen to run since: a restarted worker
-                  // starts it all the same
-    bool untold;  // what is in force was not told to the workload that runs (on_change)
+    bool woken;         // by an operator's on, or started, and has not been seen to run since: a
+                        // restarted worker starts it all the same
+    bool untold;        // what is in force was not told to the workload that runs (on_change)
     char *holds;  // full id of the container that the files in force below no shared volume were
                   // put into, "" none: another one is not started
     char *ending; // the run, by its start, that we last began to stop: its end is our doing

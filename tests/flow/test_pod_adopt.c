@@ -495,6 +495,64 @@ static void a_successor_that_runs_already_is_held_too(void **unused) {
     stage_free(s);
 }
 
+// A check finds it while a look is under way, which is of the one before.
+static void one_that_a_check_finds_first_is_looked_at_all_the_same(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    fake_runner_slow(s->runner, "render", 2000);
+    s->round++;
+    struct said *check = stage_ask(s, POD_CHECK, 60000);
+    fake_loop_advance(s->loop, 500);
+    fake_engine_down(s->engine, "restarted");
+    removes(s, "app");
+    made(s, "app");
+    json_decref(engine_container_start(fake_engine_memory(s->engine), "app").body);
+    fake_loop_advance(s->loop, 1300);
+    fake_engine_fail(s->engine, "inspect app", 1, 500, "not now");
+    fake_engine_up(s->engine);
+    fake_loop_advance(s->loop, 10000);
+    expect_done(check);
+    fake_runner_slow(s->runner, NULL, 0);
+    stage_configure(s);
+    assert_true(pod_ready(s->pod));
+    stage_free(s);
+}
+
+// As soon as it is known where its files are, and before others are staged: not in the middle of a
+// round.
+static void a_swap_that_was_cut_short_is_completed_at_the_first_look(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    stage_worker_gone(s);
+    stage_worker(s);
+    assert_non_null(strstr(fake_runner_calls(s->runner), "recover"));
+    fake_runner_forget_calls(s->runner);
+    fake_engine_down(s->engine, "restarted");
+    fake_engine_up(s->engine);
+    fake_loop_advance(s->loop, 10000);
+    stage_configure(s);
+    assert_null(strstr(fake_runner_calls(s->runner), "recover"));
+    stage_free(s);
+}
+
+static void of_one_that_came_late_it_is_completed_before_others_are_staged(void **unused) {
+    (void)unused;
+    struct stage *s = adopting("name: app", "");
+    assert_null(strstr(fake_runner_calls(s->runner), "recover"));
+    made(s, "app");
+    expect_done(stage_check(s));
+    const char *recover = strstr(fake_runner_calls(s->runner), "recover");
+    assert_non_null(recover);
+    assert_non_null(strstr(recover, "stage"));
+    fake_runner_forget_calls(s->runner);
+    fake_engine_down(s->engine, "restarted");
+    fake_engine_up(s->engine);
+    fake_loop_advance(s->loop, 10000);
+    assert_null(strstr(fake_runner_calls(s->runner), "recover"));
+    expect_done(stage_on(s));
+    stage_free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_found_by_name_by_id_and_by_label),
@@ -517,6 +575,9 @@ int main(void) {
         cmocka_unit_test(nor_is_one_that_runs_already_ready_for_a_new_worker),
         cmocka_unit_test(one_that_took_its_place_while_the_engine_was_away_neither),
         cmocka_unit_test(a_successor_that_runs_already_is_held_too),
+        cmocka_unit_test(one_that_a_check_finds_first_is_looked_at_all_the_same),
+        cmocka_unit_test(a_swap_that_was_cut_short_is_completed_at_the_first_look),
+        cmocka_unit_test(of_one_that_came_late_it_is_completed_before_others_are_staged),
         cmocka_unit_test(its_successor_is_not_started_by_a_new_worker_before_a_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

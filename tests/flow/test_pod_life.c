@@ -173,6 +173,37 @@ static void what_died_while_no_worker_was_there_is_started_again(void **unused) 
     stage_free(s);
 }
 
+// It never lived long enough for anybody to see which run it was.
+static void so_is_what_ends_at_once_at_each_start(void **unused) {
+    (void)unused;
+    for (int i = 0; i < 3; i++) {
+        struct stage *s = stage_create("");
+        fake_engine_habits(s->engine, NULL, (struct fake_habits){.exit_ms = i, .exit_code = 1});
+        fake_engine_lag(s->engine, 0);
+        expect_done(stage_check(s));
+        (void)stage_on(s);
+        fake_loop_advance(s->loop, 10);
+        stage_worker_gone(s);
+        stage_worker(s);
+        int before = stage_starts(s);
+        fake_loop_advance(s->loop, 60000);
+        assert_true(stage_starts(s) > before);
+        fake_engine_habits(s->engine, NULL, FAKE_HABITS_USUAL);
+        fake_loop_advance(s->loop, 60000);
+        expect_process(s, "running");
+        assert_false(s->state->woken);
+        expect_done(stage_check(s));
+        struct said *off = stage_ask(s, POD_OFF, 60000);
+        fake_loop_advance(s->loop, 1000);
+        expect_done(off);
+        stage_worker_gone(s);
+        stage_worker(s);
+        fake_loop_advance(s->loop, 60000);
+        expect_process(s, "stopped");
+        stage_free(s);
+    }
+}
+
 // Another start of the sidecar's container is another network: what lies in the volume is not
 // trusted.
 static void after_a_restart_of_the_sidecars_container_a_round_starts_it(void **unused) {
@@ -821,6 +852,7 @@ int main(void) {
         cmocka_unit_test(a_restarted_worker_leaves_the_workload_alone),
         cmocka_unit_test(a_stop_is_said_before_it_is_begun),
         cmocka_unit_test(what_died_while_no_worker_was_there_is_started_again),
+        cmocka_unit_test(so_is_what_ends_at_once_at_each_start),
         cmocka_unit_test(after_a_restart_of_the_sidecars_container_a_round_starts_it),
         cmocka_unit_test(an_independent_workload_outlives_the_sidecars_container),
         cmocka_unit_test(an_independent_workload_of_an_ended_task_ends_before_its_successor),
