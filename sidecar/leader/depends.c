@@ -18,7 +18,7 @@ struct entry {
     size_t fixed;  // bytes of pattern that are no pattern: a namespace may hold a bracket
     bool wild;
     struct link parts;
-    json_t *good; // last content that was not empty, NULL: there was none
+    json_t *good; // last content in force that was not empty, NULL: there was none
     bool held;
 };
 
@@ -111,18 +111,25 @@ bool depends_is_complete(const struct depends *d) {
     return true;
 }
 
-static void keep(struct entry *e, json_t *pods) {
+static void hold(struct entry *e, json_t *pods) {
+    if (json_object_size(pods) == 0)
+        return;
+    json_incref(pods); // may be what is held
     json_decref(e->good);
     e->good = pods;
 }
 
-void depends_hold(struct depends *d, const json_t *dependencies) {
+void depends_inherit(struct depends *d, json_t *dependencies) {
     for (size_t i = 0; i < d->n; i++) {
         json_t *proposed = json_object_get(dependencies, d->entries[i].name);
         auto_json json_t *pods = source_usable(proposed, "proposal");
-        if (json_object_size(pods) && !d->entries[i].good)
-            keep(&d->entries[i], json_incref(pods));
+        hold(&d->entries[i], pods);
     }
+}
+
+void depends_hold(struct depends *d, json_t *dependencies) {
+    for (size_t i = 0; i < d->n; i++)
+        hold(&d->entries[i], json_object_get(dependencies, d->entries[i].name));
 }
 
 static json_t *content(struct entry *e) {
@@ -136,13 +143,10 @@ static json_t *content(struct entry *e) {
         log_warn("leader dependency=%s %s", e->name,
                  held ? "is=gone kept=\"its last content\"" : "is=back");
     e->held = held;
-    if (held) {
-        json_decref(pods);
-        return json_incref(e->good);
-    }
-    if (json_object_size(pods))
-        keep(e, json_incref(pods));
-    return pods;
+    if (!held)
+        return pods;
+    json_decref(pods);
+    return json_incref(e->good);
 }
 
 json_t *depends_look(struct depends *d) {

@@ -78,6 +78,8 @@ static void see(struct leader *l, char ret[65]) {
     auto_cluster struct cluster *c = watch_look(l->watch, &births);
     ledger_bury(l->ledger, c, births);
     cluster_hash(c, ret);
+    if (ledger_matches(l->ledger, ret))
+        watch_hold(l->watch, c->dependencies);
     status_refresh(&l->status);
 }
 

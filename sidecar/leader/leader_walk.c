@@ -20,9 +20,10 @@ static void on_loaded(const struct err *err, void *arg) {
         return;
     }
     l->loaded = true;
+    if (!*l->tree) // the first time; later it is what we proposed, and may have given up
+        watch_inherit(l->watch, l->ledger->proposed);
     free(l->tree);
     l->from.tree = l->tree = xstrdup(l->ledger->tree);
-    watch_hold(l->watch, l->ledger->proposed);
     leader_look(l);
 }
 
@@ -51,11 +52,14 @@ static void on_checked(const struct rollout_result *result, void *arg) {
 
 static void on_marked(const struct err *err, void *arg) {
     struct leader *l = arg;
-    if (err->kind != ERR_NONE)
+    if (err->kind != ERR_NONE) {
         leader_fail(l, err);
-    else
-        leader_step(l, round_stops_all(&l->round, l->spec->full_shutdown) ? LEADER_MARKED_OFF
-                                                                          : LEADER_MARKED);
+        return;
+    }
+    // From here on pods are given it.
+    watch_hold(l->watch, l->round.cluster->dependencies);
+    leader_step(l, round_stops_all(&l->round, l->spec->full_shutdown) ? LEADER_MARKED_OFF
+                                                                      : LEADER_MARKED);
 }
 
 static void on_stopped(const struct rollout_result *result, void *arg) {

@@ -249,7 +249,11 @@ bool watch_is_complete(const struct watch *w) {
     return true;
 }
 
-void watch_hold(struct watch *w, const json_t *dependencies) {
+void watch_inherit(struct watch *w, json_t *dependencies) {
+    depends_inherit(w->depends, dependencies);
+}
+
+void watch_hold(struct watch *w, json_t *dependencies) {
     depends_hold(w->depends, dependencies);
 }
 

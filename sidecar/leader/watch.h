@@ -24,8 +24,10 @@ struct watch_config {
 struct watch *watch_create(struct loop *loop, struct zk *zk, const struct watch_config *config);
 void watch_free(struct watch *w);              // takes NULL
 bool watch_is_complete(const struct watch *w); // everything there is was read
-// Dependencies as the leader before us proposed them: what to hold on to when they are gone now.
-void watch_hold(struct watch *w, const json_t *dependencies);
+// Dependencies as the leader before us proposed them, or as they are in force: what to hold on to
+// when they are gone.
+void watch_inherit(struct watch *w, json_t *dependencies);
+void watch_hold(struct watch *w, json_t *dependencies);
 // Pods and dependencies as they are now, no members. ret_births: {pod id: birth}, new
 // reference, may be NULL.
 struct cluster *watch_look(struct watch *w, json_t **ret_births);

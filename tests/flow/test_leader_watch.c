@@ -408,6 +408,103 @@ static void a_dependency_that_vanishes_keeps_its_last_content(void **state) {
     }
 }
 
+// "ab": these pods of the dependency are gone, one after the other, `ms` apart.
+static void go(struct stage *s, const char *root, const char *ids, int64_t ms) {
+    auto_free char *pods = xasprintf("%s/pods", root);
+    for (const char *id = ids; *id; id++) {
+        char **names = fake_zk_children(s->zk, pods);
+        for (char **name = names; *name; name++) {
+            auto_free char *path = xasprintf("%s/%s", pods, *name);
+            if (**name == *id)
+                assert_true(fake_zk_remove(s->zk, path));
+        }
+        text_list_free(names);
+        run(s, ms);
+    }
+}
+
+static void a_dependency_that_goes_pod_by_pod_is_held_whole(void **state) {
+    (void)state;
+    struct stage *s = stage_create();
+    depend_on(s, "kafka");
+    dependency(s, DEP, "wxyz");
+    fake_pods_add(s->pods, "a");
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, is_whole(s, seat), 300);
+    seat_close(seat);
+    s->spec.damper = 5000;
+    seat = stage_lead(s);
+    RUN_UNTIL(s, settled(seat), 300);
+    // For longer than the damper there are three of them: that is a round.
+    go(s, DEP, "w", 4900);
+    assert_int_equal(generation(s), 1);
+    RUN_UNTIL(s, is_whole(s, seat) && generation(s) == 2, 300);
+    assert_told(s, "kafka", "xyz");
+    run(s, 50);
+    fake_pods_reset(s->pods);
+    go(s, DEP, "xyz", 1000);
+    assert_true(status_has(seat, "kafka is gone, its last 3 pods are kept"));
+    RUN_UNTIL(s, settled(seat), 50);
+    run(s, 60 * 1000);
+    assert_int_equal(fake_pods_asked(s->pods), 0);
+    assert_int_equal(generation(s), 2);
+    // A change of our own does not lose it, nor does the next leader.
+    fake_pods_add(s->pods, "b");
+    RUN_UNTIL(s, is_whole(s, seat) && generation(s) == 3, 5500);
+    assert_told(s, "kafka", "xyz");
+    seat_close(seat);
+    fake_pods_reset(s->pods);
+    seat = stage_lead(s);
+    RUN_UNTIL(s, settled(seat), 300);
+    run(s, 60 * 1000);
+    assert_int_equal(fake_pods_asked(s->pods), 0);
+    stage_free(s);
+}
+
+// A round of it was begun and given up, or there was none: what is in force is held.
+static void what_no_pod_was_given_of_a_dependency_is_not_held(void **state) {
+    (void)state;
+    static const struct {
+        const char *first, *then; // of the dependency
+        int64_t damper, slow;     // the round has not begun, or is being checked
+        const char *refuses;      // or refused, and tried again
+        const char *says;
+    } cases[] = {
+        {"", "x", 5000, 0, NULL, ""},
+        {"", "x", 0, 5000, NULL, ""},
+        {"", "x", 0, 0, "no", ""},
+        {"x", "y", 5000, 0, NULL, "its last 1 pods are kept"},
+        {"x", "y", 0, 5000, NULL, "its last 1 pods are kept"},
+        {"x", "y", 0, 0, "no", "its last 1 pods are kept"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct stage *s = stage_create();
+        depend_on(s, "kafka");
+        dependency(s, DEP, cases[i].first);
+        struct fake_pod *a = fake_pods_add(s->pods, "a");
+        struct seat *seat = stage_lead(s);
+        RUN_UNTIL(s, is_whole(s, seat), 300);
+        seat_close(seat);
+        s->spec.damper = cases[i].damper;
+        seat = stage_lead(s);
+        RUN_UNTIL(s, settled(seat), 300);
+        fake_pods_reset(s->pods);
+        a->delay[FAKE_CHECK] = cases[i].slow;
+        a->refuses[FAKE_CHECK] = cases[i].refuses;
+        auto_free char *both = xasprintf("%s%s", cases[i].first, cases[i].then);
+        dependency(s, DEP, both);
+        run(s, 4000);
+        assert_int_equal(a->asked[FAKE_CHECK] > 0, cases[i].damper == 0);
+        go(s, DEP, both, 0);
+        RUN_UNTIL(s, settled(seat), 50);
+        assert_true(status_has(seat, cases[i].says));
+        run(s, 60 * 1000);
+        assert_int_equal(a->asked[FAKE_ON], 0);
+        assert_int_equal(generation(s), 1);
+        stage_free(s);
+    }
+}
+
 static void wildcards_follow_clusters_that_come_and_go(void **state) {
     (void)state;
     struct stage *s = stage_create();
@@ -464,6 +561,8 @@ int main(void) {
         cmocka_unit_test(a_dependency_is_its_snapshot_less_the_dead),
         cmocka_unit_test(a_missing_dependency_is_followed_not_polled),
         cmocka_unit_test(a_dependency_that_vanishes_keeps_its_last_content),
+        cmocka_unit_test(a_dependency_that_goes_pod_by_pod_is_held_whole),
+        cmocka_unit_test(what_no_pod_was_given_of_a_dependency_is_not_held),
         cmocka_unit_test(wildcards_follow_clusters_that_come_and_go),
         cmocka_unit_test(an_absolute_name_is_another_namespace),
     };
