@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+enum { UNREAD_MS = 50 };
+
 // Of a thousand pods each takes its time: a turn of its own, or nobody else is answered meanwhile.
 static void in_turn(struct leader *l, void (*fn)(void *arg)) {
     loop_timer_start(l->loop, &l->timer, 0, fn, l);
@@ -124,8 +126,13 @@ static void do_load(struct leader *l) {
     ledger_load(l->ledger, on_loaded, l);
 }
 
+// While a record is read a round would be one without its pod, and with it there would be another.
 static void quiet(void *arg) {
-    leader_step(arg, LEADER_QUIET);
+    struct leader *l = arg;
+    if (watch_is_complete(l->watch))
+        leader_step(l, LEADER_QUIET);
+    else
+        loop_timer_start(l->loop, &l->timer, UNREAD_MS, quiet, l);
 }
 
 static void do_damp(struct leader *l) {
@@ -146,7 +153,7 @@ static void do_undamp(struct leader *l) {
 
 static void do_begin(struct leader *l) {
     struct err err = ERR_INIT;
-    memcpy(l->begun, l->seen, sizeof l->seen);
+    memcpy(l->begun, l->seen, sizeof l->seen); // complete, and told: what the round takes
     if (round_begin(&l->round, l->watch, l->ledger, loop_now(l->loop), &err)) {
         leader_fail_later(l, &err);
         return;

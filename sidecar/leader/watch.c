@@ -241,7 +241,7 @@ static void on_names(char *const *names, size_t n, const struct err *err, void *
 // ---- what is seen ----
 
 bool watch_is_complete(const struct watch *w) {
-    if (!w->seen || !depends_is_complete(w->depends))
+    if (!w->seen || w->telling || !depends_is_complete(w->depends))
         return false;
     for (size_t i = 0; i < w->n; i++)
         if (!w->nodes[i]->read)

@@ -23,7 +23,7 @@ struct watch_config {
 
 struct watch *watch_create(struct loop *loop, struct zk *zk, const struct watch_config *config);
 void watch_free(struct watch *w);              // takes NULL
-bool watch_is_complete(const struct watch *w); // everything there is was read
+bool watch_is_complete(const struct watch *w); // everything there is was read, and told
 // Dependencies as the leader before us proposed them, or as they are in force: what to hold on to
 // when they are gone.
 void watch_inherit(struct watch *w, json_t *dependencies);

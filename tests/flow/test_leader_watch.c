@@ -146,6 +146,37 @@ static void a_session_blip_of_a_pod_is_no_round(void **state) {
     stage_free(s);
 }
 
+// Its node is another one, maybe not read yet when the damper of another change ends.
+static void registers_before_the_round(int64_t at, int64_t damper) {
+    struct stage *s = stage_create();
+    struct fake_pod *a = fake_pods_add(s->pods, "a");
+    struct seat *seat = stage_lead(s);
+    RUN_UNTIL(s, is_whole(s, seat), 300);
+    seat_close(seat);
+    s->spec.damper = damper;
+    seat = stage_lead(s);
+    RUN_UNTIL(s, settled(seat), 300);
+    fake_pods_reset(s->pods);
+    fake_pods_add(s->pods, "b");
+    run(s, at);
+    fake_zk_latency(s->zk, 100);
+    fake_pod_register(a);
+    RUN_UNTIL(s, fake_pods_asked(s->pods) > 0, 2 * damper);
+    fake_zk_latency(s->zk, 1);
+    RUN_UNTIL(s, is_whole(s, seat), damper);
+    run(s, 10 * damper);
+    assert_int_equal(a->done[FAKE_ON], 1);
+    assert_int_equal(generation(s), 2);
+    stage_free(s);
+}
+
+static void a_round_does_not_begin_while_a_record_is_read(void **state) {
+    (void)state;
+    enum { DAMPER = 5000 };
+    for (int64_t before = 0; before <= 700; before += 20)
+        registers_before_the_round(DAMPER - before, DAMPER);
+}
+
 // Its container was started again: for the leader nothing else about it differs.
 static void a_pod_that_asks_for_a_round_gets_one_and_only_one(void **state) {
     (void)state;
@@ -548,6 +579,7 @@ int main(void) {
         cmocka_unit_test(a_refused_newcomer_that_leaves_needs_no_round),
         cmocka_unit_test(after_a_round_that_touched_somebody_the_old_content_is_a_round),
         cmocka_unit_test(a_session_blip_of_a_pod_is_no_round),
+        cmocka_unit_test(a_round_does_not_begin_while_a_record_is_read),
         cmocka_unit_test(a_pod_that_asks_for_a_round_gets_one_and_only_one),
         cmocka_unit_test(a_change_in_check_starts_over_with_it),
         cmocka_unit_test(a_change_in_on_is_another_round),
