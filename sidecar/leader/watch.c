@@ -135,7 +135,6 @@ static void complain(struct node *n, const char *reason, bool empty) {
 
 static void take(struct node *n, const char *data, size_t len, const struct zk_stat *stat) {
     struct err err = ERR_INIT;
-    n->read = true;
     drop_record(n);
     if (parse(n, data, len, stat, &err))
         complain(n, err.text, len == 0);
@@ -162,6 +161,14 @@ static void on_followed(const char *data, size_t len, const struct zk_stat *stat
     changed(n->watch);
 }
 
+// What is ours may be renewed, and what cannot be used may change, or be read one day.
+static void follow_if_needed(struct node *n) {
+    if (n->follow || (n->record && !n->record->ours))
+        return;
+    auto_free char *path = xasprintf("%s/%s", n->watch->folder, n->name);
+    n->follow = zk_follow_data(n->watch->zk, path, on_followed, n);
+}
+
 static void on_data(const char *data, size_t len, const struct zk_stat *stat, const struct err *err,
                     void *arg) {
     struct node *n = arg;
@@ -172,17 +179,13 @@ static void on_data(const char *data, size_t len, const struct zk_stat *stat, co
             loop_timer_start(w->loop, &w->reread, REREAD_MS, reread, w);
         return;
     }
-    if (err->kind == ERR_NONE) {
+    n->read = true;
+    if (err->kind == ERR_NONE)
         take(n, data, len, stat);
-        if (!n->follow && (!n->record || n->record->ours)) {
-            auto_free char *path = xasprintf("%s/%s", w->folder, n->name);
-            n->follow = zk_follow_data(w->zk, path, on_followed, n);
-        }
-    } else {
-        n->read = true; // gone already, or forbidden
-        if (err->kind != ERR_ABSENT)
-            complain(n, err->text, false);
-    }
+    else if (err->kind != ERR_ABSENT) // forbidden, or too large
+        complain(n, err->text, false);
+    if (err->kind != ERR_ABSENT)
+        follow_if_needed(n);
     changed(w);
 }
 

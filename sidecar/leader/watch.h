@@ -1,8 +1,8 @@
 // What the leader sees: the pods of its cluster and of those it depends on, by standing watches,
 // never by polling. A record is read once when its node appears; a node that cannot be used (not
 // JSON, no address, control port not mapped unless alone, loopback where ours is not) is skipped,
-// named in the log once and in the status. An original pod's node is empty at first and followed
-// until it says something. Two nodes of one pod: the newest (by czxid) is the pod, the other its
+// named in the log once and in the status, and followed until it can. So is an original pod's node,
+// which is empty at first. Two nodes of one pod: the newest (by czxid) is the pod, the other its
 // ghost. What changes together is told once.
 #pragma once
 #include "base/loop.h"

@@ -278,6 +278,33 @@ static void what_cannot_be_used_is_skipped_and_named(void **state) {
     }
 }
 
+// An access list that refuses us says nothing when it is mended, so it is asked about again.
+static void a_record_that_could_not_be_read_is_read_when_it_can(void **state) {
+    (void)state;
+    for (int large = 0; large < 2; large++) {
+        struct stage *s = stage_create();
+        fake_pods_add(s->pods, "a");
+        struct fake_pod *b = fake_pods_add(s->pods, "b");
+        b->bulk = large ? ZK_MAX_READ : 0;
+        fake_pod_renew(b);
+        if (!large)
+            fake_zk_hide(s->zk, b->node);
+        struct seat *seat = stage_lead(s);
+        RUN_UNTIL(s, settled(seat) && in_snapshot(s, "a"), 300);
+        assert_true(status_has(seat, "skipped"));
+        run(s, 60 * 1000);
+        assert_false(in_snapshot(s, "b"));
+        fake_zk_hide(s->zk, NULL);
+        b->bulk = 0;
+        if (large)
+            fake_pod_renew(b);
+        RUN_UNTIL(s, is_whole(s, seat), SESSION_MS + 300);
+        assert_false(status_has(seat, "skipped"));
+        assert_int_equal(generation(s), 2);
+        stage_free(s);
+    }
+}
+
 static void nobody_who_can_be_used_is_no_empty_snapshot(void **state) {
     (void)state;
     struct stage *s = stage_create();
@@ -585,6 +612,7 @@ int main(void) {
         cmocka_unit_test(a_change_in_on_is_another_round),
         cmocka_unit_test(one_that_flaps_does_not_hold_up_the_others),
         cmocka_unit_test(what_cannot_be_used_is_skipped_and_named),
+        cmocka_unit_test(a_record_that_could_not_be_read_is_read_when_it_can),
         cmocka_unit_test(nobody_who_can_be_used_is_no_empty_snapshot),
         cmocka_unit_test(a_pod_alone_is_asked_where_it_listens),
         cmocka_unit_test(an_original_pod_is_taken_when_its_node_is_filled),
