@@ -166,7 +166,7 @@ static void follow_if_needed(struct node *n) {
     if (n->follow || (n->record && !n->record->ours))
         return;
     auto_free char *path = xasprintf("%s/%s", n->watch->folder, n->name);
-    n->follow = zk_follow_data(n->watch->zk, path, on_followed, n);
+    n->follow = zk_follow_life(n->watch->zk, path, on_followed, n);
 }
 
 static void on_data(const char *data, size_t len, const struct zk_stat *stat, const struct err *err,

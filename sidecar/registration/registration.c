@@ -156,7 +156,7 @@ static void settle(struct registration *r) {
         return;
     }
     if (!r->own)
-        r->own = zk_follow_data(r->zk, r->path, on_own, r);
+        r->own = zk_follow_life(r->zk, r->path, on_own, r);
     r->alarmed = false;
     if (r->registered)
         return;

@@ -6,7 +6,9 @@
 // connection came back before the answer could be told, or after a while when it was refused. The
 // library arms its watches anew on every reconnect by itself, and holds a pointer to us in each: an
 // exists and a read may leave two, of which one fires. So what is unfollowed stays, dead, until the
-// session is closed; a session sees few of them.
+// session is closed; a session sees few of them. Of lives it may see very many. These are only ever
+// read, which leaves one watch however often it is done, and any change takes it away: what is
+// unfollowed is freed when it has fired.
 struct zk_follow {
     struct link link;
     struct zk *zk;
@@ -17,6 +19,8 @@ struct zk_follow {
     bool reading; // a read is under way
     bool stale;   // to be read again once connected
     bool refused; // by an access list, say, which was told: no watch was left
+    bool life;    // of a node that never comes again
+    bool armed;   // by a read: the library may hold a watch, or have told of it
 };
 
 // What a watcher posts. A new one each time, because it may come before the read's own answer was
@@ -28,6 +32,17 @@ struct changed {
 
 static bool dead(const struct zk_follow *f) {
     return !f->data_fn && !f->names_fn;
+}
+
+static void free_follow(struct zk_follow *f) {
+    list_remove(&f->link);
+    free(f->path);
+    free(f);
+}
+
+static void free_if_over(struct zk_follow *f) {
+    if (f->life && dead(f) && !f->reading && !f->armed)
+        free_follow(f);
 }
 
 static void on_watch(zhandle_t *zh, int type, int state, const char *path, void *ctx) {
@@ -99,12 +114,20 @@ static void tell(struct zk_follow *f, const struct zk_op *op) {
         f->names_fn(good ? op->names : NULL, good ? op->len : 0, &err, f->arg);
 }
 
+// Not where a server refused it or never answered; the rest may.
+static bool leaves_a_watch(const struct zk_op *op) {
+    return op->rc > ZAPIERROR && op->rc != ZCONNECTIONLOSS;
+}
+
 void zk_follow_answer(struct zk_op *op) {
     struct zk_follow *f = op->follow;
     f->reading = false;
-    if (dead(f))
+    f->armed |= leaves_a_watch(op);
+    if (dead(f)) {
+        free_if_over(f);
         return;
-    if (op->rc == ZNONODE && op->kind == OP_FOLLOW) {
+    }
+    if (op->rc == ZNONODE && op->kind == OP_FOLLOW && !f->life) {
         send_read(f, OP_AWAIT); // to be told when it comes; it may have come by now
         return;
     }
@@ -127,7 +150,9 @@ void zk_follow_changed(struct message *message) {
     struct zk_follow *f = changed->follow;
     free(changed);
     f->stale = true;
+    f->armed = false;
     read_if_needed(f);
+    free_if_over(f);
 }
 
 void zk_follow_resume(struct zk *zk) {
@@ -155,6 +180,14 @@ struct zk_follow *zk_follow_data(struct zk *zk, const char *path, zk_data_fn *fn
     return f;
 }
 
+struct zk_follow *zk_follow_life(struct zk *zk, const char *path, zk_data_fn *fn, void *arg) {
+    struct zk_follow *f = follow(zk, path, arg);
+    f->life = true;
+    f->data_fn = fn;
+    read_if_needed(f);
+    return f;
+}
+
 struct zk_follow *zk_follow_names(struct zk *zk, const char *path, zk_names_fn *fn, void *arg) {
     struct zk_follow *f = follow(zk, path, arg);
     f->names_fn = fn;
@@ -169,13 +202,12 @@ void zk_unfollow(struct zk_follow **slot) {
     *slot = NULL;
     f->data_fn = NULL;
     f->names_fn = NULL;
+    free_if_over(f);
 }
 
 void zk_follow_free_all(struct zk *zk) {
     struct zk_follow *f;
     list_each(f, &zk->follows, struct zk_follow, link) {
-        list_remove(&f->link);
-        free(f->path);
-        free(f);
+        free_follow(f);
     }
 }

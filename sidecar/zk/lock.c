@@ -172,7 +172,7 @@ static void wait_for(struct lock *l, const char *name) {
     free(l->before);
     l->before = xstrdup(name);
     log_debug("lock %s state=waiting for=%s", l->path, name);
-    l->predecessor = zk_follow_data(l->zk, path, on_predecessor, l);
+    l->predecessor = zk_follow_life(l->zk, path, on_predecessor, l);
 }
 
 // The nearest one before us; NULL: none.
@@ -191,7 +191,7 @@ static const char *nearest_before(const struct lock *l, char *const *names, size
 
 static void take_place(struct lock *l, char *const *names, size_t n) {
     if (!l->own)
-        l->own = zk_follow_data(l->zk, l->path, on_own, l);
+        l->own = zk_follow_life(l->zk, l->path, on_own, l);
     const char *before = nearest_before(l, names, n);
     if (before) {
         wait_for(l, before);

@@ -128,6 +128,9 @@ struct zk_op *zk_commit(struct zk *zk, struct zk_multi *m, zk_multi_fn *fn, void
 // once, and asked about again after the time of a session. Nothing while SUSPENDED or LOST.
 struct zk_follow *zk_follow_data(struct zk *zk, const char *path, zk_data_fn *fn, void *arg);
 struct zk_follow *zk_follow_names(struct zk *zk, const char *path, zk_names_fn *fn, void *arg);
+// Of a node whose name never comes again, as one of a sequence: ERR_ABSENT is the last that is
+// told, nothing waits for its creation, and once unfollowed it leaves nothing behind.
+struct zk_follow *zk_follow_life(struct zk *zk, const char *path, zk_data_fn *fn, void *arg);
 void zk_unfollow(struct zk_follow **slot);
 
 // ---- paths (path.c, pure) ----

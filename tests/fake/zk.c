@@ -140,7 +140,7 @@ static int serve_read(struct fake_zk *s, struct zk_op *op) {
     if (op->follow) {
         op->follow->seen = signature(s, op->follow);
         op->follow->armed = true;
-        op->follow->blind = hidden;
+        op->follow->blind = hidden || (!n && op->follow->life);
     }
     if (!n)
         return RC_NONODE;
@@ -661,6 +661,12 @@ struct zk_follow *zk_follow_data(struct zk *zk, const char *path, zk_data_fn *fn
     struct zk_follow *f = follow(zk, path, arg);
     f->data_fn = fn;
     send_read(f);
+    return f;
+}
+
+struct zk_follow *zk_follow_life(struct zk *zk, const char *path, zk_data_fn *fn, void *arg) {
+    struct zk_follow *f = zk_follow_data(zk, path, fn, arg);
+    f->life = true;
     return f;
 }
 

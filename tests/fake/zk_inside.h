@@ -66,7 +66,8 @@ struct zk_follow {
     void *arg;
     bool reading; // a READ is under way
     bool armed;
-    bool blind;   // refused: no watch was left
+    bool life;    // of a node that never comes again
+    bool blind;   // refused, or gone for good: no watch was left
     bool refused; // and that was told
     int64_t seen; // signature of what was last read
 };

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
-#include "sidecar/zk/zk.h"
+#include "sidecar/zk/client_inside.h"
 #include "tests/integration/zk/relay.h"
 #include "tests/integration/zk/rig.h"
 #include <netinet/in.h>
@@ -426,6 +426,50 @@ static void a_follow_tells_what_is_and_every_change(void **state) {
     assert_string_equal(t->log, "[done][done]");
 }
 
+// The library's own watches are seen by what is kept for them.
+static bool nothing_is_followed(void *arg) {
+    return list_empty(&((struct client *)arg)->zk->follows);
+}
+
+static void a_life_that_is_followed_leaves_nothing(void **state) {
+    struct bench *t = *state;
+    enum { LIVES = 30 };
+    struct zk_follow *lives[LIVES];
+    char paths[LIVES][16];
+    begin(t);
+    for (int i = 0; i < LIVES; i++) {
+        snprintf(paths[i], sizeof paths[i], "/life-%d", i);
+        zk_create(t->b.zk, paths[i], "", 0, ZK_EPHEMERAL, on_path, t);
+    }
+    settle(t, LIVES);
+    begin(t);
+    for (int i = 0; i < LIVES; i++)
+        lives[i] = zk_follow_life(t->a.zk, paths[i], on_data, t);
+    settle(t, LIVES);
+    // A third of them is of no interest any more, and a third goes while nobody can be told.
+    begin(t);
+    for (int i = 0; i < LIVES; i += 3)
+        zk_unfollow(&lives[i]);
+    relay_set(t->relay, RELAY_REFUSE);
+    relay_cut(t->relay);
+    assert_true(wait_until(t->loop, is_suspended, &t->a));
+    for (int i = 0; i < LIVES; i++)
+        if (i % 3 < 2)
+            zk_delete(t->b.zk, paths[i], ZK_ANY_VERSION, on_done, t);
+    settle(t, LIVES / 3 * 2);
+    begin(t);
+    relay_set(t->relay, RELAY_PASS);
+    settle(t, LIVES / 3);
+    for (int i = 2; i < LIVES; i += 3)
+        zk_delete(t->b.zk, paths[i], ZK_ANY_VERSION, NULL, NULL);
+    settle(t, LIVES / 3 * 2);
+    assert_int_equal(t->kind, ERR_ABSENT);
+    for (int i = 0; i < LIVES; i++)
+        zk_unfollow(&lives[i]);
+    assert_true(wait_until(t->loop, nothing_is_followed, &t->a));
+    assert_string_equal(t->a.states, "connected suspended connected ");
+}
+
 static void a_short_cut_keeps_the_session_and_loses_no_change(void **state) {
     struct bench *t = *state;
     begin(t);
@@ -724,6 +768,7 @@ int main(void) {
         T(what_was_let_go_of_is_not_called),
         T(calls_in_flight_do_not_outlive_a_close),
         T(a_follow_tells_what_is_and_every_change),
+        T(a_life_that_is_followed_leaves_nothing),
         T(a_short_cut_keeps_the_session_and_loses_no_change),
         T(an_unanswered_create_may_have_been_done),
         IDLE(a_silent_network_suspends_in_time_and_loses_in_time),

@@ -20,9 +20,12 @@ static struct {
     int timeout, state;
     struct String_vector names;
     const char *data, *created;
-    int len;
+    int len, rc; // of a get
     struct Stat stat;
     struct loop_timer *late;
+    watcher_fn watcher; // that the last get left, and what it is called with
+    void *watched;
+    int awaited; // watches left on nodes that are not there
 } server;
 
 static int lib_names(zhandle_t *zh, const char *path, watcher_fn watcher, void *ctx,
@@ -34,8 +37,12 @@ static int lib_names(zhandle_t *zh, const char *path, watcher_fn watcher, void *
 
 static int lib_get(zhandle_t *zh, const char *path, watcher_fn watcher, void *ctx,
                    data_completion_t fn, const void *op) {
-    (void)zh, (void)path, (void)watcher, (void)ctx;
-    fn(ZOK, server.data, server.len, &server.stat, op);
+    (void)zh, (void)path;
+    if (server.rc == ZOK && watcher) {
+        server.watcher = watcher;
+        server.watched = ctx;
+    }
+    fn(server.rc, server.rc ? NULL : server.data, server.len, &server.stat, op);
     return ZOK;
 }
 
@@ -49,8 +56,9 @@ static int lib_create(zhandle_t *zh, const char *path, const char *value, int le
 
 static int lib_exists(zhandle_t *zh, const char *path, watcher_fn watcher, void *ctx,
                       stat_completion_t fn, const void *op) {
-    (void)zh, (void)path, (void)watcher, (void)ctx;
-    fn(ZOK, &server.stat, op);
+    (void)zh, (void)path, (void)ctx;
+    server.awaited += watcher != NULL;
+    fn(watcher ? server.rc : ZOK, &server.stat, op);
     return ZOK;
 }
 
@@ -256,6 +264,87 @@ static void a_follow_whose_read_was_broken_reads_again(void **state) {
     forget();
 }
 
+struct life {
+    struct zk *zk;
+    struct zk_follow *follow;
+    struct err err;
+    int told;
+};
+
+static void on_life(const char *data, size_t len, const struct zk_stat *stat, const struct err *err,
+                    void *arg) {
+    struct life *life = arg;
+    (void)data, (void)len, (void)stat;
+    life->told++;
+    life->err = *err;
+    if (err->kind == ERR_ABSENT)
+        zk_unfollow(&life->follow); // from within
+    loop_quit(server.loop);
+}
+
+static void fire(int type) {
+    watcher_fn watcher = server.watcher;
+    server.watcher = NULL;
+    watcher(NULL, type, ZOO_CONNECTED_STATE, "/root/pods/a.0000000001", server.watched);
+}
+
+static void on_while(void *arg) {
+    (void)arg;
+    loop_quit(server.loop);
+}
+
+// A leader sees tens of thousands of pods come and go in a session.
+static void of_a_node_that_is_gone_for_good_nothing_is_left(void **state) {
+    (void)state;
+    struct zk *zk = open_zk(ZOO_CONNECTED_STATE, 30000);
+    struct loop_timer *while_ = NULL;
+    server.data = "";
+    for (int how = 0; how < 3; how++) {
+        struct life life = {.zk = zk};
+        server.rc = how < 2 ? ZOK : ZNONODE; // from the first
+        life.follow = zk_follow_life(zk, "/pods/a.0000000001", on_life, &life);
+        loop_run(server.loop);
+        assert_int_equal(life.told, 1);
+        server.rc = ZNONODE;
+        if (how == 1) { // of no interest before it is gone: the library holds its watch until then
+            zk_unfollow(&life.follow);
+            assert_false(list_empty(&zk->follows));
+        }
+        if (how < 2)
+            fire(ZOO_DELETED_EVENT);
+        loop_timer_start(server.loop, &while_, 50, on_while, NULL);
+        while (while_)
+            loop_run(server.loop);
+        assert_int_equal(life.told, how == 0 ? 2 : 1);
+        assert_int_equal(life.err.kind, how == 1 ? ERR_NONE : ERR_ABSENT);
+        assert_null(life.follow);
+        assert_int_equal(server.awaited, 0);
+        assert_true(list_empty(&zk->follows));
+    }
+    close_zk(zk);
+}
+
+// The library's watch may outlive what was read with it.
+static void what_is_unfollowed_while_it_is_read_is_kept_until_its_watch_fires(void **state) {
+    (void)state;
+    struct zk *zk = open_zk(ZOO_CONNECTED_STATE, 30000);
+    struct loop_timer *while_ = NULL;
+    struct life life = {.zk = zk};
+    server.data = "";
+    life.follow = zk_follow_life(zk, "/pods/a.0000000001", on_life, &life);
+    zk_unfollow(&life.follow); // its answer is under way
+    loop_timer_start(server.loop, &while_, 50, on_while, NULL);
+    loop_run(server.loop);
+    assert_int_equal(life.told, 0);
+    assert_false(list_empty(&zk->follows));
+    fire(ZOO_CHANGED_EVENT);
+    loop_timer_start(server.loop, &while_, 50, on_while, NULL);
+    loop_run(server.loop);
+    assert_true(list_empty(&zk->follows));
+    assert_null(server.watcher); // and nothing was asked again
+    close_zk(zk);
+}
+
 static void names_that_cannot_be_are_left_out(void **state) {
     (void)state;
     char none[] = "", climbs[] = "a/../b", good[] = "b", *some[] = {none, climbs, good};
@@ -362,6 +451,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_that_break_off_are_asked_for_again),
         cmocka_unit_test(a_follow_whose_read_was_broken_reads_again),
+        cmocka_unit_test(of_a_node_that_is_gone_for_good_nothing_is_left),
+        cmocka_unit_test(what_is_unfollowed_while_it_is_read_is_kept_until_its_watch_fires),
         cmocka_unit_test(names_that_cannot_be_are_left_out),
         cmocka_unit_test(more_names_than_are_read_are_not_copied),
         cmocka_unit_test(data_larger_than_is_read_is_not_copied),
