@@ -1,4 +1,5 @@
 """What the compiler and the linker were asked for is in the programs, not only in CMakeLists.txt."""
+import json
 import os
 import re
 import subprocess
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 BUILD = Path(os.environ["BUILD_DIR"])
+TOP = Path(__file__).resolve().parents[2]
+PRODUCT = {"base", "bindings", "cli", "docker-api", "sidecar"}
 LARGE = ["ochopod-sidecar", "ocho"]
 PROGRAMS = [*LARGE, "ochopod-holder"]
 
@@ -75,6 +78,16 @@ def test_copies_are_bounded(large):
     assert not re.search(r"\b(sprintf|vsprintf|gets|strcpy|strcat)@", symbols(large))
 
 
+def test_copies_are_bounded_by_what_is_known_at_run_time():
+    """_FORTIFY_SOURCE 3 rather than 2: the programs call the same functions with either, so the compiler's calls are asked."""
+    commands = {Path(c["file"]).relative_to(TOP): c["command"] for c in json.loads((BUILD / "compile_commands.json").read_text())}
+    ours = {str(file): command for file, command in commands.items() if file.parts[0] in PRODUCT}
+    assert {file.split("/")[0] for file in ours} == PRODUCT
+    asked = {file: re.findall(r" -[DU]_FORTIFY_SOURCE\S*", command)[-1:] for file, command in ours.items()}
+    assert [file for file, last in asked.items() if last != [" -D_FORTIFY_SOURCE=3"]] == []
+    assert [file for file, command in ours.items() if not re.search(r" -O[123] ", command)] == []  # without it nothing is bounded
+
+
 def test_calls_land_where_they_may(large):
     """-fcf-protection: functions begin with endbr64. The note of the whole program is absent: Debian's own start files
     carry none, and the linker keeps what all parts have."""
@@ -97,8 +110,7 @@ def test_large_frames_are_probed(large):
 def test_no_search_path_and_no_place_of_building(program):
     assert not re.search(r"\((RPATH|RUNPATH)\)", run("readelf", "-dW", program))
     data = Path(program).read_bytes()
-    top = str(Path(__file__).resolve().parents[2])
-    assert top.encode() not in data and str(BUILD).encode() not in data
+    assert str(TOP).encode() not in data and str(BUILD).encode() not in data
 
 
 def test_only_libraries_of_debian(program):
@@ -114,5 +126,5 @@ def test_the_compiler_was_asked(program):
         "readelf", "--debug-dump=info", "--dwarf-depth=1", program)))
     ours = [line for line in options if "gnu11" in line]
     wanted = ["-fstack-protector-strong", "-fstack-clash-protection", "-fcf-protection=full",
-              "-ftrivial-auto-var-init=zero", "-fno-delete-null-pointer-checks"]
+              "-ftrivial-auto-var-init=zero", "-fno-delete-null-pointer-checks", "-fno-strict-overflow"]
     assert ours and not [(line, flag) for line in ours for flag in wanted if flag not in line]
