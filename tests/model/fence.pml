@@ -242,15 +242,11 @@ gone:
 #endif
 
 /* raise() and drop_older() */
-#ifdef BUG_OLDER_WORK_STAYS_QUEUED
-#define DROP_OLDER(p) skip
-#else
 #define DROP_OLDER(p)                                                                              \
     if                                                                                             \
     :: queue[p] && EPOCH(R(queue[p])) < EPOCH(mark[p]) -> queue[p] = 0                             \
     :: else                                                                                        \
     fi
-#endif
 #define RAISE(p, r)                                                                                \
     mark[p] = (r);                                                                                 \
     phase[p] = NONE;                                                                               \
