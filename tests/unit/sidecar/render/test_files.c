@@ -459,7 +459,7 @@ static void a_broken_journal_is_moved_aside(void **state) {
     holds(w->state, "swap.json", NULL);
 }
 
-enum { SET = 12, KILLS = 60 };
+enum { SET = 12, KILLS = 60, KILLS_MOST = 3000, TORN = 5 };
 
 static void put_set(const struct world *w, const char *content, bool die_in_swap, unsigned us) {
     struct err err = ERR_INIT;
@@ -484,16 +484,28 @@ static void put_set(const struct world *w, const char *content, bool die_in_swap
     assert_int_equal(waitpid(pid, &status, 0), pid);
 }
 
+// Delays from nothing to the length of a swap, whatever that is here: drawn again, each time up to
+// a longer one, until some have fallen between two renames.
+static unsigned delay_us(int i) {
+    return (unsigned)(i % KILLS * 37 * (1 + i / KILLS));
+}
+
+static bool is_of_two_rounds(const struct world *w) {
+    auto_free char *first = get(w->volume, "d0/f"), *last = get(w->volume, "d11/f");
+    return strcmp(first, last) != 0;
+}
+
 static void killed_at_any_moment_the_set_is_of_one_round(void **state) {
     struct world *w = *state;
     put_set(w, "0", false, 0);
     char before[16] = "0";
-    int torn = 0;
-    for (int i = 1; i <= KILLS; i++) {
+    int torn = 0, begun = 0, kills = 0;
+    while (kills < KILLS || (torn < TORN && kills < KILLS_MOST)) {
         char content[16];
-        snprintf(content, sizeof content, "%d", i);
-        put_set(w, content, true, (unsigned)(i * 37));
-        torn += access(w->state, F_OK) == 0 && folder_entries(w->state) > 0;
+        snprintf(content, sizeof content, "%d", ++kills);
+        put_set(w, content, true, delay_us(kills));
+        begun += folder_entries(w->state) > 0;
+        torn += is_of_two_rounds(w);
         json_decref(recover(w));
         auto_free char *first = get(w->volume, "d0/f");
         assert_true(!strcmp(first, content) || !strcmp(first, before));
@@ -504,7 +516,9 @@ static void killed_at_any_moment_the_set_is_of_one_round(void **state) {
         }
         strcpy(before, first);
     }
-    print_message("killed in the middle of %d of %d swaps\n", torn, KILLS);
+    print_message("killed in the middle of %d of %d swaps, between two renames of %d\n", begun,
+                  kills, torn);
+    assert_true(torn >= TORN);
 }
 
 // ---- races ----
@@ -512,6 +526,7 @@ static void killed_at_any_moment_the_set_is_of_one_round(void **state) {
 struct attacker {
     const struct world *w;
     atomic_bool stop;
+    atomic_uint looks, changes; // what a reader has seen
 };
 
 // d is a directory, then a link to the outside, then a directory again, for as long as it lasts.
@@ -559,13 +574,23 @@ static void a_race_of_links_writes_nothing_outside(void **state) {
 
 static void *read_always(void *arg) {
     struct attacker *a = arg;
+    char before = '\0';
     while (!atomic_load(&a->stop)) {
         auto_free char *text = get(a->w->volume, "f");
-        size_t n = strlen(text);
+        size_t n = text ? strlen(text) : 0;
         if (n != 3000 || strspn(text, (char[]){text[0], '\0'}) != n)
-            return a; // torn
+            return a; // torn, or not there
+        atomic_fetch_add(&a->changes, before && before != text[0]);
+        before = text[0];
+        atomic_fetch_add(&a->looks, 1);
     }
     return NULL;
+}
+
+enum { WRITES = 200, LOOKS = 1000, CHANGES = 20 };
+
+static bool has_seen_enough(struct attacker *a) {
+    return atomic_load(&a->looks) >= LOOKS && atomic_load(&a->changes) >= CHANGES;
 }
 
 static void a_reader_never_sees_half_a_file(void **state) {
@@ -576,14 +601,19 @@ static void a_reader_never_sees_half_a_file(void **state) {
     struct attacker a = {.w = w};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, read_always, &a), 0);
-    for (int i = 0; i < 200; i++) {
-        memset(content, 'a' + i % 26, 3000);
+    time_t deadline = time(NULL) + 60;
+    int writes = 0;
+    while (writes < WRITES || (!has_seen_enough(&a) && time(NULL) < deadline)) {
+        memset(content, 'a' + writes++ % 26, 3000);
         must_put(w, "f", content);
     }
     atomic_store(&a.stop, true);
     void *torn;
     pthread_join(thread, &torn);
+    print_message("%u looks at %d writes, %u of them at another one than before\n",
+                  atomic_load(&a.looks), writes, atomic_load(&a.changes));
     assert_null(torn);
+    assert_true(has_seen_enough(&a));
 }
 
 int main(void) {
