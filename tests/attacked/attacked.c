@@ -189,7 +189,7 @@ static int supervise(int tether_fd, bool resumed, void *arg) {
     for (int who = 0; !resumed && who < PROCESSES; who++)
         attack(who, tether_fd);
     page->who = NOBODY;
-    fprintf(stderr, "attacked: all steps are taken\n");
+    fprintf(stderr, "attacked: all %d steps are taken\n", STEPS);
     prctl(PR_SET_CHILD_SUBREAPER, 0);
     return wrapped.worker(tether_fd, true, wrapped.arg);
 }
