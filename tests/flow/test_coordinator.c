@@ -526,6 +526,49 @@ static void an_outage_of_the_server_costs_no_number_and_leaves_no_ghost(void **s
     all_is_well(t);
 }
 
+// All lose their sessions in one moment; answers when each was registered again, from then on.
+static void until_they_are_back(struct bench *t, int64_t back[PODS]) {
+    bool gone[PODS] = {false};
+    int missing = PODS;
+    for (int i = 0; i < PODS; i++) {
+        fake_zk_expire(zk_of(t, &t->pods[i]));
+        back[i] = -1;
+    }
+    for (int64_t ms = 1; missing && ms < 10000; ms++) {
+        fake_loop_advance(t->loop, 1);
+        for (int i = 0; i < PODS; i++) {
+            gone[i] = gone[i] || !t->pods[i].attached;
+            if (back[i] >= 0 || !gone[i] || !t->pods[i].attached)
+                continue;
+            back[i] = ms;
+            missing--;
+        }
+    }
+    assert_int_equal(missing, 0);
+}
+
+// By chance, so of many outages: each comes within two seconds, and some of them far apart. All of
+// forty within one second of each other are one case in 10^12.
+static void after_an_outage_they_do_not_come_all_at_once(void **state) {
+    struct bench *t = *state;
+    int64_t widest = 0, latest = 0;
+    start_all(t);
+    for (int n = 0; n < 40; n++) {
+        int64_t back[PODS], first = INT64_MAX, last = 0;
+        until_they_are_back(t, back);
+        for (int i = 0; i < PODS; i++) {
+            first = back[i] < first ? back[i] : first;
+            last = back[i] > last ? back[i] : last;
+        }
+        widest = last - first > widest ? last - first : widest;
+        latest = last > latest ? last : latest;
+        run(t, SESSION);
+        all_is_well(t);
+    }
+    assert_true(widest >= 1000);
+    assert_true(latest <= 2200);
+}
+
 static void another_server_in_its_place_is_a_new_tree(void **state) {
     struct bench *t = *state;
     start_all(t);
@@ -977,6 +1020,7 @@ int main(void) {
         T(silence_detaches_before_anybody_can_take_over),
         T(a_session_lost_is_replaced_and_keeps_the_number),
         T(an_outage_of_the_server_costs_no_number_and_leaves_no_ghost),
+        T(after_an_outage_they_do_not_come_all_at_once),
         T(another_server_in_its_place_is_a_new_tree),
         T(an_answer_lost_anywhere_leaves_one_of_everything),
         T(a_restart_after_a_crash_replaces_its_ghost_at_once),
