@@ -297,6 +297,29 @@ def test_an_empty_zookeeper_in_its_place_is_a_new_tree(pods):
     assert all(pod.workload["State"]["StartedAt"] != started[1] for pod, (started, _, _) in zip(two, before))
 
 
+def test_a_pod_that_the_leader_does_not_reach_is_named_and_nobody_is_touched(pods):
+    bed, spec = pods.bed, {"cluster": "shut", "session": "10s", "files": [{"target": "/conf/size", "content": "{{ size }}\n"}]}
+    two = leader, shut = [pods.run(f"shut-{i}", dict(spec)) for i in (1, 2)]
+    for pod in two:
+        pod.until_configured(2)
+    assert leader.info["state"].startswith("leader")
+    before = [(pod.started, pod.info["generation"]) for pod in two]
+    # Of all that others may send it, it refuses what comes from the leader.
+    network = f"--net=/proc/{bed.inspect('shut-2')['State']['Pid']}/ns/net"
+    rule = ["INPUT", "-p", "tcp", "-s", bed.address("shut-1"), "--dport", "8080", "-j", "REJECT", "--reject-with", "tcp-reset"]
+    bed.run("/usr/bin/nsenter", network, "iptables", "-w", "-I", *rule)
+    third = pods.run("shut-3", dict(spec))
+    said = leader.until_status("cannot be reached for check")
+    assert f"shut #{shut.info['seq']} cannot be reached for check" in said
+    assert [(pod.started, pod.info["generation"]) for pod in two] == before
+    assert not third.workloads(all_=False)
+    assert all(pod.says(process="running", ready=True) for pod in two) and [pod.sh("cat /conf/size") for pod in two] == ["2", "2"]
+    bed.run("/usr/bin/nsenter", network, "iptables", "-w", "-D", *rule)
+    for pod in (*two, third):
+        pod.until_configured(3)
+        assert pod.sh("cat /conf/size") == "3"
+
+
 # ---- fencing ----
 
 def test_who_is_not_the_leader_of_now_is_not_heard(pods, zk):
