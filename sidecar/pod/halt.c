@@ -185,6 +185,7 @@ static void halt_done(struct run *run, const struct err *err) {
     pod->exited = pod->at == POD_FAILING; // its check failed, which counts like a crash
     if (pod->at == POD_STOPPING) {
         state_set(&pod->state->started_at, "");
+        pod->state->woken &= pod->wanted; // meanwhile, by an operator
         pod_save(pod);
     }
     pod_fire(pod, POD_HALTED);
