@@ -147,7 +147,7 @@ static void send_now(struct docker_call *call) {
     struct door_request request;
     struct wire w = {.at = text_str(&call->request), .end = call->request.s + call->request.len};
     CHECK(door_unpack(&w, &request) == 0);
-    request.version = d->version;
+    request.version = request.op == DOOR_PING ? NULL : d->version;
     call->waiting = false;
     call->status = 0;
     call->sent = door_start(d->door, &request, &events, call);
@@ -159,7 +159,8 @@ static void keep_request(struct docker_call *call, const struct call_request *r)
     auto_free char *json = r->json ? json_write(r->json) : NULL;
     if (json)
         asked.json = json;
-    asked.version = "1.41"; // the one to use is known when it is sent
+    if (asked.op != DOOR_PING)
+        asked.version = "1.41"; // the one to use is known when it is sent
     asked.max_reply = asked.max_reply ? asked.max_reply : DECODE_MAX_REPLY;
     asked.pieces = r->on_data != NULL;
     call->on_head = r->on_head;

@@ -8,7 +8,13 @@
 #include "docker-api/encode.h"
 #include <string.h>
 
-enum { OUTPUT_MAX = 64 << 10, STEP_MS = 15000, AGAIN_MIN_MS = 10, AGAIN_MAX_MS = 1000 };
+enum {
+    OUTPUT_MAX = 64 << 10,
+    STEP_MS = 15000,
+    PING_MS = 5000,
+    AGAIN_MIN_MS = 10,
+    AGAIN_MAX_MS = 1000,
+};
 
 struct exec_run {
     char *exec_id;
@@ -62,13 +68,30 @@ static void unreadable(struct docker_call *call, struct err *err) {
     finish(call, -1, err);
 }
 
+// A silent engine says nothing of the process.
+static void overdue_reply(struct docker_call *call, const struct http_reply *reply,
+                          const struct err *err) {
+    const struct exec_run *run = call->extra;
+    struct err mine = *err;
+    (void)reply;
+    if (mine.kind == ERR_NONE) {
+        err_set(&mine, ERR_TIMEOUT, "not done within %lld ms; the process runs on",
+                (long long)run->timeout_ms);
+        failed(call, &mine);
+        return;
+    }
+    mine.kind = ERR_RETRY;
+    finish(call, -1, &mine);
+}
+
 static void on_overdue(void *arg) {
     struct docker_call *call = arg;
-    const struct exec_run *run = call->extra;
-    struct err err = ERR_INIT;
-    err_set(&err, ERR_TIMEOUT, "not done within %lld ms; the process runs on",
-            (long long)run->timeout_ms);
-    failed(call, &err);
+    struct exec_run *run = call->extra;
+    loop_timer_stop(&run->again);
+    loop_timer_stop(&call->timer); // it may have failed in this very turn
+    door_cancel(&call->sent);
+    call->on_reply = overdue_reply;
+    call_send(call, &(struct call_request){.asked = {.op = DOOR_PING, .timeout_ms = PING_MS}});
 }
 
 // ---- inspect ----

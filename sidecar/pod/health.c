@@ -90,19 +90,24 @@ static bool can_look(const struct spec_check *check) {
     return fd >= 0 || (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM);
 }
 
-static void look_later_again(struct pod *pod) {
-    log_warn("pod %s check=skipped: we have no descriptor left to look with",
-             pod->config.full_name);
+static void unseen(struct pod *pod, const char *why) {
+    if (!pod->health.ready)
+        snprintf(pod->health.why, sizeof pod->health.why, "%s", why);
+    log_warn("pod %s check=skipped: %s", pod->config.full_name, why);
     again(pod);
 }
 
-static void probed(bool good, const char *why, void *arg) {
+static const char no_descriptor[] = "we have no descriptor left to look with";
+
+static void probed(enum probe_verdict verdict, const char *why, void *arg) {
     struct pod *pod = arg;
     pod->health.probe = NULL;
-    if (good)
+    if (verdict == PROBE_GOOD)
         passed(pod);
+    else if (verdict == PROBE_UNSEEN)
+        unseen(pod, why);
     else if (!can_look(present(pod)))
-        look_later_again(pod);
+        unseen(pod, no_descriptor);
     else
         failed(pod, why);
 }
@@ -137,7 +142,7 @@ static void attempt(void *arg) {
     else if (check->kind == CHECK_EXEC && pod->at != POD_RUNNING)
         again(pod); // no engine to ask
     else if (!can_look(check))
-        look_later_again(pod);
+        unseen(pod, no_descriptor);
     else
         pod->health.probe = probe_start(pod, check, timeout, probed, pod);
 }

@@ -90,7 +90,8 @@ void action_hook(struct run *run, enum spec_hook hook, const json_t *input);
 // ---- one attempt of a check (probe.c) ----
 
 struct probe;
-typedef void probe_fn(bool good, const char *why, void *arg); // why: when not good
+enum probe_verdict { PROBE_GOOD, PROBE_BAD, PROBE_UNSEEN }; // unseen: nobody could look
+typedef void probe_fn(enum probe_verdict verdict, const char *why, void *arg); // why: not good
 struct probe *probe_start(struct pod *pod, const struct spec_check *check, int64_t timeout,
                           probe_fn *fn, void *arg);
 void probe_cancel(struct probe **slot);

@@ -44,23 +44,23 @@ void probe_cancel(struct probe **slot) {
         probe_free(take_ptr(*slot));
 }
 
-static void finish(struct probe *p, bool good, const char *why) {
+static void finish(struct probe *p, enum probe_verdict verdict, const char *why) {
     probe_fn *fn = p->fn;
     void *arg = p->arg;
     auto_free char *copy = xstrdup(why);
     probe_free(p);
-    fn(good, copy, arg);
+    fn(verdict, copy, arg);
 }
 
 static void overdue(void *arg) {
     struct probe *p = arg;
-    finish(p, false,
+    finish(p, PROBE_BAD,
            p->connected ? "it does not answer in time" : "it does not accept a connection in time");
 }
 
 static void fail_errno(struct probe *p, const char *what, int errno_) {
     auto_free char *why = xasprintf("port %d: %s: %s", p->port, what, strerror(errno_));
-    finish(p, false, why);
+    finish(p, PROBE_BAD, why);
 }
 
 // ---- tcp ----
@@ -71,7 +71,7 @@ static void disappointed(struct probe *p) {
     text_quote(&heard, text_str(&p->heard), 80);
     auto_free char *why = xasprintf("port %d said %s, without \"%s\"", p->port, text_str(&heard),
                                     p->check->expect);
-    finish(p, false, why);
+    finish(p, PROBE_BAD, why);
 }
 
 static void hear(struct probe *p) {
@@ -87,7 +87,7 @@ static void hear(struct probe *p) {
         text_addn(&p->heard, buf, (size_t)n);
         if (p->heard.len &&
             memmem(p->heard.s, p->heard.len, p->check->expect, strlen(p->check->expect))) {
-            finish(p, true, "");
+            finish(p, PROBE_GOOD, "");
             return;
         }
         if (n == 0 || p->heard.len > MAX_HEARD) {
@@ -111,7 +111,7 @@ static void speak(struct probe *p) {
     if (p->sent < len)
         return;
     if (!*p->check->expect)
-        finish(p, true, "");
+        finish(p, PROBE_GOOD, "");
     else
         loop_fd_change(p->watch, LOOP_READ);
 }
@@ -157,7 +157,7 @@ static int connect_to(const char *address, int port, struct err *err) {
 
 static void refused(void *arg) {
     struct probe *p = arg;
-    finish(p, false, text_str(&p->heard));
+    finish(p, PROBE_BAD, text_str(&p->heard));
 }
 
 static void start_tcp(struct probe *p) {
@@ -177,15 +177,15 @@ static void on_reply(const struct http_reply *reply, const struct err *err, void
     struct probe *p = arg;
     p->http = NULL;
     if (err->kind != ERR_NONE) {
-        finish(p, false, err->text);
+        finish(p, PROBE_BAD, err->text);
         return;
     }
     if (reply->status >= 200 && reply->status < 400) {
-        finish(p, true, "");
+        finish(p, PROBE_GOOD, "");
         return;
     }
     auto_free char *why = xasprintf(":%d%s answers %d", p->port, p->check->path, reply->status);
-    finish(p, false, why);
+    finish(p, PROBE_BAD, why);
 }
 
 static void start_http(struct probe *p, int64_t timeout) {
@@ -204,7 +204,10 @@ static void on_action(const struct action_result *result, const struct err *fail
     struct err err = ERR_INIT;
     p->action = NULL;
     int rc = action_judge("check", result, failure, &err);
-    finish(p, rc == 0, err.text);
+    enum probe_verdict verdict = rc ? PROBE_BAD : PROBE_GOOD;
+    if (failure->kind == ERR_RETRY && !failure->code)
+        verdict = PROBE_UNSEEN; // the engine did not answer, not even with a refusal
+    finish(p, verdict, err.text);
 }
 
 static void start_exec(struct probe *p, int64_t timeout) {

@@ -466,6 +466,20 @@ static void a_check_that_fails_too_often_restarts_it(void **unused) {
     stage_free(s);
 }
 
+// It says nothing of the workload that nobody could ask it.
+static void a_check_that_the_engine_did_not_answer_restarts_nothing(void **unused) {
+    (void)unused;
+    struct stage *s = running("  check: {exec: [alive], every: 1s, timeout: 1s, retries: 3}\n");
+    fake_engine_fail(s->engine, "exec side-workload", 20, FAKE_CUT, "no answer");
+    fake_loop_advance(s->loop, 19000);
+    assert_int_equal(stage_starts(s), 1);
+    assert_true(pod_ready(s->pod));
+    fake_engine_fail(s->engine, "exec side-workload", 3, FAKE_HANG, ""); // the workload's own doing
+    fake_loop_advance(s->loop, 10000);
+    assert_int_equal(stage_starts(s), 2);
+    stage_free(s);
+}
+
 // What the engine said of a run holds for that run alone.
 static void its_healthcheck_is_asked_anew_in_each_run(void **unused) {
     (void)unused;
@@ -867,6 +881,7 @@ int main(void) {
         cmocka_unit_test(an_end_that_the_engine_cannot_tell_at_once_is_asked_again),
         cmocka_unit_test(a_check_that_could_not_be_made_restarts_nothing),
         cmocka_unit_test(a_check_that_fails_too_often_restarts_it),
+        cmocka_unit_test(a_check_that_the_engine_did_not_answer_restarts_nothing),
         cmocka_unit_test(its_healthcheck_is_asked_anew_in_each_run),
         cmocka_unit_test(one_that_was_healthy_is_not_ready_for_it_when_it_is_started_again),
         cmocka_unit_test(a_check_that_fails_starts_nothing_that_is_to_be_off),

@@ -242,6 +242,29 @@ static void a_frozen_engine_is_noticed_and_forgiven(void **state) {
     assert_true(after.container->running);
 }
 
+// A process that takes too long and an engine that is silent are two things.
+static void an_exec_beside_a_frozen_engine_is_retry(void **state) {
+    struct rig *rig = *state;
+    auto_got struct got slow = {0}, cut = {0};
+    char id[80];
+    docker_container_free(running(rig, id));
+    const char *const argv[] = {"sleep", "60", NULL};
+    const struct docker_exec exec = {.argv = argv, .timeout_ms = 1000};
+    docker_exec(rig->docker, id, &exec, on_exec, &slow);
+    until(rig, &slow, 30);
+    assert_kind(&slow, ERR_TIMEOUT);
+    assert_non_null(strstr(slow.err.text, "not done within 1000 ms; the process runs on"));
+    pid_t pid = engine_pid();
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    until_true(rig, is_frozen, &pid, 30, "every thread of the engine stands");
+    docker_exec(rig->docker, id, &exec, on_exec, &cut);
+    until(rig, &cut, 30);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_kind(&cut, ERR_RETRY);
+    assert_int_equal(cut.err.code, 0);
+    until_true(rig, rig_is_up, rig, 30, "on_up");
+}
+
 static void an_engine_that_comes_late_is_found(void **state) {
     struct rig *rig = *state;
     engine(rig, "stop", NULL);
@@ -293,6 +316,7 @@ int main(void) {
         rig_test(what_is_in_flight_ends_with_the_engine),
         rig_test(a_restart_ends_containers_with_exit_0),
         rig_test(a_frozen_engine_is_noticed_and_forgiven),
+        rig_test(an_exec_beside_a_frozen_engine_is_retry),
         rig_test(an_engine_that_comes_late_is_found),
         rig_test(a_client_without_listener_notices_by_its_calls),
     };

@@ -121,10 +121,11 @@ static void too_late(void *arg) {
     fail_msg("no answer within %d ms", DEADLINE_MS);
 }
 
-static void on_probed(bool good, const char *why, void *arg) {
+static void on_probed(enum probe_verdict verdict, const char *why, void *arg) {
     struct bench *b = arg;
     b->done++;
-    b->good = good;
+    b->good = verdict == PROBE_GOOD;
+    assert_int_not_equal(verdict, PROBE_UNSEEN);
     snprintf(b->why, sizeof b->why, "%s", why);
     loop_quit(b->loop);
 }
