@@ -1,5 +1,6 @@
 #include "base/json.h"
 #include "base/check.h"
+#include "base/text.h"
 #include <ctype.h>
 #include <string.h>
 
@@ -32,13 +33,15 @@ static struct shape shape_of(const char *s, size_t len) {
     return (struct shape){deepest, values};
 }
 
-// The parser quotes what it stumbled over, and that comes from outside.
+// The parser quotes what it stumbled over, and that comes from outside: half of a character, maybe.
 static int not_json(struct err *err, const char *what, json_error_t *why) {
+    auto_text struct text said = {0};
     for (char *c = why->text; *c; c++)
         if (iscntrl((unsigned char)*c))
             *c = ' ';
+    text_add_utf8(&said, why->text, strlen(why->text));
     return err_set(err, ERR_USER, "%s is not JSON: line %d column %d: %s", what, why->line,
-                   why->column, why->text);
+                   why->column, text_str(&said));
 }
 
 json_t *json_read(const char *s, size_t len, size_t max, const char *what, struct err *err) {

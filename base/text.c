@@ -103,6 +103,14 @@ static size_t character(const unsigned char *s, size_t room, uint32_t *ret) {
     return c < least[n] || surrogate || c > 0x10ffff ? 0 : n;
 }
 
+bool text_is_utf8(const char *s, size_t len) {
+    uint32_t c;
+    for (size_t i = 0, n; i < len; i += n)
+        if ((n = character((const unsigned char *)s + i, len - i, &c)) == 0)
+            return false;
+    return true;
+}
+
 void text_add_utf8(struct text *t, const char *s, size_t len) {
     for (size_t i = 0; i < len;) {
         uint32_t c;

@@ -26,6 +26,7 @@ char *text_take(struct text *t);            // the caller frees; t is empty afte
 bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 bool text_same(const char *a, const char *b); // NULL equals NULL only
+bool text_is_utf8(const char *s, size_t len);
 // s quoted as in a log: "..." with control characters, quotes and backslashes escaped, cut after
 // max bytes.
 void text_quote(struct text *t, const char *s, size_t max);

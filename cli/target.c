@@ -92,7 +92,10 @@ static int find(struct follow *f, struct target *t, int64_t group, struct err *e
     if (read_pods(f, t, err) || choose_app(t, group, err))
         return -1;
     keep_own(&t->pods, t->app);
-    t->control = atoi(of_record(&t->pods.list[0], "port"));
+    int64_t port = 0; // that nobody can reach: a record may say anything
+    if (text_int(of_record(&t->pods.list[0], "port"), 1, 65535, &port, NULL))
+        port = 0;
+    t->control = (int)port;
     return read_app(f, t, err);
 }
 

@@ -128,7 +128,9 @@ void served_refuse(struct served_call *c, const char *why) {
     static const struct err good = ERR_INIT;
     const struct served *s = c->served;
     struct text out = {0};
-    auto_json json_t *body = json_pack("{s:s}", "message", why);
+    auto_text struct text said = {0};
+    text_add_utf8(&said, why, strlen(why)); // it quotes what it refuses
+    auto_json json_t *body = json_pack("{s:s}", "message", text_str(&said));
     auto_free char *text = json_write(body);
     const struct door_head head = {REFUSED, "", ""};
     CHECK(!c->judged);

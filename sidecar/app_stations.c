@@ -107,6 +107,13 @@ static json_t *string_list(char *const *list) {
     return array;
 }
 
+// A framework may say what is not UTF-8.
+static void put_said(json_t *o, const char *key, const char *said) {
+    auto_text struct text text = {0};
+    text_add_utf8(&text, said ? said : "", said ? strlen(said) : 0);
+    json_object_set_new(o, key, json_string(text_str(&text)));
+}
+
 // Ochopod's keys in Ochopod's order, then ours.
 static json_t *info(void *arg) {
     struct app *app = arg;
@@ -114,13 +121,13 @@ static json_t *info(void *arg) {
     auto_json json_t *pod = pod_info(app->pod);
     const char *status = coordinator_status(app->coordinator);
     json_t *o = json_object();
-    json_object_set_new(o, "application", json_string(app->record.application));
-    json_object_set_new(o, "port", json_string(app->record.port));
-    json_object_set_new(o, "task", json_string(app->record.task));
-    json_object_set_new(o, "ip", json_string(f->ip));
-    json_object_set_new(o, "node", json_string(f->node));
+    put_said(o, "application", app->record.application);
+    put_said(o, "port", app->record.port);
+    put_said(o, "task", app->record.task);
+    put_said(o, "ip", f->ip);
+    put_said(o, "node", f->node);
     json_object_set(o, "ports", f->ports);
-    json_object_set_new(o, "public", json_string(f->public_));
+    put_said(o, "public", f->public_);
     json_object_set(o, "metrics", json_object_get(pod, "metrics"));
     json_object_set_new(o, "dependencies", string_list(app->spec->depends_on));
     json_object_set(o, "process", json_object_get(pod, "process"));
@@ -131,8 +138,8 @@ static json_t *info(void *arg) {
     json_object_set_new(o, "seq", json_integer(app->state->seq));
     json_object_set_new(o, "id", json_string(app->state->pod_id));
     json_object_set_new(o, "binding", json_string(f->binding));
-    json_object_set_new(o, "zone", json_string(f->zone));
-    json_object_set_new(o, "slot", json_string(f->slot));
+    put_said(o, "zone", f->zone);
+    put_said(o, "slot", f->slot);
     json_object_set_new(o, "attached", json_boolean(coordinator_attached(app->coordinator)));
     json_object_set_new(o, "docker", json_string(docker_is_up(app->docker) ? "up" : "down"));
     json_object_set_new(o, "generation", json_integer(generation(app)));
@@ -175,6 +182,17 @@ static void warn_ports(const struct app *app) {
     }
 }
 
+// What the spec says was looked at; a label may say anything.
+static int refuse_name(const struct binding_facts *facts, const char *key, const char *name,
+                       const char *wrong, struct err *err) {
+    auto_text struct text quoted = {0};
+    if (!wrong)
+        return 0;
+    text_quote(&quoted, name, 100);
+    return err_set(err, ERR_USER, "binding %s: %s %s %s: set `%s:` in the spec, or --%s",
+                   facts->binding, key, text_str(&quoted), wrong, key, key);
+}
+
 int app_name_cluster(struct app *app, struct err *err) {
     const struct spec *spec = app->spec;
     const struct binding_facts *facts = app->facts;
@@ -186,6 +204,9 @@ int app_name_cluster(struct app *app, struct err *err) {
             "no cluster name: set `cluster:` in the spec, OCHOPOD_CLUSTER or --cluster (binding %s "
             "knows none)",
             facts->binding);
+    if (refuse_name(facts, "cluster", cluster, spec_wrong_cluster(cluster), err) ||
+        refuse_name(facts, "namespace", namespace_, spec_wrong_namespace(namespace_), err))
+        return -1;
     app->full_name = xasprintf("%s.%s", namespace_, cluster);
     char port[16];
     snprintf(port, sizeof port, "%d", spec->port);

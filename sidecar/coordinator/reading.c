@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "base/text.h"
 #include "sidecar/cluster/record.h"
 #include <string.h>
 
@@ -114,9 +115,11 @@ static void part_end(struct part *p) {
 static void on_text(const char *data, size_t len, const struct zk_stat *stat, const struct err *err,
                     void *arg) {
     struct part *p = arg;
+    auto_text struct text said = {0};
     (void)stat;
-    json_t *text = part_done(p, err) ? json_stringn(data, len) : NULL;
-    put(p->reading->answer, p->name, text ? text : json_string(""));
+    if (part_done(p, err))
+        text_add_utf8(&said, data, len); // a NUL, too, is what no reader of JSON takes
+    put(p->reading->answer, p->name, json_string(text_str(&said)));
     part_end(p);
 }
 

@@ -205,7 +205,7 @@ static void on_action(const struct action_result *result, const struct err *fail
     p->action = NULL;
     int rc = action_judge("check", result, failure, &err);
     enum probe_verdict verdict = rc ? PROBE_BAD : PROBE_GOOD;
-    if (failure->kind == ERR_RETRY && !failure->code)
+    if (failure->kind == ERR_RETRY && failure->code < 400) // no HTTP status
         verdict = PROBE_UNSEEN; // the engine did not answer, not even with a refusal
     finish(p, verdict, err.text);
 }

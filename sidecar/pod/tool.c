@@ -44,10 +44,9 @@ static json_t *lines_of(const char *out) {
     json_t *lines = json_array();
     while (*out) {
         size_t len = strcspn(out, "\n");
-        json_t *line = json_stringn(out, len);
-        if (!line) // not UTF-8
-            line = json_string("(a line that is no text)");
-        CHECK(json_array_append_new(lines, line) == 0);
+        auto_text struct text line = {0};
+        text_add_utf8(&line, out, len);
+        CHECK(json_array_append_new(lines, json_string(text_str(&line))) == 0);
         out += len + (out[len] == '\n');
     }
     return lines;

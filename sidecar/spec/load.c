@@ -21,7 +21,9 @@ const char *const spec_hook_names[HOOK_COUNT] = {
 
 static struct spec *create(const char *name) {
     struct spec *spec = xnew(struct spec);
-    spec->source = xstrdup(name);
+    struct text source = {0};
+    text_add_utf8(&source, name, strlen(name)); // it is part of what is said in JSON
+    spec->source = text_take(&source);
     spec->start = true;
     spec->settings = json_object();
     spec->environment_ = json_object();

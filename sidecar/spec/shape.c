@@ -380,12 +380,6 @@ void shape_sequential(struct reader *r, const struct key *key, const struct entr
 
 // ---- files ----
 
-static bool is_utf8(const char *s, size_t len) {
-    json_t *j = json_stringn(s, len);
-    json_decref(j);
-    return j != NULL;
-}
-
 static char *read_template(struct reader *r, const struct entry *at, const char *path) {
     auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
@@ -406,7 +400,7 @@ static char *read_template(struct reader *r, const struct entry *at, const char 
         reader_complain(r, at, "cannot read \"%.200s\": %s", path, strerror(errno));
     else if (len > TEMPLATE_MAX)
         reader_complain(r, at, "\"%.200s\" is larger than %d KiB", path, TEMPLATE_MAX / 1024);
-    else if (memchr(text, '\0', len) || !is_utf8(text, len))
+    else if (memchr(text, '\0', len) || !text_is_utf8(text, len))
         reader_complain(r, at, "\"%.200s\" is not UTF-8 text", path);
     else
         return xrealloc(take_ptr(text), len + 1);

@@ -185,5 +185,8 @@ int spec_parse(const char *text, size_t len, const char *name, const char *folde
 void spec_free(struct spec *spec); // takes NULL
 // "2181", "2181 *", "8080 9000", each maybe with " tcp" or " udp": what is wrong, or NULL.
 const char *spec_port_parse(const char *s, struct spec_port *ret);
-const char *spec_wrong_image(const char *s); // what is wrong with the name of an image, or NULL
+// What is wrong with the name of a cluster, of a namespace, of an image, or NULL.
+const char *spec_wrong_cluster(const char *s);
+const char *spec_wrong_namespace(const char *s);
+const char *spec_wrong_image(const char *s);
 const struct spec_tool *spec_tool(const struct spec *spec, const char *name); // NULL: unknown

@@ -36,6 +36,8 @@ const char *wrong_path(const char *s) {
         return "is not an absolute path";
     if (n >= 4000 || strpbrk(s, "\n\r\t"))
         return "is no path";
+    if (!text_is_utf8(s, n))
+        return "is not UTF-8";
     if (n == 1)
         return "is the root directory";
     if (s[n - 1] == '/' || strstr(s, "//") || strstr(s, "/./") || strstr(s, "/../") ||
@@ -87,6 +89,14 @@ const char *wrong_image(const char *s) {
             return NULL;
         at += part + 1;
     }
+}
+
+const char *spec_wrong_cluster(const char *s) {
+    return wrong_cluster(s);
+}
+
+const char *spec_wrong_namespace(const char *s) {
+    return wrong_namespace(s);
 }
 
 const char *spec_wrong_image(const char *s) {

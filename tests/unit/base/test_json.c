@@ -53,6 +53,8 @@ static void what_is_not_json_is_refused_by_name_and_place(void **state) {
         assert_true(text_starts(err.text, "info of pod x is not JSON: line "));
     }
     struct err err = ERR_INIT;
+    assert_null(read_text("{\"a\":\"\\\xc3\xa9\"}", &err)); // quoted to the middle of a character
+    assert_true(text_is_utf8(err.text, strlen(err.text)));
     assert_null(read_text("{\n \"a\": nope}", &err));
     assert_non_null(strstr(err.text, "line 2"));
 }
