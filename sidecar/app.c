@@ -322,7 +322,8 @@ static int start_others(struct app *app, struct err *err) {
 }
 
 static int build(struct app *app, int tether_fd, struct err *err) {
-    if (state_open(app->spec->state_dir, &app->state, err))
+    // ochopod_start=false: as if an operator had said off before anything else
+    if (state_open(app->spec->state_dir, !app->spec->start, &app->state, err))
         return -1;
     uploads_sweep(app->spec->state_dir);
     if (start_others(app, err) || sandbox_drop_until(&app->user, err) || sandbox_memory(err))

@@ -331,15 +331,6 @@ int pod_verify(const struct pod_config *config, struct text *report, struct err 
     return rc;
 }
 
-// ochopod_start=false: as if an operator had said off before anything else. What he says later
-// holds, also over restarts.
-static void begin_off(struct pod *pod) {
-    if (!pod->state->fresh || pod->spec->start)
-        return;
-    pod->state->off = true;
-    pod_save(pod);
-}
-
 struct pod *pod_create(struct loop *loop, const struct pod_config *config) {
     struct pod *pod = xnew(struct pod);
     pod->loop = loop;
@@ -363,7 +354,6 @@ struct pod *pod_create(struct loop *loop, const struct pod_config *config) {
     list_init(&pod->foreign);
     list_init(&pod->tools);
     choose_mounts(pod);
-    begin_off(pod);
     if (pod->state->dead && config->on_dead)
         config->on_dead(true, config->arg);
     return pod;

@@ -179,7 +179,7 @@ static void state_release(struct state **state) {
     state_close(*state);
 }
 
-int state_open(const char *dir, struct state **ret, struct err *err) {
+int state_open(const char *dir, bool off, struct state **ret, struct err *err) {
     __attribute__((cleanup(state_release))) struct state *state = xnew(struct state);
     state->lock_fd = -1;
     state->dir = xstrdup(dir);
@@ -191,7 +191,7 @@ int state_open(const char *dir, struct state **ret, struct err *err) {
         return -1;
     if (!there) {
         forget(state);
-        state->fresh = true;
+        state->off = off;
         char id[37];
         state_uuid(id);
         state_set(&state->pod_id, id);

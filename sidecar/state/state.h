@@ -41,12 +41,12 @@ struct state {
     char *ending; // the run, by its start, that we last began to stop: its end is our doing
     char *owner;  // run of the sidecar's container that put `applied` in force: after another
                   // start of that container (new network) it is never trusted
-    bool fresh;   // made by this open, not read; not kept
     int lock_fd;
 };
 
+// off: how a pod begins that is new here; it is kept with its id, as this start may get no further.
 // ERR_USER: the directory cannot be used (says why); ERR_EXISTS: another sidecar holds it.
-int state_open(const char *dir, struct state **ret, struct err *err) must_check;
+int state_open(const char *dir, bool off, struct state **ret, struct err *err) must_check;
 int state_save(struct state *state, struct err *err) must_check;
 // Any JSON file of that directory, written so, and read so: what does not parse, or what `take`
 // refuses, is moved aside ("<name>.broken"), said, and not there. ERR_USER: it cannot be read.

@@ -202,7 +202,7 @@ static inline void stage_spec(struct stage *s, const char *yaml) {
 
 static inline void stage_worker_begins(struct stage *s) {
     struct err err = ERR_INIT;
-    if (state_open(s->spec->state_dir, &s->state, &err))
+    if (state_open(s->spec->state_dir, !s->spec->start, &s->state, &err))
         fail_msg("%s", err.text);
     const struct runner_setup runner = {
         .name = "flow", .functions = render_functions, .spec = s->spec};

@@ -266,7 +266,7 @@ struct worker *worker_create(struct host *h) {
     w->host = h;
     w->spec = h->spec;
     w->loop = h->loop;
-    if (state_open(w->spec->state_dir, &w->state, &err)) {
+    if (state_open(w->spec->state_dir, !w->spec->start, &w->state, &err)) {
         note("%s cannot start", h->name);
         log_err("sidecar %s", err.text);
         free(w);

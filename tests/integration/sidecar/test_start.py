@@ -167,6 +167,12 @@ def test_no_cluster_name_says_where_to_set_it(place):
     assert "cluster" in place.refused()
 
 
+def test_a_first_start_that_gets_no_further_keeps_that_it_begins_off(place):
+    place.write("workload:\n  image: busybox:1\n")
+    place.refused(ochopod_start="false")
+    assert json.loads((place.path / "state" / "pod.json").read_text())["off"]
+
+
 def test_a_binding_nobody_knows(place):
     said = place.refused("--binding", "kubernetes")
     assert "kubernetes" in said and "compose" in said

@@ -35,7 +35,7 @@ static struct state *reopened(struct state *old) {
     state_close(old);
     struct state *state = NULL;
     struct err err = ERR_INIT;
-    if (state_open(dir, &state, &err))
+    if (state_open(dir, false, &state, &err))
         fail_msg("%s", err.text);
     return state;
 }
@@ -43,14 +43,34 @@ static struct state *reopened(struct state *old) {
 static void a_new_directory_gets_a_pod_id_that_stays(void **unused) {
     (void)unused;
     struct state *state = reopened(NULL);
-    assert_true(state->fresh);
     assert_int_equal(strlen(state->pod_id), 36);
     assert_int_equal(state->seq, -1);
     auto_free char *id = xstrdup(state->pod_id);
     state = reopened(state);
-    assert_false(state->fresh);
     assert_string_equal(state->pod_id, id);
     state_close(state);
+}
+
+static bool is_off(bool begins_off) {
+    struct state *state = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(state_open(dir, begins_off, &state, &err), 0);
+    bool off = state->off;
+    state_close(state);
+    return off;
+}
+
+// Its first start may get no further than that.
+static void a_new_pod_that_begins_off_stays_off(void **unused) {
+    (void)unused;
+    assert_true(is_off(true));
+    assert_true(is_off(false));
+    struct state *state = reopened(NULL);
+    struct err err = ERR_INIT;
+    state->off = false;
+    assert_int_equal(state_save(state, &err), 0);
+    state_close(state);
+    assert_false(is_off(true)); // counts once
 }
 
 static enum err_kind asked_to_write(const struct state_duty *duty, const char *name,
@@ -123,7 +143,7 @@ static void a_second_sidecar_is_refused(void **unused) {
     (void)unused;
     struct state *first = reopened(NULL), *second = NULL;
     struct err err = ERR_INIT;
-    assert_int_equal(state_open(dir, &second, &err), -1);
+    assert_int_equal(state_open(dir, false, &second, &err), -1);
     assert_int_equal(err.kind, ERR_EXISTS);
     state_close(first);
 }
@@ -140,7 +160,7 @@ static void a_predecessor_that_is_about_to_end_is_waited_for(void **unused) {
     }
     assert_true(child > 0);
     state_close(first); // the child holds its lock on
-    assert_int_equal(state_open(dir, &second, &err), 0);
+    assert_int_equal(state_open(dir, false, &second, &err), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
     state_close(second);
 }
@@ -170,7 +190,6 @@ static void a_file_cut_at_any_length_makes_a_new_pod(void **unused) {
     for (size_t cut = 0; cut < len; cut++) {
         write_over(whole, cut);
         state = reopened(NULL);
-        assert_true(state->fresh);
         assert_string_not_equal(state->pod_id, id);
         state_close(state);
         auto_free char *aside = xasprintf("%s/pod.json.broken", dir);
@@ -190,7 +209,7 @@ static void values_of_the_wrong_type_are_refused_whole(void **unused) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         write_over(bad[i], strlen(bad[i]));
         struct state *state = reopened(NULL);
-        assert_true(state->fresh);
+        assert_false(text_starts(state->pod_id, "00000000-"));
         assert_false(state->dead);
         state_close(state);
     }
@@ -202,7 +221,7 @@ static void a_directory_that_cannot_be_made_says_so(void **unused) {
     (void)unused;
     struct state *state = NULL;
     struct err err = ERR_INIT;
-    assert_int_equal(state_open("/proc/nowhere/state", &state, &err), -1);
+    assert_int_equal(state_open("/proc/nowhere/state", false, &state, &err), -1);
     assert_int_equal(err.kind, ERR_USER);
     assert_non_null(strstr(err.text, "/proc/nowhere/state"));
 }
@@ -242,7 +261,6 @@ static void a_write_that_breaks_off_anywhere_leaves_what_was_there(void **unused
         assert_int_equal(err.kind, ERR_REFUSED);
         state = reopened(state);
         assert_int_equal(state->epoch, 100);
-        assert_false(state->fresh);
     }
     assert_true(failed > 200);
     state = reopened(state);
@@ -253,6 +271,7 @@ static void a_write_that_breaks_off_anywhere_leaves_what_was_there(void **unused
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_new_directory_gets_a_pod_id_that_stays, make, drop),
+        cmocka_unit_test_setup_teardown(a_new_pod_that_begins_off_stays_off, make, drop),
         cmocka_unit_test_setup_teardown(a_control_port_of_another_number_is_noted_and_forgotten,
                                         make, drop),
         cmocka_unit_test_setup_teardown(everything_saved_comes_back, make, drop),

@@ -35,7 +35,7 @@ static int drop(void **unused) {
 static struct state *opened(void) {
     struct state *state = NULL;
     struct err err = ERR_INIT;
-    if (state_open(dir, &state, &err))
+    if (state_open(dir, false, &state, &err))
         fail_msg("%s", err.text);
     return state;
 }
@@ -68,7 +68,7 @@ static bool save_with(size_t e, int n) {
         fail_msg("%s: and it is said to be saved", what);
     state_close(state);
     state = opened();
-    if (state->fresh || (state->epoch != before && state->epoch != before + 1))
+    if (state->epoch != before && state->epoch != before + 1)
         fail_msg("%s: epoch %lld is %lld", what, (long long)before, (long long)state->epoch);
     if (!rc && state->epoch != before + 1)
         fail_msg("%s: what was saved is not there", what);
@@ -97,17 +97,17 @@ static bool open_with(size_t e, int n, const char *id, int64_t epoch) {
     struct state *state = NULL;
     struct err err = ERR_INIT;
     fault_arm(n, errors[e]);
-    int rc = state_open(dir, &state, &err);
+    int rc = state_open(dir, false, &state, &err);
     fault_disarm();
     auto_free char *what = failing(e);
     if (rc && (err.kind != ERR_USER || !strstr(err.text, dir)))
         fail_msg("%s: kind %d: %s", what, err.kind, err.text);
-    if (!rc && (state->fresh || strcmp(state->pod_id, id) != 0 || state->epoch != epoch))
+    if (!rc && (strcmp(state->pod_id, id) != 0 || state->epoch != epoch))
         fail_msg("%s: opened as another, epoch %lld", what, (long long)state->epoch);
     if (!rc)
         state_close(state);
     state = opened();
-    if (state->fresh || strcmp(state->pod_id, id) != 0 || state->epoch != epoch)
+    if (strcmp(state->pod_id, id) != 0 || state->epoch != epoch)
         fail_msg("%s: later it is another, epoch %lld", what, (long long)state->epoch);
     state_close(state);
     return fault.call;
@@ -138,7 +138,7 @@ static void a_first_open_that_fails_can_be_repeated(void **unused) {
                 struct state *state = NULL;
                 struct err err = ERR_INIT;
                 fault_arm(n, errors[e]);
-                int rc = state_open(dir, &state, &err);
+                int rc = state_open(dir, false, &state, &err);
                 fault_disarm();
                 more = fault.call;
                 if (rc && (err.kind == ERR_NONE || !*err.text))
