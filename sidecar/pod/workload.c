@@ -52,49 +52,32 @@ static void own_limits(json_t *host, const struct spec_limits *limits) {
         put(host, "Ulimits", json_incref(limits->ulimits));
 }
 
-// ---- ports: "80", "8080:80", "127.0.0.1:8080:80", each with /tcp or /udp ----
+// ---- ports ----
 
-static int add_port(const char *word, json_t *exposed, json_t *bindings, struct err *err) {
-    auto_free char *copy = xstrdup(word);
-    const char *ip = "", *host = "";
-    char *container = strrchr(copy, ':');
-    if (container) {
-        *container++ = '\0';
-        char *middle = strrchr(copy, ':');
-        host = middle ? middle + 1 : copy;
-        if (middle) {
-            *middle = '\0';
-            ip = copy;
-        }
-    } else {
-        container = copy;
-    }
-    char *proto = strchr(container, '/');
-    if (proto)
-        *proto++ = '\0';
-    int64_t number;
-    if (text_int(container, 1, 65535, &number, NULL) ||
-        (*host && text_int(host, 0, 65535, &number, NULL)))
-        return err_set(err, ERR_USER, "workload.ports: \"%s\" is no [ip:][port:]port[/proto]",
-                       word);
-    auto_free char *key = xasprintf("%s/%s", container, proto ? proto : "tcp");
+static void add_port(const struct spec_published *it, int i, json_t *exposed, json_t *bindings) {
+    auto_free char *key = xasprintf("%d/%s", it->port + i, it->protocol);
+    auto_free char *host = it->host ? xasprintf("%d", it->host + i) : xstrdup("");
     put(exposed, key, json_object());
     json_t *list = json_object_get(bindings, key);
     if (!list) {
         list = json_array();
         put(bindings, key, list);
     }
-    add(list, json_pack("{s:s, s:s}", "HostIp", ip, "HostPort", host));
-    return 0;
+    add(list, json_pack("{s:s, s:s}", "HostIp", it->ip, "HostPort", host));
 }
 
 static int add_ports(const struct spec *spec, json_t *body, json_t *host, struct err *err) {
     json_t *exposed = json_object(), *bindings = json_object();
     put(body, "ExposedPorts", exposed);
     put(host, "PortBindings", bindings);
-    for (char **it = spec->workload.ports; it && *it; it++)
-        if (add_port(*it, exposed, bindings, err))
-            return -1;
+    for (char **word = spec->workload.ports; word && *word; word++) {
+        struct spec_published it;
+        const char *wrong = spec_published_parse(*word, &it);
+        if (wrong)
+            return err_set(err, ERR_USER, "workload.ports: \"%s\" %s", *word, wrong);
+        for (int i = 0; i < it.n; i++)
+            add_port(&it, i, exposed, bindings);
+    }
     return 0;
 }
 

@@ -85,6 +85,5 @@ const char *wrong_variable(const char *s); // name of an environment variable
 const char *wrong_word(const char *s);     // of a tool, a binding, a network, a container
 const char *wrong_host(const char *s);
 const char *wrong_published(const char *s);                         // "8080:80/tcp"
-int published_port(const char *s);                                  // the host's side; 0: any
 const char *wrong_nothing(const char *s);                           // only not empty, and one line
 const char *did_you_mean(const struct key *keys, const char *name); // NULL: no idea

@@ -114,6 +114,14 @@ struct spec_port {
     bool udp;
 };
 
+// One entry of workload.ports: port, port + 1, ... at host, host + 1, ... of `ip`.
+struct spec_published {
+    char ip[46];          // without brackets; "": all of the host's
+    int host;             // 0: any
+    int port, n;          // of the container's, and how many
+    const char *protocol; // tcp, udp, sctp
+};
+
 struct spec {
     char *source;               // where it came from, for messages
     char *cluster, *namespace_; // NULL cluster: the binding says
@@ -185,6 +193,8 @@ int spec_parse(const char *text, size_t len, const char *name, const char *folde
 void spec_free(struct spec *spec); // takes NULL
 // "2181", "2181 *", "8080 9000", each maybe with " tcp" or " udp": what is wrong, or NULL.
 const char *spec_port_parse(const char *s, struct spec_port *ret);
+// "80", "8080:80", "127.0.0.1:8080-8090:80-90/udp", of workload.ports: what is wrong, or NULL.
+const char *spec_published_parse(const char *s, struct spec_published *ret);
 // What is wrong with the name of a cluster, of a namespace, of an image, or NULL.
 const char *spec_wrong_cluster(const char *s);
 const char *spec_wrong_namespace(const char *s);

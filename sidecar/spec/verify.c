@@ -69,12 +69,15 @@ static void verify_ports(struct reader *r, const struct entry *root, const struc
     if (shares_our_ports(w) && w->check.port == spec->port)
         complain_at(r, root,
                     w->check.kind == CHECK_TCP ? "workload.check.tcp" : "workload.check.http", why);
-    for (size_t i = 0; w->ports && w->ports[i]; i++)
-        if (published_port(w->ports[i]) == spec->port) {
-            char path[64];
-            snprintf(path, sizeof path, "workload.ports[%zu]", i);
-            complain_at(r, root, path, "publishes the control port; change one of the two");
-        }
+    for (size_t i = 0; w->ports && w->ports[i]; i++) {
+        struct spec_published it;
+        if (spec_published_parse(w->ports[i], &it) || !it.host || spec->port < it.host ||
+            spec->port >= it.host + it.n)
+            continue;
+        char path[64];
+        snprintf(path, sizeof path, "workload.ports[%zu]", i);
+        complain_at(r, root, path, "publishes the control port; change one of the two");
+    }
 }
 
 static void verify_mapped(struct reader *r, const struct entry *root, const struct spec *spec) {

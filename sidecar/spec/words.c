@@ -189,65 +189,6 @@ const char *wrong_nothing(const char *s) {
     return strpbrk(s, "\n\r") ? "has more than one line" : NULL;
 }
 
-// ---- ports ----
-
-static bool port_or_range(const char *s, size_t n) {
-    char buf[16];
-    int64_t from, to;
-    if (!n || n >= sizeof buf)
-        return false;
-    memcpy(buf, s, n);
-    buf[n] = '\0';
-    char *dash = strchr(buf, '-');
-    if (!dash)
-        return !text_int(buf, 1, 65535, &from, NULL);
-    *dash = '\0';
-    return !text_int(buf, 1, 65535, &from, NULL) && !text_int(dash + 1, from, 65535, &to, NULL);
-}
-
-// [[address:][host port]:]port[/tcp|udp|sctp], as compose's short form.
-const char *wrong_published(const char *s) {
-    static const char why[] = "is not a port to publish, like 2181, 8081:80 or 127.0.0.1:53:53/udp";
-    size_t n = strcspn(s, "/");
-    if (s[n] && strcmp(s + n, "/tcp") && strcmp(s + n, "/udp") && strcmp(s + n, "/sctp"))
-        return why;
-    char *spec = xstrndup(s, n);
-    char *inner = strrchr(spec, ':');
-    const char *wrong = NULL;
-    if (inner)
-        *inner++ = '\0';
-    if (!port_or_range(inner ? inner : spec, strlen(inner ? inner : spec)))
-        wrong = why;
-    char *outer = inner ? strrchr(spec, ':') : NULL;
-    if (outer) {
-        *outer++ = '\0';
-        size_t len = strlen(spec);
-        bool brackets = len > 2 && spec[0] == '[' && spec[len - 1] == ']';
-        if (brackets)
-            spec[len - 1] = '\0';
-        if (wrong_ip(spec + brackets))
-            wrong = why;
-    }
-    const char *host = inner ? (outer ? outer : spec) : "";
-    if (*host && !port_or_range(host, strlen(host)))
-        wrong = why;
-    free(spec);
-    return wrong;
-}
-
-int published_port(const char *s) {
-    char *spec = xstrndup(s, strcspn(s, "/"));
-    char *inner = strrchr(spec, ':');
-    int port = 0;
-    if (inner) {
-        *inner = '\0';
-        char *outer = strrchr(spec, ':');
-        port = atoi(outer ? outer + 1 : spec);
-    }
-    free(spec);
-    return port;
-}
-
 // ---- did you mean ----
 
 enum { LONGEST = 32 };

@@ -142,6 +142,54 @@ static void ports_are_published_only_with_a_network_of_its_own(void **state) {
     assert_non_null(strstr(err.text, "eighty"));
 }
 
+static void publish(struct rig *r, char **ports, json_t **ret_body) {
+    r->spec.workload.ports = ports;
+    r->spec.workload.network = (char *)"backend";
+    place_free(r->place);
+    r->place = place_make(&r->spec, &r->facts, POD, "marathon.zk");
+    *ret_body = body_of(r, NULL, NULL);
+}
+
+static const json_t *published_at(const json_t *body, const char *key) {
+    return json_array_get(json_object_get(json_object_get(host_of(body), "PortBindings"), key), 0);
+}
+
+static void every_port_of_a_range_is_published(void **state) {
+    struct rig *r = *state;
+    auto_json json_t *body = NULL;
+    char both[] = "[::1]:9000-9002:8000-8002/udp", any[] = "70-71", *ports[] = {both, any, NULL};
+    publish(r, ports, &body);
+    assert_int_equal(json_object_size(json_object_get(host_of(body), "PortBindings")), 5);
+    assert_int_equal(json_object_size(json_object_get(body, "ExposedPorts")), 5);
+    assert_string_equal(json_text(published_at(body, "8002/udp"), "HostIp"), "::1");
+    assert_string_equal(json_text(published_at(body, "8002/udp"), "HostPort"), "9002");
+    assert_string_equal(json_text(published_at(body, "71/tcp"), "HostPort"), "");
+}
+
+// Each is made of a few pieces; the spec is asked first.
+static void what_the_spec_takes_is_published(void **state) {
+    struct rig *r = *state;
+    static const char *const address[] = {"", "127.0.0.1:", "::1:", "[::1]:", "[::1", "a:"};
+    static const char *const host[] = {"", ":", "0:", "80:", "090:", "80-82:", "82-80:", "-1:"};
+    static const char *const port[] = {"", "53", "1-3", "65535", "65536", "053", "3-1", "5-", "x"};
+    static const char *const end[] = {"", "/tcp", "/udp", "/sctp", "/", "/x"};
+    enum { N = 6 * 8 * 9 * 6 };
+    int taken = 0;
+    for (int i = 0; i < N; i++) {
+        auto_free char *word = xasprintf("%s%s%s%s", address[i % 6], host[i / 6 % 8],
+                                         port[i / 48 % 9], end[i / 432]);
+        struct spec_published it;
+        if (spec_published_parse(word, &it))
+            continue;
+        char *ports[] = {word, NULL};
+        auto_json json_t *body = NULL;
+        publish(r, ports, &body); // fails where it is refused
+        assert_int_equal(json_object_size(json_object_get(host_of(body), "PortBindings")), it.n);
+        taken++;
+    }
+    assert_true(taken > 50);
+}
+
 static void the_holder_has_no_mounts_and_two_capabilities(void **state) {
     struct rig *r = *state;
     auto_json json_t *body = workload_holder(&r->spec, r->place, "tether");
@@ -290,6 +338,8 @@ int main(void) {
         T(volumes_of_the_image_are_ours_by_a_name_that_stays),
         T(the_digest_follows_what_is_run_and_not_who_owns_it),
         T(ports_are_published_only_with_a_network_of_its_own),
+        T(every_port_of_a_range_is_published),
+        T(what_the_spec_takes_is_published),
         T(the_holder_has_no_mounts_and_two_capabilities),
         T(a_validator_has_neither_network_nor_volumes),
         T(a_validator_of_an_adopted_container_has_its_image),

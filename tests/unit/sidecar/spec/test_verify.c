@@ -247,6 +247,13 @@ static void workload_and_control_port_do_not_meet(void **state) {
     fine("workload:\n  image: a\n  network: web\n  ready: {tcp: 8080}\n");
     says("workload:\n  image: a\n  network: web\n  ports: [80, \"8080:80\"]\n",
          "pod.yaml:4:15: workload.ports[1]: publishes the control port; change one of the two\n");
+    says("workload:\n  image: a\n  network: web\n  ports: [\"[::1]:8000-8100:80-180\"]\n",
+         "pod.yaml:4:11: workload.ports[0]: publishes the control port; change one of the two\n");
+    fine("workload:\n  image: a\n  network: web\n  ports: [\"8000-8079:80-159\", \"8081-8082\"]\n");
+    says(
+        "workload:\n  image: a\n  network: web\n  ports: [\"9000-9010:80\"]\n",
+        "pod.yaml:4:11: workload.ports[0]: \"9000-9010:80\" is not as many ports on the host as in "
+        "the container, like 9000-9010:8000-8010\n");
     says("workload:\n  image: a\n  ports: [80]\n",
          "pod.yaml:3:3: workload: ports are published only from a network of its own; in the "
          "sidecar's network publish them on the sidecar\n");
