@@ -86,8 +86,6 @@ static void leave(struct app *app) {
     int64_t budget = stop_budget(app) - (loop_now(app->loop) - app->stop_began);
     if (budget < STOP_LEAST_MS)
         budget = STOP_LEAST_MS;
-    if (app->spec->workload.stop.grace < budget)
-        budget = app->spec->workload.stop.grace;
     app->leaving = true;
     coordinator_stand(app->coordinator, false);
     stop_within(app, budget);

@@ -14,8 +14,8 @@ enum {
 
 static int64_t grace_of(const struct pod *pod) {
     int64_t grace = pod->spec->workload.stop.grace;
-    if (pod->leaving && pod->leave_grace < grace)
-        grace = pod->leave_grace;
+    if (pod->leaving && pod->leave_budget < grace)
+        grace = pod->leave_budget;
     if (pod->at == POD_FAILING && grace > FAILING_GRACE_MS)
         grace = FAILING_GRACE_MS;
     return grace;
@@ -43,8 +43,9 @@ static void step_tear_down(struct run *run) {
         return;
     }
     struct action_want want = {.action = hook, .name = "tear_down", .input = pod->view};
-    if (hook->timeout > grace_of(pod))
-        want.timeout = grace_of(pod);
+    int64_t grace = grace_of(pod) ? grace_of(pod) : 1; // 0 would be the action's own
+    if (hook->timeout > grace)
+        want.timeout = grace;
     run->action = action_start(pod, &want, torn_down, run);
 }
 

@@ -7,6 +7,8 @@
 // off, kill, ok, signal. What an operator decides is kept before the engine is asked, so that it
 // holds also when the engine is away.
 
+enum { FINALIZE_LEAST_MS = 1000 };
+
 static void step_down(struct run *run) {
     pod_wish(run, WISH_DOWN);
 }
@@ -83,6 +85,12 @@ static void finalized(const struct action_result *result, const struct err *fail
     run_next(run);
 }
 
+// A workload that took all of it leaves what the sidecar has as a margin.
+static int64_t left_for_finalize(const struct pod *pod) {
+    int64_t left = pod->leave_by - loop_now(pod->loop);
+    return left > FINALIZE_LEAST_MS ? left : FINALIZE_LEAST_MS;
+}
+
 static void step_finalize(struct run *run) {
     struct pod *pod = run->pod;
     const struct spec_action *hook = &pod->spec->hooks[HOOK_FINALIZE];
@@ -91,8 +99,8 @@ static void step_finalize(struct run *run) {
         return;
     }
     struct action_want want = {.action = hook, .name = "finalize", .input = pod->view};
-    if (pod->leaving && hook->timeout > pod->leave_grace)
-        want.timeout = pod->leave_grace;
+    if (pod->leaving && hook->timeout > left_for_finalize(pod))
+        want.timeout = left_for_finalize(pod);
     run->action = action_start(pod, &want, finalized, run);
 }
 
@@ -251,14 +259,15 @@ static void leave_done(struct run *run, const struct err *err) {
         pod->left(&pod->left_why, pod->left_arg);
 }
 
-void pod_leave(struct pod *pod, int64_t grace_ms, void (*done)(const struct err *why, void *arg),
+void pod_leave(struct pod *pod, int64_t budget_ms, void (*done)(const struct err *why, void *arg),
                void *arg) {
     static const struct step down[] = {{"down", step_down}, {0}};
     static const struct err good = ERR_INIT;
     struct err why = ERR_INIT;
     err_set(&why, ERR_RETRY, "this sidecar is stopping");
     pod->leaving = true;
-    pod->leave_grace = grace_ms;
+    pod->leave_budget = budget_ms;
+    pod->leave_by = loop_now(pod->loop) + budget_ms;
     pod->left = done;
     pod->left_arg = arg;
     pod->left_done = leave_done;

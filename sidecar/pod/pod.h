@@ -115,9 +115,9 @@ struct pod_ask *pod_tool(struct pod *pod, const char *line, const struct upload 
 void pod_action(struct pod *pod, const struct spec_action *action, const json_t *input,
                 void (*fn)(const char *line, const struct err *err, void *arg), void *arg);
 
-// Stops and removes the workload within grace_ms (finalize hook last), or leaves it when lifetime
-// is independent; done on the loop. why: it did not stop, and ends with its holder or with us; else
-// ERR_NONE.
-void pod_leave(struct pod *pod, int64_t grace_ms, void (*done)(const struct err *why, void *arg),
+// Stops and removes the workload, or leaves it when lifetime is independent, finalize hook last;
+// all within budget_ms, of which the workload gets its own grace at most. done on the loop. why: it
+// did not stop, and ends with its holder or with us; else ERR_NONE.
+void pod_leave(struct pod *pod, int64_t budget_ms, void (*done)(const struct err *why, void *arg),
                void *arg);
 void pod_free(struct pod *pod); // touches no container: what a crash would leave; takes NULL

@@ -288,8 +288,8 @@ struct pod {
 
     json_t *outside; // files in force below no shared root
     bool has_healthcheck, tty;
-    int64_t leave_grace; // of the last halt, when the sidecar itself stops
-    bool torn_down;      // the hook did it instead of a signal
+    int64_t leave_budget, leave_by; // when the sidecar itself stops: how long it has, until when
+    bool torn_down;                 // the hook did it instead of a signal
 
     // its runs
     int64_t started_ms; // our clock

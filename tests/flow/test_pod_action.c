@@ -455,6 +455,45 @@ static void tear_down_takes_the_place_of_the_stop_signal(void **unused) {
     stage_free(s);
 }
 
+static void without_a_grace_it_has_no_time_either(void **unused) {
+    (void)unused;
+    struct played p;
+    struct stage *s = running(&p, "  stop: {grace: 0s}\n"
+                                  "hooks:\n  tear_down: {exec: [shut-down], timeout: 10s}\n");
+    p = (struct played){.ms = -1};
+    expect_done(stage_operator(s, POD_OFF));
+    assert_false(stage_runs(s));
+    stage_free(s);
+}
+
+static void has_left(const struct err *why, void *arg) {
+    *(bool *)arg = why->kind == ERR_NONE;
+}
+
+// What hangs has the stop's grace, of the 8 s that there are, and finalize what is left of them.
+static void a_finalize_has_what_the_stop_left(void **unused) {
+    (void)unused;
+    static const char *const graces[] = {"1s", "3s", "60s"};
+    static const int until[] = {8000, 8000, 9000}; // at least a second
+    for (size_t i = 0; i < 3; i++) {
+        auto_free char *more = xasprintf("  stop: {grace: %s}\nhooks:\n"
+                                         "  tear_down: {exec: [shut-down], timeout: 30s}\n"
+                                         "  finalize: {run: [finalize], timeout: 30s}\n",
+                                         graces[i]);
+        struct played p;
+        struct stage *s = running(&p, more);
+        bool left = false;
+        p = (struct played){.ms = 60000};
+        pod_leave(s->pod, 8000, has_left, &left);
+        fake_loop_advance(s->loop, until[i] - 500);
+        assert_false(left || stage_runs(s));
+        assert_int_equal(hooks(s, "finalize"), 1);
+        fake_loop_advance(s->loop, 1000);
+        assert_true(left);
+        stage_free(s);
+    }
+}
+
 static void one_that_fails_is_followed_by_it(void **unused) {
     (void)unused;
     static const struct played ways[] = {{.exit_code = 1}, {.ms = -1}};
@@ -791,6 +830,8 @@ int main(void) {
         cmocka_unit_test(one_that_could_not_initialize_tries_again),
         cmocka_unit_test(a_finalize_that_fails_does_not_keep_it_alive),
         cmocka_unit_test(tear_down_takes_the_place_of_the_stop_signal),
+        cmocka_unit_test(without_a_grace_it_has_no_time_either),
+        cmocka_unit_test(a_finalize_has_what_the_stop_left),
         cmocka_unit_test(one_that_fails_is_followed_by_it),
         cmocka_unit_test(a_running_workload_is_told_of_its_files_by_an_exec),
         cmocka_unit_test(another_worker_tells_it_too),

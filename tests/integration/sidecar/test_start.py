@@ -356,12 +356,14 @@ def test_a_spec_that_is_broken_when_a_worker_is_killed_ends_no_sidecar(place):
 
 class Served:
     """A sidecar that leads a cluster of one, beside an engine that answers at once; its workload runs. `named`: in a
-    network of its own, where it first has to look its HOST up."""
+    network of its own, where it first has to look its HOST up. `inside`: of a container of that engine's, as far as
+    its mounts say, with a stop timeout of 30 s."""
 
-    def __init__(self, place, named, grace):
+    def __init__(self, place, named, grace, inside, finalize):
         self.path, self.socket, self.log = place.path, place.path / "engine.sock", place.path / "log"
         place.write("cluster: start\ndamper: 0s\ngrace: 2s\n"
-                    f"workload: {{image: bench/stamp:1, stop: {{grace: {grace}}}}}\n")
+                    f"workload: {{image: bench/stamp:1, stop: {{grace: {grace}}}}}\n"
+                    f"hooks: {{finalize: {{run: [sh, -c, {finalize}]}}}}\n")
         self.engine = self.spawn("engine.log", [f"{BUILD}/tests/tools/engined", f"unix://{self.socket}"], None)
         until("the engine", self.socket.exists)
         env = {**place.env, "DOCKER_HOST": f"unix://{self.socket}", "OCHOPOD_ZK": "none"}
@@ -371,6 +373,8 @@ class Served:
             env |= {"HOST": "named.invalid", "OCHOPOD_LISTEN": "0.0.0.0", "PATH": os.environ["PATH"]}
             argv = ["unshare", "-mn", "sh", "-ec",
                     f"{network}; mount --bind {place.path}/hosts /etc/hosts; exec {SIDECAR}"]
+        elif inside:
+            argv = ["unshare", "-m", "sh", "-ec", f"{self.contain()}; exec {SIDECAR}"]
         else:
             env["OCHOPOD_LOCAL"] = "true"
             argv = [SIDECAR]
@@ -380,9 +384,19 @@ class Served:
         with open(self.path / log, "w", encoding="utf-8") as out:
             return subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 
+    def contain(self):
+        body = json.dumps({"Image": "bench/stamp:1", "StopTimeout": 30})
+        made = self.ask_engine("/containers/create?name=side", "-HContent-Type: application/json", "-d", body)
+        self.ask_engine(f"/containers/{json.loads(made)['Id']}/start", "-XPOST")
+        folder = self.path / "containers" / json.loads(made)["Id"]
+        folder.mkdir(parents=True)
+        (folder / "hostname").write_text("side\n", encoding="ascii")
+        return (f"mount --bind {self.path} {self.path}; mount --bind {folder}/hostname /etc/hostname; "
+                "mount -o remount,bind,ro /")
+
     def configured(self):
         until("its workload runs", lambda: "state=settled from=committing" in self.said())
-        assert [c["State"] for c in self.containers()] == ["running"]
+        assert {c["State"] for c in self.containers()} == {"running"}
         return self
 
     def said(self):
@@ -418,8 +432,8 @@ class Served:
 def serve(place):
     started = []
 
-    def one(named=False, grace="60s"):
-        started.append(Served(place, named, grace))
+    def one(named=False, grace="60s", inside=False, finalize="true"):
+        started.append(Served(place, named, grace, inside, finalize))
         return started[-1].configured()
     yield one
     for it in started:
@@ -436,6 +450,14 @@ def test_term_between_two_workers_stops_the_workload_in_good_order(serve, named)
     assert served.process.wait(DEADLINE) == 0, served.said()
     assert served.containers() == []
     assert "stopped in good order" in served.said()
+
+
+def test_a_short_grace_is_the_workloads_and_not_the_sidecars(serve):
+    served = serve(grace="100ms", inside=True, finalize="sleep 3; touch $OCHOPOD_STATE_DIR/finalized")
+    assert len(served.containers()) > 1  # its own, too
+    served.process.terminate()
+    assert served.process.wait(DEADLINE) == 0, served.said()
+    assert (served.path / "state" / "finalized").exists(), served.said()
 
 
 def test_a_workload_that_could_not_be_stopped_in_time_is_3(serve):
