@@ -79,14 +79,18 @@ int proposal_read(struct pod *pod, const char *body, size_t len, struct proposal
 static size_t count_of(const struct proposal *p, const char *what) {
     if (strcmp(what, "pods") == 0)
         return json_object_size(p->cluster->pods);
-    size_t n = 0;
+    const json_t *entry = json_object_get(p->cluster->dependencies, what);
+    if (entry)
+        return json_object_size(entry);
+    // A leader of another spec: its entries may overlap.
+    auto_json json_t *all = json_object();
     const char *name;
     json_t *pods;
     json_object_foreach(p->cluster->dependencies, name, pods) {
-        if (strcmp(name, what) == 0 || fnmatch(what, name, 0) == 0)
-            n += json_object_size(pods);
+        if (fnmatch(what, name, 0) == 0)
+            CHECK(json_object_update(all, pods) == 0);
     }
-    return n;
+    return json_object_size(all);
 }
 
 int proposal_needs(const struct spec *spec, const struct proposal *p, struct err *err) {

@@ -134,6 +134,37 @@ static void needs_say_what_is_missing(void **unused) {
     stage_free(s);
 }
 
+#define KAFKA_A "\"aaaaaaaa\":{\"ip\":\"10.0.1.1\",\"ports\":{},\"port\":\"8080\",\"seq\":0}"
+#define KAFKA_B "\"bbbbbbbb\":{\"ip\":\"10.0.1.2\",\"ports\":{},\"port\":\"8080\",\"seq\":0}"
+
+static void each_pod_of_a_dependency_counts_once(void **unused) {
+    (void)unused;
+    static const struct {
+        const char *dependencies, *says;
+    } ways[] = {
+        {"\"kafka-1\":{" KAFKA_A "},\"kafka-*\":{" KAFKA_A "}", "needs 2 kafka-*, has 1"},
+        {"\"kafka-1\":{" KAFKA_A "},\"kafka-*\":{" KAFKA_A "," KAFKA_B "}", "done"},
+        {"\"kafka-1\":{" KAFKA_A "},\"kafka-[12]\":{" KAFKA_A "}", "needs 2 kafka-*, has 1"},
+        {"\"kafka-1\":{" KAFKA_A "},\"kafka-2\":{" KAFKA_B "}", "done"},
+    };
+    struct stage *s = stage_create("");
+    auto_free char *yaml = xasprintf(
+        "%sdepends_on: [kafka-1, \"kafka-*\"]\nneeds: {\"kafka-*\": 2}\n", s->yaml);
+    stage_worker_gone(s);
+    stage_spec(s, yaml);
+    stage_worker(s);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        auto_free char *body = xasprintf("{\"pods\":{\"%s\":{\"ip\":\"10.0.0.1\",\"ports\":{},"
+                                         "\"port\":\"8080\",\"seq\":1}},"
+                                         "\"dependencies\":{%s},\"key\":\"%s\"}",
+                                         s->state->pod_id, ways[i].dependencies, s->state->pod_id);
+        s->refers = body;
+        assert_string_equal(stage_said(stage_check(s)), ways[i].says);
+    }
+    s->refers = NULL;
+    stage_free(s);
+}
+
 static void another_body_than_the_checked_one_is_checked_before_anything_is_touched(void **unused) {
     (void)unused;
     struct stage *s = stage_create("");
@@ -525,6 +556,7 @@ int main(void) {
         cmocka_unit_test(the_engine_refusing_the_successor_leaves_the_old_one_running),
         cmocka_unit_test(a_failed_check_leaves_everything_as_it_was),
         cmocka_unit_test(needs_say_what_is_missing),
+        cmocka_unit_test(each_pod_of_a_dependency_counts_once),
         cmocka_unit_test(another_body_than_the_checked_one_is_checked_before_anything_is_touched),
         cmocka_unit_test(a_body_that_is_new_to_on_is_staged_and_started),
         cmocka_unit_test(what_was_staged_and_is_as_before_does_not_stay_in_the_volume),
