@@ -98,22 +98,34 @@ static void answer(struct binding_search *s, const struct err *err) {
     fn(facts, err, arg);
 }
 
-// The address that peers on our network see: the first that is up and not loopback, IPv4 before
-// IPv6.
-static void own_address(char *ret, size_t size) {
+static const void *address_of(const struct ifaddrs *i, int family) {
+    if (!i->ifa_addr || i->ifa_addr->sa_family != family || (i->ifa_flags & IFF_LOOPBACK) ||
+        !(i->ifa_flags & IFF_UP))
+        return NULL;
+    if (family == AF_INET)
+        return &((struct sockaddr_in *)i->ifa_addr)->sin_addr;
+    const struct in6_addr *six = &((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr;
+    return IN6_IS_ADDR_LINKLOCAL(six) ? NULL : six; // every machine has one, of this link alone
+}
+
+void binding_first_address(const struct ifaddrs *all, char *ret, size_t size) {
+    static const int families[] = {AF_INET, AF_INET6};
+    for (size_t f = 0; f < sizeof families / sizeof *families; f++)
+        for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
+            const void *address = address_of(i, families[f]);
+            if (address && inet_ntop(families[f], address, ret, (socklen_t)size))
+                return;
+        }
     snprintf(ret, size, "127.0.0.1");
-    struct ifaddrs *all;
+}
+
+static void own_address(char *ret, size_t size) {
+    struct ifaddrs *all = NULL;
     if (getifaddrs(&all))
-        return;
-    bool found = false;
-    for (struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
-        if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK) ||
-            !(i->ifa_flags & IFF_UP))
-            continue;
-        found = inet_ntop(AF_INET, &((struct sockaddr_in *)i->ifa_addr)->sin_addr, ret,
-                          (socklen_t)size) != NULL;
-    }
-    freeifaddrs(all);
+        all = NULL;
+    binding_first_address(all, ret, size);
+    if (all)
+        freeifaddrs(all);
 }
 
 static void resolve_work(void *arg) {

@@ -32,6 +32,11 @@ extern const struct binding binding_ec2;
 extern const struct binding binding_generic;
 extern const struct binding binding_local;
 
+// bindings.c: the address that peers on our network see: the first that is up and not loopback,
+// IPv4 before IPv6; "127.0.0.1" if none.
+struct ifaddrs;
+void binding_first_address(const struct ifaddrs *all, char *ret, size_t size);
+
 // ---- shared by bindings (facts.c) ----
 const char *binding_env(const struct binding_wish *wish, const char *name); // NULL when unset
 // "env_vars_prefix": ochopod_env_vars_prefix, else the same in capitals; NULL when unset or empty.

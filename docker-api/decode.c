@@ -139,17 +139,22 @@ static int read_host_config(struct docker_container *c, const json_t *host, stru
     return 0;
 }
 
+static const char *first_address(json_t *networks, const char *key) {
+    const char *ip = "", *name;
+    json_t *network;
+    json_object_foreach(networks, name, network) {
+        if (!*ip)
+            ip = json_text(network, key);
+    }
+    return ip;
+}
+
 // From 1.52 on the address is said for each network only; before that this holds as well.
 static void read_network(struct docker_container *c, const json_t *settings) {
     c->ports = object_or_empty(settings, "Ports");
     c->networks = object_or_empty(settings, "Networks");
-    const char *ip = "", *name;
-    json_t *network;
-    json_object_foreach(c->networks, name, network) {
-        if (!*ip)
-            ip = json_text(network, "IPAddress");
-    }
-    c->ip = xstrdup(ip);
+    const char *ip = first_address(c->networks, "IPAddress");
+    c->ip = xstrdup(*ip ? ip : first_address(c->networks, "GlobalIPv6Address"));
 }
 
 static int read_container(struct docker_container *c, const json_t *j, struct err *err) {

@@ -95,7 +95,7 @@ struct docker_container { // what inspect says, decoded; owned by whoever got it
     int64_t stop_timeout_s;         // Config.StopTimeout, -1 when null
     char *stop_signal;
     char *network_mode, *pid_mode, *restart_policy, *hostname;
-    char *ip; // of the first network that has one, else ""
+    char *ip; // of the first network that has one, IPv4 before IPv6, else ""
     bool has_healthcheck;
     struct docker_mount *mounts;
     size_t mounts_len;

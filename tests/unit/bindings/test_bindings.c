@@ -9,6 +9,10 @@
 #include "base/text.h"
 #include "bindings/bindings.h"
 #include "bindings/table.h"
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct docker_container *container(const char *labels, const char *ports) {
@@ -190,10 +194,55 @@ static void a_host_that_is_a_name_is_resolved(void **state) {
     binding_facts_free(found);
 }
 
+static void add_address(struct ifaddrs **all, unsigned flags, const char *ip) {
+    struct sockaddr_storage *at = xnew(struct sockaddr_storage);
+    bool six = strchr(ip, ':');
+    at->ss_family = six ? AF_INET6 : AF_INET;
+    void *bytes = six ? (void *)&((struct sockaddr_in6 *)at)->sin6_addr
+                      : (void *)&((struct sockaddr_in *)at)->sin_addr;
+    assert_int_equal(inet_pton(at->ss_family, ip, bytes), 1);
+    struct ifaddrs *one = xnew(struct ifaddrs);
+    one->ifa_flags = flags;
+    one->ifa_addr = (struct sockaddr *)at;
+    while (*all)
+        all = &(*all)->ifa_next;
+    *all = one;
+}
+
+static void expect_first(struct ifaddrs *all, const char *ip) {
+    char first[INET6_ADDRSTRLEN];
+    binding_first_address(all, first, sizeof first);
+    assert_string_equal(first, ip);
+}
+
+static void our_own_address_is_ipv4_before_ipv6_before_loopback(void **state) {
+    (void)state;
+    struct ifaddrs *all = NULL;
+    expect_first(all, "127.0.0.1");
+    add_address(&all, IFF_UP | IFF_LOOPBACK, "127.0.0.1");
+    add_address(&all, IFF_UP | IFF_LOOPBACK, "::1");
+    add_address(&all, IFF_UP, "fe80::1"); // of the link alone
+    add_address(&all, 0, "10.0.0.1");
+    all->ifa_next->ifa_next->ifa_next->ifa_next = xnew(struct ifaddrs); // no address at all
+    expect_first(all, "127.0.0.1");
+    add_address(&all, IFF_UP, "fd00::2");
+    add_address(&all, IFF_UP, "fd00::3");
+    expect_first(all, "fd00::2");
+    add_address(&all, IFF_UP, "10.0.0.2");
+    expect_first(all, "10.0.0.2");
+    while (all) {
+        struct ifaddrs *next = all->ifa_next;
+        free(all->ifa_addr);
+        free(all);
+        all = next;
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compose_knows_service_address_and_own_ports),
         cmocka_unit_test(with_host_peers_come_by_published_ports),
+        cmocka_unit_test(our_own_address_is_ipv4_before_ipv6_before_loopback),
         cmocka_unit_test(a_control_port_nobody_can_reach_is_not_advertised),
         cmocka_unit_test(port_variables_are_labels_and_junk_is_left_out),
         cmocka_unit_test(compose_outside_a_container_is_refused),

@@ -90,6 +90,19 @@ static void the_least_an_engine_may_say_is_enough(void **state) {
                 json_is_object(c->ports));
 }
 
+static void on_a_network_without_ipv4_the_other_address_is_its_own(void **state) {
+    (void)state;
+#define NETWORKS(list)                                                                             \
+    "{\"Id\":\"" ID "\",\"State\":{\"Status\":\"running\"},\"Config\":{},\"HostConfig\":{},"       \
+    "\"NetworkSettings\":{\"Networks\":{" list "}}}"
+#define SIX "\"six\":{\"IPAddress\":\"\",\"GlobalIPv6Address\":\"fd00::2\"}"
+    auto_container struct docker_container *alone = decoded(NETWORKS(SIX));
+    assert_string_equal(alone->ip, "fd00::2");
+    auto_container struct docker_container *both = decoded(
+        NETWORKS(SIX ",\"four\":{\"IPAddress\":\"198.18.0.2\"}"));
+    assert_string_equal(both->ip, "198.18.0.2");
+}
+
 static void what_is_missing_or_mistyped_is_named(void **state) {
     (void)state;
     static const struct {
@@ -260,6 +273,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_an_inspect_says_is_there),
         cmocka_unit_test(the_least_an_engine_may_say_is_enough),
+        cmocka_unit_test(on_a_network_without_ipv4_the_other_address_is_its_own),
         cmocka_unit_test(what_is_missing_or_mistyped_is_named),
         cmocka_unit_test(every_truncation_of_an_inspect_is_an_error),
         cmocka_unit_test(an_image_is_read),
