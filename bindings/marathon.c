@@ -94,7 +94,7 @@ static int find_address(const struct binding_scene *scene, const struct marathon
     if (by_own_address(scene, env, published, ports)) {
         own_ports(scene, ports, facts->ports);
         marathon_node(scene, env, facts);
-        facts->ip = xstrdup(scene->self_ip);
+        facts->ip = xstrdup(scene->wish->local ? "127.0.0.1" : scene->self_ip);
         return 0;
     }
     json_object_update(facts->ports, ports);

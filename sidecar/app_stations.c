@@ -225,6 +225,7 @@ int app_name_cluster(struct app *app, struct err *err) {
         .port = xstrdup(port),
         .debug = spec->debug,
         .start = spec->start,
+        .local = spec->local,
         .ports = facts->ports,
         .renewals = app->state->renewals,
         .signs = spec->token_file,

@@ -99,6 +99,12 @@ def tree(tmp_path):
         it.close()
 
 
+def test_a_pod_in_local_mode_says_so(tree):
+    own, = tree.zk.get_children(f"{ROOT}/pods")
+    record = json.loads(tree.zk.get(f"{ROOT}/pods/{own}")[0])
+    assert (record["local"], record["ip"]) == ("true", "127.0.0.1"), record
+
+
 def test_more_pods_than_a_snapshot_holds_are_named_and_nothing_is_touched(tree):
     before, stat = tree.zk.get(f"{ROOT}/snapshot")
     own, = tree.zk.get_children(f"{ROOT}/pods")

@@ -209,6 +209,13 @@ static void local_mode_is_at_127_0_0_1(void **state) {
     assert_string_equal(s.facts->ip, "127.0.0.1");
     assert_string_equal(s.facts->fwk, "marathon (debug)");
     scene_done(&s);
+    s = (struct scene){.local = true,
+                       .self = scene_container("weave", "{}", "{\"8080/tcp\": null}")};
+    assert_int_equal(scene_ask(&s, &binding_marathon, APP TASK_1_8 "HOST=10.0.0.7\nPORT_8080=8080"),
+                     0);
+    assert_string_equal(s.facts->ip, "127.0.0.1");
+    scene_expect(s.facts->ports, "8080=8080");
+    scene_done(&s);
 }
 
 static void without_an_app_id_it_is_not_marathon(void **state) {
