@@ -44,7 +44,8 @@ static int not_json(struct err *err, const char *what, json_error_t *why) {
                    why->column, text_str(&said));
 }
 
-json_t *json_read(const char *s, size_t len, size_t max, const char *what, struct err *err) {
+static json_t *read_with(size_t flags, const char *s, size_t len, size_t max, const char *what,
+                         struct err *err) {
     if (len > max) {
         err_set(err, ERR_LIMIT, "%s is larger than %zu bytes", what, max);
         return NULL;
@@ -63,10 +64,19 @@ json_t *json_read(const char *s, size_t len, size_t max, const char *what, struc
         return NULL;
     }
     json_error_t why = {0};
-    json_t *j = json_loadb(s, len, JSON_REJECT_DUPLICATES, &why);
+    json_t *j = json_loadb(s, len, flags | JSON_REJECT_DUPLICATES, &why);
     if (!j)
         not_json(err, what, &why);
     return j;
+}
+
+json_t *json_read(const char *s, size_t len, size_t max, const char *what, struct err *err) {
+    return read_with(0, s, len, max, what, err);
+}
+
+json_t *json_read_quoting(const char *s, size_t len, size_t max, const char *what,
+                          struct err *err) {
+    return read_with(JSON_ALLOW_NUL, s, len, max, what, err);
 }
 
 // As jansson lays them out on a 64-bit heap: an object comes with room for eight members, a list

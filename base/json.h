@@ -17,6 +17,10 @@ static inline void json_release(json_t **j) {
 // values. New reference.
 json_t *json_read(const char *s, size_t len, size_t max, const char *what,
                   struct err *err) must_check;
+// The same of who quotes what programs wrote, as an engine does: a string may hold \u0000. As text
+// it ends there.
+json_t *json_read_quoting(const char *s, size_t len, size_t max, const char *what,
+                          struct err *err) must_check;
 // About how many bytes of heap it takes, which may be eighty times its text: what is kept of others
 // is counted so. Never less than half; of what json_read made, for it walks down. NULL: 0.
 size_t json_weight(const json_t *j);

@@ -46,7 +46,7 @@ static void id_reply(struct docker_call *call, const struct http_reply *reply,
     const char *id = NULL;
     auto_json json_t *j = NULL;
     if (mine.kind == ERR_NONE) {
-        j = json_read(reply->body, reply->len, DECODE_MAX_REPLY, "reply", &mine);
+        j = json_read_quoting(reply->body, reply->len, DECODE_MAX_REPLY, "reply", &mine);
         if (!j || decode_id(j, &id, &mine) < 0)
             call_unreadable(call, &mine);
     }
@@ -105,7 +105,8 @@ static void list_reply(struct docker_call *call, const struct http_reply *reply,
     struct err mine = *err;
     auto_json json_t *j = NULL;
     if (mine.kind == ERR_NONE) {
-        j = json_read(reply->body, reply->len, DECODE_MAX_REPLY, "list of containers", &mine);
+        j = json_read_quoting(reply->body, reply->len, DECODE_MAX_REPLY, "list of containers",
+                              &mine);
         if (j && !json_is_array(j))
             err_set(&mine, ERR_RETRY, "list of containers: not an array");
         if (mine.kind != ERR_NONE)
@@ -172,7 +173,8 @@ static void wait_head(struct docker_call *call, int status) {
 
 static int read_wait(const struct http_reply *reply, int *ret, struct err *err) {
     int64_t code = -1;
-    auto_json json_t *j = json_read(reply->body, reply->len, DECODE_MAX_REPLY, "reply", err);
+    auto_json json_t *j = json_read_quoting(reply->body, reply->len, DECODE_MAX_REPLY, "reply",
+                                            err);
     if (!j || json_int(j, "StatusCode", &code, err) < 0)
         return -1;
     const char *message = json_text(json_object_get(j, "Error"), "Message");

@@ -198,7 +198,8 @@ int decode_container_json(const json_t *j, struct docker_container **ret, struct
 }
 
 int decode_container(const char *s, size_t len, struct docker_container **ret, struct err *err) {
-    auto_json json_t *j = json_read(s, len, DECODE_MAX_REPLY, "container as inspected", err);
+    auto_json json_t *j = json_read_quoting(s, len, DECODE_MAX_REPLY, "container as inspected",
+                                            err);
     return j ? decode_container_json(j, ret, err) : -1;
 }
 
@@ -302,7 +303,7 @@ int decode_image_json(const json_t *j, struct docker_image **ret, struct err *er
 }
 
 int decode_image(const char *s, size_t len, struct docker_image **ret, struct err *err) {
-    auto_json json_t *j = json_read(s, len, DECODE_MAX_REPLY, "image as inspected", err);
+    auto_json json_t *j = json_read_quoting(s, len, DECODE_MAX_REPLY, "image as inspected", err);
     return j ? decode_image_json(j, ret, err) : -1;
 }
 
@@ -350,7 +351,7 @@ static enum err_kind kind_of(int status) {
 }
 
 int decode_failure(int status, const char *body, size_t len, struct err *err) {
-    auto_json json_t *j = json_read(body, len, DECODE_MAX_REPLY, "", NULL);
+    auto_json json_t *j = json_read_quoting(body, len, DECODE_MAX_REPLY, "", NULL);
     const char *message = json_text(j, "message");
     if (*message)
         return err_code(err, kind_of(status), status, "%s", message);

@@ -58,7 +58,7 @@ static bool on_line(const char *line, size_t len, void *arg) {
     struct docker *d = arg;
     struct err err = ERR_INIT;
     struct decode_event event;
-    auto_json json_t *j = json_read(line, len, DECODE_MAX_EVENT, "event", &err);
+    auto_json json_t *j = json_read_quoting(line, len, DECODE_MAX_EVENT, "event", &err);
     if (!j || decode_event(j, &event, &err) < 0)
         return unreadable(d, &err);
     // `since` is inclusive: the last one heard before a gap comes again. Not "earlier ones": clocks

@@ -108,7 +108,8 @@ static void inspect_reply(struct docker_call *call, const struct http_reply *rep
         finish(call, -1, &mine);
         return;
     }
-    auto_json json_t *j = json_read(reply->body, reply->len, DECODE_MAX_REPLY, "reply", &mine);
+    auto_json json_t *j = json_read_quoting(reply->body, reply->len, DECODE_MAX_REPLY, "reply",
+                                            &mine);
     if (!j || json_flag(j, "Running", &running, &mine) < 0 ||
         json_int(j, "ExitCode", &code, &mine) < 0) {
         unreadable(call, &mine);
@@ -184,7 +185,8 @@ static void create_reply(struct docker_call *call, const struct http_reply *repl
         finish(call, -1, &mine);
         return;
     }
-    auto_json json_t *j = json_read(reply->body, reply->len, DECODE_MAX_REPLY, "reply", &mine);
+    auto_json json_t *j = json_read_quoting(reply->body, reply->len, DECODE_MAX_REPLY, "reply",
+                                            &mine);
     if (!j || decode_id(j, &id, &mine) < 0) {
         unreadable(call, &mine);
         return;

@@ -63,7 +63,8 @@ static int unreadable(struct err *err) {
 }
 
 int pull_feed(struct pull *p, const char *line, size_t len, struct err *err) {
-    auto_json json_t *j = json_read(line, len, DECODE_MAX_EVENT, "progress of the pull", err);
+    auto_json json_t *j = json_read_quoting(line, len, DECODE_MAX_EVENT, "progress of the pull",
+                                            err);
     if (!j)
         return unreadable(err);
     const char *message = json_text(json_object_get(j, "errorDetail"), "message");

@@ -32,7 +32,7 @@ static void list_reply(struct docker_call *call, const struct http_reply *reply,
     auto_json json_t *none = json_array(), *j = NULL;
     const json_t *volumes = NULL;
     if (mine.kind == ERR_NONE) {
-        j = json_read(reply->body, reply->len, DECODE_MAX_REPLY, "reply", &mine);
+        j = json_read_quoting(reply->body, reply->len, DECODE_MAX_REPLY, "reply", &mine);
         volumes = json_object_get(j, "Volumes");
         if (mine.kind != ERR_NONE)
             call_unreadable(call, &mine);

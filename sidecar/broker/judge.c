@@ -321,7 +321,7 @@ static void cut_to_size(struct broker *b, struct text *body) {
     static const char *const config[] = {"Image", "Labels", NULL};
     static const char *const host[] = {"NetworkMode", "PidMode", "RestartPolicy", NULL};
     struct err err = ERR_INIT;
-    auto_json json_t *all = json_read(text_str(body), body->len, 8 << 20, "inspect", &err);
+    auto_json json_t *all = json_read_quoting(text_str(body), body->len, 8 << 20, "inspect", &err);
     struct docker_container *c = NULL;
     if (all && docker_container_read(all, &c, &err) == 0 && owned_judge(b, c) != OWNED_NOT) {
         docker_container_free(c);

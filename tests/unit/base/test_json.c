@@ -23,6 +23,21 @@ static void objects_and_lists_are_read(void **state) {
     assert_true(json_is_array(list));
 }
 
+static void what_is_quoted_may_hold_a_nul_that_is_escaped(void **state) {
+    (void)state;
+    static const char good[] = "{\"a\":\"x\\u0000y\"}";
+    static const char *const bad[] = {"{\"a\":1,\"a\":2}", "{\"\\u0000\":1}", "[1,]", "7"};
+    struct err err = ERR_INIT;
+    auto_json json_t *j = json_read_quoting(good, sizeof good - 1, 4096, "it", &err);
+    assert_int_equal(json_string_length(json_object_get(j, "a")), 3);
+    assert_string_equal(json_text(j, "a"), "x");
+    auto_free char *again = json_write(j);
+    assert_string_equal(again, good);
+    assert_null(json_read_quoting("[\"\0\"]", 5, 4096, "it", &err));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_null(json_read_quoting(bad[i], strlen(bad[i]), 4096, "it", &err));
+}
+
 static void what_is_not_json_is_refused_by_name_and_place(void **state) {
     (void)state;
     static const char *const bad[] = {
@@ -427,6 +442,7 @@ static void a_member_is_of_its_type_or_an_error_names_it(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_and_lists_are_read),
+        cmocka_unit_test(what_is_quoted_may_hold_a_nul_that_is_escaped),
         cmocka_unit_test(what_is_not_json_is_refused_by_name_and_place),
         cmocka_unit_test(a_message_holds_no_control_characters),
         cmocka_unit_test(a_nul_byte_is_refused),

@@ -103,6 +103,20 @@ static void on_a_network_without_ipv4_the_other_address_is_its_own(void **state)
     assert_string_equal(both->ip, "198.18.0.2");
 }
 
+// The engine keeps what a HEALTHCHECK's program wrote as it was.
+static void a_nul_in_what_a_program_wrote_hides_nothing_else(void **state) {
+    (void)state;
+    auto_container struct docker_container *c = decoded(
+        "{\"Id\":\"" ID
+        "\",\"State\":{\"Status\":\"running\",\"Running\":true,\"Error\":\"a\\u0000b\","
+        "\"Health\":{\"Status\":\"healthy\",\"Log\":[{\"ExitCode\":0,\"Output\":"
+        "\"\\u0000ok\\u0000\"}]}},"
+        "\"Config\":{},\"HostConfig\":{}}");
+    assert_true(c->running);
+    assert_string_equal(c->health, "healthy");
+    assert_string_equal(c->state_error, "a");
+}
+
 static void what_is_missing_or_mistyped_is_named(void **state) {
     (void)state;
     static const struct {
@@ -274,6 +288,7 @@ int main(void) {
         cmocka_unit_test(everything_an_inspect_says_is_there),
         cmocka_unit_test(the_least_an_engine_may_say_is_enough),
         cmocka_unit_test(on_a_network_without_ipv4_the_other_address_is_its_own),
+        cmocka_unit_test(a_nul_in_what_a_program_wrote_hides_nothing_else),
         cmocka_unit_test(what_is_missing_or_mistyped_is_named),
         cmocka_unit_test(every_truncation_of_an_inspect_is_an_error),
         cmocka_unit_test(an_image_is_read),

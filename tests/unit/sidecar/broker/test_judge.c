@@ -1,4 +1,5 @@
-// What the broker remembers of the execs that it has seen made.
+// What the broker remembers of the execs that it has seen made, and what it tells of others'
+// containers.
 #include "base/check.h"
 #include "base/own.h"
 #include "sidecar/broker/broker_inside.h"
@@ -86,12 +87,37 @@ static void what_names_none_costs_none(void **state) {
     assert_true(is_known(0));
 }
 
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// A program's words are no reason to hide whose a container is and whether it runs.
+static void of_another_whose_healthcheck_says_a_nul_it_is_said_that_it_runs(void **state) {
+    (void)state;
+    struct spec spec = {.workload.image = (char *)"app:1"};
+    struct place place = {0};
+    auto_text struct text t = {0};
+    text_add(&t, "{\"Id\":\"" ID "\",\"State\":{\"Status\":\"running\",\"Running\":true,"
+                 "\"Health\":{\"Log\":[{\"Output\":\"\\u0000\"}]}},"
+                 "\"Config\":{\"Env\":[\"SECRET=1\"]},\"HostConfig\":{}}");
+    b.spec = &spec;
+    b.place = &place;
+    judge_answered(&b, &(struct door_request){.op = DOOR_INSPECT, .id = ID}, 200, &t);
+    struct docker_container *c = NULL;
+    struct err err = ERR_INIT;
+    auto_json json_t *cut = json_read_quoting(text_str(&t), t.len, 4096, "it", &err);
+    assert_non_null(cut);
+    assert_int_equal(docker_container_read(cut, &c, &err), 0);
+    assert_true(c->running);
+    assert_null(json_object_get(c->config, "Env"));
+    docker_container_free(c);
+}
+
 int main(void) {
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         test(the_oldest_is_forgotten_and_no_other),
         test(what_has_ended_is_forgotten_and_takes_no_place),
         test(what_names_none_costs_none),
+        test(of_another_whose_healthcheck_says_a_nul_it_is_said_that_it_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
