@@ -10,7 +10,7 @@
 
 // One attempt of a check: tcp by a socket of ours that never blocks, http, exec in the workload.
 
-enum { MAX_HEARD = 64 * 1024, MAX_BODY = 256 * 1024 };
+enum { MAX_HEARD = 64 * 1024, MAX_AWAITED = 256 * 1024 };
 
 struct probe {
     struct pod *pod;
@@ -22,6 +22,7 @@ struct probe {
     bool connected;
     size_t sent;
     struct text heard;
+    size_t awaited; // of the http body, so far
     struct http_call *http;
     struct action *action;
     probe_fn *fn;
@@ -173,10 +174,19 @@ static void start_tcp(struct probe *p) {
 
 // ---- http ----
 
+// The status is what counts. That the body comes too shows that the server goes on, for so long: a
+// page may be of any size, and one without end is no failure.
+static int on_body(const void *data, size_t len, void *arg) {
+    struct probe *p = arg;
+    (void)data;
+    p->awaited += len;
+    return p->awaited > MAX_AWAITED;
+}
+
 static void on_reply(const struct http_reply *reply, const struct err *err, void *arg) {
     struct probe *p = arg;
     p->http = NULL;
-    if (err->kind != ERR_NONE) {
+    if (err->kind != ERR_NONE && err->kind != ERR_CANCELLED) {
         finish(p, PROBE_BAD, err->text);
         return;
     }
@@ -193,7 +203,7 @@ static void start_http(struct probe *p, int64_t timeout) {
     auto_free char *url = xasprintf("http://%s%s%s:%d%s", v6 ? "[" : "", p->pod->address,
                                     v6 ? "]" : "", p->port, p->check->path);
     struct http_request request = {
-        .url = url, .timeout_ms = timeout, .max_reply = MAX_BODY, .fresh = true};
+        .url = url, .timeout_ms = timeout, .fresh = true, .on_data = on_body};
     p->http = http_start(p->pod->config.http, &request, on_reply, p);
 }
 

@@ -293,6 +293,26 @@ static void of_http_the_status_counts(void **unused) {
            "/healthz answers 503");
 }
 
+// A page of metrics grows, and some never end.
+static void of_http_a_large_body_is_no_failure(void **unused) {
+    (void)unused;
+    static const char large[] = "HTTP/1.1 200 OK\r\nContent-Length: 4194304\r\n\r\n",
+                      endless[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+                      busy[] = "HTTP/1.1 503 Busy\r\nContent-Length: 4194304\r\n\r\n";
+    struct play play = {.reads = 20, .says = {large}, .floods = LARGE};
+    expect(http("/metrics"), play, DEADLINE_MS, "");
+    play.says[0] = busy;
+    expect(http("/metrics"), play, DEADLINE_MS, "/metrics answers 503");
+    play = (struct play){.reads = 20, .says = {endless}, .floods = 1024 * 1024, .hangs = true};
+    expect(http("/metrics"), play, DEADLINE_MS, "");
+}
+
+static void of_http_a_body_that_breaks_off_is_one(void **unused) {
+    (void)unused;
+    static const char cut[] = "HTTP/1.1 200 OK\r\nContent-Length: 4194304\r\n\r\n";
+    expect(http("/"), (struct play){.reads = 10, .says = {cut}, .floods = 4096}, DEADLINE_MS, ":");
+}
+
 static void an_http_server_that_does_not_answer_is_not_waited_for(void **unused) {
     (void)unused;
     expect(http("/"), (struct play){.reads = 10, .hangs = true}, 200, "no complete reply");
@@ -346,6 +366,8 @@ int main(void) {
         cmocka_unit_test(what_is_no_address_is_said),
         cmocka_unit_test(the_port_is_the_one_that_was_allotted),
         cmocka_unit_test(of_http_the_status_counts),
+        cmocka_unit_test(of_http_a_large_body_is_no_failure),
+        cmocka_unit_test(of_http_a_body_that_breaks_off_is_one),
         cmocka_unit_test(an_http_server_that_does_not_answer_is_not_waited_for),
         cmocka_unit_test(nothing_is_executed_in_what_does_not_run),
         cmocka_unit_test(one_that_was_cancelled_says_nothing),
