@@ -123,6 +123,13 @@ static void step_stop(struct run *run) {
 
 // ---- confirm ----
 
+static void halt_bad(struct pod *pod, const struct err *err, enum pod_event_kind event) {
+    err_copy(&pod->why, err);
+    pod->wish_failed = true;
+    log_warn("pod %s workload does not stop: %s", pod->config.full_name, err->text);
+    pod_fire(pod, event);
+}
+
 static void confirm(void *arg);
 
 static void inspected(struct docker_container *c, const struct err *err, void *arg) {
@@ -139,7 +146,8 @@ static void inspected(struct docker_container *c, const struct err *err, void *a
         return;
     }
     if (err->kind != ERR_NONE && err->kind != ERR_ABSENT) {
-        run_fail(run, err);
+        run->steps = NULL;
+        halt_bad(pod, err, POD_HALT_UNSEEN);
         return;
     }
     if (err->kind == ERR_ABSENT)
@@ -174,10 +182,7 @@ static void step_confirm(struct run *run) {
 static void halt_done(struct run *run, const struct err *err) {
     struct pod *pod = run->pod;
     if (err->kind != ERR_NONE) {
-        err_copy(&pod->why, err);
-        pod->wish_failed = true;
-        log_warn("pod %s workload does not stop: %s", pod->config.full_name, err->text);
-        pod_fire(pod, POD_HALT_FAILED);
+        halt_bad(pod, err, POD_HALT_FAILED);
         return;
     }
     pod->run_open = false;

@@ -67,11 +67,13 @@ static const struct entry table[POD_STATES][POD_EVENTS] = {
         [POD_STOP] = GO(STOPPING, 0), // the halt is under way already
         [POD_HALTED] = GO(WAITING, FX(PAUSE)),
         [POD_HALT_FAILED] = GO(UNKNOWN, FX(LOOK)), // it may have ended all the same
+        [POD_HALT_UNSEEN] = GO(UNKNOWN, FX(LOOK)),
     },
     [POD_STOPPING] = {
         ENGINE(0),
         [POD_HALTED] = GO(STOPPED, 0),
         [POD_HALT_FAILED] = GO(RUNNING, FX(WATCH)),
+        [POD_HALT_UNSEEN] = GO(UNKNOWN, FX(LOOK)),
     },
     [POD_DEAD] = {
         [POD_WAKE] = GO(STOPPED, 0),
@@ -111,6 +113,7 @@ const char *pod_event_name(enum pod_event_kind event) {
         [POD_STOP] = "stop",
         [POD_HALTED] = "halted",
         [POD_HALT_FAILED] = "halt-failed",
+        [POD_HALT_UNSEEN] = "halt-unseen",
         [POD_EXITED_CLEAN] = "exited-clean",
         [POD_EXITED_AGAIN] = "exited-again",
         [POD_EXITED_LATER] = "exited-later",

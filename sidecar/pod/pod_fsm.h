@@ -32,6 +32,7 @@ enum pod_event_kind {
     POD_STOP,          // asked to stop
     POD_HALTED,        // inspect agrees that it no longer runs
     POD_HALT_FAILED,   // it still runs after all of its time
+    POD_HALT_UNSEEN,   // whether it does the engine cannot tell
     POD_EXITED_CLEAN,  // died by itself with 0, which would mean done
     POD_EXITED_AGAIN,  // died, and is started again at once
     POD_EXITED_LATER,  // died, and is started again after a pause

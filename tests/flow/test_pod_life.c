@@ -433,6 +433,22 @@ static void an_end_that_the_engine_cannot_tell_at_once_is_asked_again(void **unu
     stage_free(s);
 }
 
+// Nothing runs, and nobody may be told that it does.
+static void an_end_that_the_engine_cannot_tell_at_all_is_not_taken_for_running(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    fake_engine_fail(s->engine, "inspect side-workload", 40, 500, "broken");
+    stage_operator(s, POD_OFF);
+    assert_false(stage_runs(s));
+    assert_string_not_equal(pod_process(s->pod), "running");
+    assert_false(pod_ready(s->pod));
+    fake_loop_advance(s->loop, 20000);
+    expect_process(s, "stopped");
+    expect_done(stage_operator(s, POD_ON));
+    expect_process(s, "running");
+    stage_free(s);
+}
+
 static void a_check_that_could_not_be_made_restarts_nothing(void **unused) {
     (void)unused;
     struct stage *s = running("  check: {tcp: 1, every: 1s, timeout: 1s, retries: 3}\n");
@@ -879,6 +895,7 @@ int main(void) {
         cmocka_unit_test(exit_0_after_a_stop_whose_answer_was_lost_is_not_done),
         cmocka_unit_test(exit_0_of_a_run_that_a_former_worker_was_stopping_is_not_done),
         cmocka_unit_test(an_end_that_the_engine_cannot_tell_at_once_is_asked_again),
+        cmocka_unit_test(an_end_that_the_engine_cannot_tell_at_all_is_not_taken_for_running),
         cmocka_unit_test(a_check_that_could_not_be_made_restarts_nothing),
         cmocka_unit_test(a_check_that_fails_too_often_restarts_it),
         cmocka_unit_test(a_check_that_the_engine_did_not_answer_restarts_nothing),
