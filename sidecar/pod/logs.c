@@ -21,8 +21,8 @@ static void on_end(const struct err *err, void *arg) {
     pod->logs = NULL;
     if (err->kind == ERR_NONE || pod->at != POD_RUNNING || !pod->engine)
         return;
-    // A driver that cannot be read stays so; saying it once a second helps nobody.
-    if (err->kind == ERR_RETRY || err->kind == ERR_TIMEOUT)
+    // A driver that cannot be read (501) stays so; saying it once a second helps nobody.
+    if (err->code != 501 && (err->kind == ERR_RETRY || err->kind == ERR_TIMEOUT))
         loop_timer_start(pod->loop, &pod->logs_retry, RETRY_MS, open_stream, pod);
     else
         log_warn("pod %s logs of the workload cannot be read: %s", pod->config.full_name,

@@ -1,6 +1,7 @@
 // The calls of the door, each with what the engine does with it.
 #include "base/check.h"
 #include "base/own.h"
+#include "docker-api/decode.h"
 #include "docker-api/encode.h"
 #include "docker-api/pull.h"
 #include "tests/fake/docker_inside.h"
@@ -263,14 +264,21 @@ void fake_stream_free(struct docker_stream *s) {
     free(s);
 }
 
-static void stream_end(struct docker_stream *s, enum err_kind kind, const char *why) {
+static void stream_fail(struct docker_stream *s, const struct err *why) {
     void (*on_end)(const struct err *err, void *arg) = s->events.on_end;
     void *arg = s->arg;
-    struct err err = ERR_INIT;
-    if (kind != ERR_NONE)
-        err_set(&err, kind, "docker logs %s: %s", s->ref, why);
+    struct err err = *why;
+    if (err.kind != ERR_NONE)
+        err_wrap(&err, "docker logs %s", s->ref);
     fake_stream_free(s);
     on_end(&err, arg);
+}
+
+static void stream_end(struct docker_stream *s, enum err_kind kind, const char *why) {
+    struct err err = ERR_INIT;
+    if (kind != ERR_NONE)
+        err_set(&err, kind, "%s", why);
+    stream_fail(s, &err);
 }
 
 static bool stream_open(struct docker_stream *s) {
@@ -283,6 +291,20 @@ static bool stream_open(struct docker_stream *s) {
     size_t n = json_array_size(json_object_get(s->d->f->logs, s->id));
     s->next = s->since_ns > 0 || (size_t)s->tail > n ? 0 : n - (size_t)s->tail;
     s->opened = true;
+    return true;
+}
+
+static bool stream_refuse(struct docker_stream *s) {
+    auto_free char *line = xasprintf("logs %s", fake_name_of(s->d, s->ref));
+    struct rule *rule = fake_failure(s->d->f, line);
+    struct err err = ERR_INIT;
+    if (!rule)
+        return false;
+    rule->times--;
+    auto_json json_t *body = engine_refusal(rule->status, "%s", rule->message).body;
+    auto_free char *text = json_write(body);
+    decode_failure(rule->status, text, strlen(text), &err);
+    stream_fail(s, &err);
     return true;
 }
 
@@ -309,7 +331,7 @@ static void stream_pump(void *arg) {
         stream_end(s, ERR_RETRY, "cut off");
         return;
     }
-    if (!s->opened && !stream_open(s))
+    if (!s->opened && (stream_refuse(s) || !stream_open(s)))
         return;
     const json_t *log = json_object_get(f->logs, s->id);
     while (s->next < json_array_size(log))

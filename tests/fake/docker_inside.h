@@ -138,6 +138,7 @@ void fake_call_orphan(struct docker_call *call); // nobody hears of it any more;
 void fake_call_cut(struct docker_call *call); // the engine is gone, and with it what it had begun
 void fake_call_again(void *call);             // acts once more, unrecorded: a timer's callback
 void fake_record(struct fake_engine *f, const char *line);
+struct rule *fake_failure(struct fake_engine *f, const char *line); // that it is to fail by; NULL
 const char *fake_name_of(struct docker *d, const char *ref);
 void fake_signal(struct fake_engine *f, struct engine_container *c, const char *signal);
 void fake_stream_poke(struct docker_stream *s);

@@ -33,6 +33,10 @@ static struct rule *find_rule(struct link *rules, const char *line) {
     return found;
 }
 
+struct rule *fake_failure(struct fake_engine *f, const char *line) {
+    return find_rule(&f->failures, line);
+}
+
 void fake_call_free(struct docker_call *call) {
     if (call->gone)
         *call->gone = true;
@@ -216,7 +220,7 @@ static void process(void *arg) {
     fake_record(f, call->line);
     if (f->on_call)
         f->on_call(call->line, call->id, call->d->loop, f->call_arg);
-    struct rule *rule = find_rule(&f->failures, call->line);
+    struct rule *rule = fake_failure(f, call->line);
     if (rule)
         obey(call, rule);
     else

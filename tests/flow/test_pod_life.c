@@ -449,6 +449,22 @@ static void an_end_that_the_engine_cannot_tell_at_all_is_not_taken_for_running(v
     stage_free(s);
 }
 
+static void a_log_that_no_driver_can_read_is_asked_for_once_a_run(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    fake_engine_record_reads(s->engine, true);
+    fake_engine_fail(s->engine, "logs side-workload", 100, 501,
+                     "configured logging driver does not support reading");
+    exits(s, 1);
+    fake_loop_advance(s->loop, 60000);
+    assert_int_equal(fake_engine_count(s->engine, "logs side-workload"), 1);
+    fake_engine_fail(s->engine, "logs side-workload", 3, 500, "not now");
+    exits(s, 1);
+    fake_loop_advance(s->loop, 60000);
+    assert_int_equal(fake_engine_count(s->engine, "logs side-workload"), 5);
+    stage_free(s);
+}
+
 static void a_check_that_could_not_be_made_restarts_nothing(void **unused) {
     (void)unused;
     struct stage *s = running("  check: {tcp: 1, every: 1s, timeout: 1s, retries: 3}\n");
@@ -896,6 +912,7 @@ int main(void) {
         cmocka_unit_test(exit_0_of_a_run_that_a_former_worker_was_stopping_is_not_done),
         cmocka_unit_test(an_end_that_the_engine_cannot_tell_at_once_is_asked_again),
         cmocka_unit_test(an_end_that_the_engine_cannot_tell_at_all_is_not_taken_for_running),
+        cmocka_unit_test(a_log_that_no_driver_can_read_is_asked_for_once_a_run),
         cmocka_unit_test(a_check_that_could_not_be_made_restarts_nothing),
         cmocka_unit_test(a_check_that_fails_too_often_restarts_it),
         cmocka_unit_test(a_check_that_the_engine_did_not_answer_restarts_nothing),
