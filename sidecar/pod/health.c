@@ -80,11 +80,15 @@ static void passed(struct pod *pod) {
         pod_changed(pod);
 }
 
+static bool is_of_network(const struct spec_check *check) {
+    return check->kind == CHECK_TCP || check->kind == CHECK_HTTP;
+}
+
 // A process that has no descriptor left cannot look, and that it could not says nothing of the
 // workload.
 static bool can_look(const struct spec_check *check) {
     auto_fd int fd = -1;
-    if (check->kind != CHECK_TCP && check->kind != CHECK_HTTP)
+    if (!is_of_network(check))
         return true;
     fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     return fd >= 0 || (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM);
@@ -131,6 +135,14 @@ static void by_docker(struct pod *pod) {
     }
 }
 
+// Where the run before was, or in our own network, something else may answer.
+static void without_address(struct pod *pod) {
+    if (pod->verify.steps || pod->at != POD_RUNNING)
+        loop_timer_start(pod->loop, &pod->health.timer, SHORTEST_MS, attempt, pod);
+    else
+        failed(pod, "the engine names no address of it");
+}
+
 static void attempt(void *arg) {
     struct pod *pod = arg;
     const struct spec_check *check = present(pod);
@@ -141,6 +153,8 @@ static void attempt(void *arg) {
         by_docker(pod);
     else if (check->kind == CHECK_EXEC && pod->at != POD_RUNNING)
         again(pod); // no engine to ask
+    else if (is_of_network(check) && !*pod->address)
+        without_address(pod);
     else if (!can_look(check))
         unseen(pod, no_descriptor);
     else

@@ -9,6 +9,8 @@
 // the start call alone, sent on the die event itself (the engine finishes with the old process
 // before it starts the new one). Only when the engine refuses is the whole way walked.
 
+enum { VERIFY_TRIES = 100 }; // of LOOK_AGAIN_MS
+
 // ---- after the start ----
 
 static void container_release(struct docker_container **c) {
@@ -31,11 +33,23 @@ void launch_drop_verify(struct pod *pod) {
     run_cancel(&pod->verify);
 }
 
+static void step_verify(struct run *run);
+
+static void verify_again(void *arg) {
+    step_verify(arg);
+}
+
 static void verified(struct docker_container *c, const struct err *err, void *arg) {
     struct run *run = arg;
     struct pod *pod = run->pod;
     __attribute__((cleanup(container_release))) struct docker_container *held = c;
     run->call = NULL;
+    bool unanswered = err->kind == ERR_RETRY || err->kind == ERR_TIMEOUT;
+    if (unanswered && run->tries++ < VERIFY_TRIES) {
+        launch_unseen(pod);
+        loop_timer_start(pod->loop, &run->timer, LOOK_AGAIN_MS, verify_again, run);
+        return;
+    }
     run->steps = NULL;
     if (err->kind != ERR_NONE || !held->running) {
         launch_unseen(pod);
@@ -45,7 +59,7 @@ static void verified(struct docker_container *c, const struct err *err, void *ar
     pod->has_healthcheck = held->has_healthcheck;
     state_set(&pod->state->started_at, held->started_at);
     pod->state->woken = false;
-    if (!pod->place->shares_network && !pod->spec->workload.address && *held->ip)
+    if (place_is_apart(pod->place))
         state_set(&pod->address, held->ip);
     pod_save(pod);
     pod_changed(pod);
@@ -360,6 +374,8 @@ void launch_begin(struct pod *pod) {
         pod->restarts++;
     pod->exited = pod->oom = pod->died_early = pod->run_open = pod->signalled = false;
     pod->health.docker_health[0] = '\0'; // of the run before; of this one nothing is said yet
+    if (place_is_apart(pod->place))
+        state_set(&pod->address, "");
     launch_drop_verify(pod);
     if (is_as_wanted(pod) && !pod->start_lost)
         run_start(&pod->launch, pod, short_way, short_done);

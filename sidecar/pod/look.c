@@ -263,10 +263,9 @@ static bool is_in_force(const struct pod *pod, bool running) {
 }
 
 static void take_facts(struct pod *pod, const struct docker_container *c) {
-    bool outside = !pod->place->shares_network && strcmp(pod->place->network, "host") != 0;
     const char *given = pod->spec->workload.address;
-    const char *address = given ? given : outside && *c->ip ? c->ip : "127.0.0.1";
-    state_set(&pod->address, address);
+    const char *own = place_is_apart(pod->place) ? c->ip : "127.0.0.1";
+    state_set(&pod->address, given ? given : own);
     pod->has_healthcheck = c->has_healthcheck;
     pod->tty = json_is_true(json_object_get(c->config, "Tty"));
     pod->paused = c->paused;

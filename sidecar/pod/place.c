@@ -207,6 +207,10 @@ struct place *place_make(const struct spec *spec, const struct binding_facts *fa
     return p;
 }
 
+bool place_is_apart(const struct place *place) {
+    return !place->shares_network && strcmp(place->network, "host") != 0;
+}
+
 int place_port(const struct place *place, int port) {
     char label[16];
     snprintf(label, sizeof label, "%d", port);

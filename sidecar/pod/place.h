@@ -41,6 +41,8 @@ void place_start_duty(struct wire *request, struct text *answer, const void *arg
 void place_here(void);
 // The port that the workload binds for `port`: itself, or what was allotted on the host's network.
 int place_port(const struct place *place, int port);
+// The workload has a network of its own, and so an address that only the engine knows.
+bool place_is_apart(const struct place *place);
 // {role, cluster, pod, owner, and task if there is one}; new reference.
 json_t *place_labels(const struct place *place, const char *role);
 // Name of the volume of ours for what the image declares at `path`; caller frees.

@@ -281,7 +281,7 @@ struct pod {
     char former[65];     // what the pod's former sidecar left running, look.c
     char *holder;        // id, "" none
     bool holder_made;    // by the holding that goes on
-    char *address;       // where its ports are
+    char *address;       // where its ports are; "" not known yet, of this run
     char *adopted_image; // id, of the container that was adopted; "" none
     json_t *plan;        // rendering in force, NULL after a restart of the worker
     json_t *view;        // the cluster as of it

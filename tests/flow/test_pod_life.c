@@ -1,7 +1,9 @@
 // The workload's life: crashes, the end, the engine's and other people's doings, restarts of ours.
 #include "base/log.h"
 #include "tests/flow/pod_stage.h"
+#include <arpa/inet.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 static struct stage *running(const char *more) {
     struct stage *s = stage_create(more);
@@ -465,6 +467,62 @@ static void a_log_that_no_driver_can_read_is_asked_for_once_a_run(void **unused)
     stage_free(s);
 }
 
+static int listens(const char *address, int port) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+    assert_true(fd >= 0 && inet_pton(AF_INET, address, &at.sin_addr) == 1);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    return fd;
+}
+
+static int port_of(int fd) {
+    struct sockaddr_in at;
+    socklen_t len = sizeof at;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    return ntohs(at.sin_port);
+}
+
+static void is_at(struct stage *s, const char *address) {
+    struct engine_container *c = engine_find(fake_engine_memory(s->engine), WORKLOAD);
+    assert_non_null(c);
+    snprintf(c->ip, sizeof c->ip, "%s", address);
+}
+
+// Not in our own network meanwhile, where the control port may answer, nor where it was before.
+static void one_with_a_network_of_its_own_is_asked_there_alone(void **unused) {
+    (void)unused;
+    int ours = listens("127.0.0.1", 0), port = port_of(ours);
+    auto_free char *more = xasprintf("  network: mine\n  ready: {tcp: %d, every: 1s}\n", port);
+    struct stage *s = stage_create(more);
+    expect_done(stage_check(s));
+    fake_engine_latency(s->engine, "inspect side-workload", 300);
+    fake_engine_fail(s->engine, "inspect side-workload", 1, 500, "not now");
+    struct said *on = stage_ask(s, POD_ON, 60000);
+    fake_loop_advance(s->loop, 100);
+    is_at(s, "127.0.0.2");
+    fake_loop_advance(s->loop, 3000);
+    assert_true(stage_runs(s) && !on->came);
+    int first = listens("127.0.0.2", port);
+    fake_loop_advance(s->loop, 3000);
+    expect_done(on);
+    assert_true(pod_ready(s->pod));
+
+    fake_loop_advance(s->loop, 20000);
+    exits(s, 1);
+    is_at(s, "127.0.0.3");
+    fake_loop_advance(s->loop, 3000);
+    assert_true(stage_runs(s) && !pod_ready(s->pod));
+    int second = listens("127.0.0.3", port);
+    fake_loop_advance(s->loop, 3000);
+    assert_true(pod_ready(s->pod));
+    close(ours);
+    close(first);
+    close(second);
+    stage_free(s);
+}
+
 static void a_check_that_could_not_be_made_restarts_nothing(void **unused) {
     (void)unused;
     struct stage *s = running("  check: {tcp: 1, every: 1s, timeout: 1s, retries: 3}\n");
@@ -913,6 +971,7 @@ int main(void) {
         cmocka_unit_test(an_end_that_the_engine_cannot_tell_at_once_is_asked_again),
         cmocka_unit_test(an_end_that_the_engine_cannot_tell_at_all_is_not_taken_for_running),
         cmocka_unit_test(a_log_that_no_driver_can_read_is_asked_for_once_a_run),
+        cmocka_unit_test(one_with_a_network_of_its_own_is_asked_there_alone),
         cmocka_unit_test(a_check_that_could_not_be_made_restarts_nothing),
         cmocka_unit_test(a_check_that_fails_too_often_restarts_it),
         cmocka_unit_test(a_check_that_the_engine_did_not_answer_restarts_nothing),
