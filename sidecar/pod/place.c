@@ -211,6 +211,33 @@ bool place_is_apart(const struct place *place) {
     return !place->shares_network && strcmp(place->network, "host") != 0;
 }
 
+// Of a sidecar that joined another container it is not known what that one joined.
+static bool is_reached(const struct place *place) {
+    bool host = strcmp(place->network, "host") == 0, none = strcmp(place->network, "none") == 0;
+    bool joined = place->self && text_starts(place->self->network_mode, "container:");
+    return place->shares_network || (host ? joined : !none);
+}
+
+int place_verify(const struct place *place, const struct spec *spec, struct text *report,
+                 struct err *err) {
+    const struct spec_workload *w = &spec->workload;
+    const struct {
+        const char *name;
+        enum check_kind kind;
+    } checks[] = {{"ready", w->ready.kind}, {"check", w->check.kind}};
+    for (size_t i = 0; i < 2 && !is_reached(place); i++) {
+        if (checks[i].kind != CHECK_TCP && checks[i].kind != CHECK_HTTP)
+            continue;
+        err_set(err, ERR_USER,
+                "workload.network: %s: the sidecar is on another network, and workload.%s.%s "
+                "asks what it cannot reach from there: use exec or docker",
+                place->network, checks[i].name, checks[i].kind == CHECK_TCP ? "tcp" : "http");
+        text_addf(report, "%s\n", err->text);
+        return -1;
+    }
+    return 0;
+}
+
 int place_port(const struct place *place, int port) {
     char label[16];
     snprintf(label, sizeof label, "%d", port);

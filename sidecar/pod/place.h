@@ -34,6 +34,10 @@ struct place {
 struct place *place_make(const struct spec *spec, const struct binding_facts *facts,
                          const char *pod_id, const char *full_name);
 void place_free(struct place *place); // takes NULL
+// Whether what the spec checks by tcp or http can be reached; a complaint is a line of report.
+// ERR_USER.
+int place_verify(const struct place *place, const struct spec *spec, struct text *report,
+                 struct err *err) must_check;
 // What a clerk does (clerk.h): when a process started, for place_fate where we have no files.
 #define PLACE_START "process start"
 void place_start_duty(struct wire *request, struct text *answer, const void *arg);

@@ -309,11 +309,18 @@ bool pod_ready(const struct pod *pod) {
 
 // ---- life ----
 
+static int fit(const struct pod_config *config, const struct place *place, struct text *report,
+               struct mounts **ret, struct err *err) {
+    if (place_verify(place, config->spec, report, err))
+        return -1;
+    return mounts_choose(config->spec, config->facts->self, docker_socket_path(config->docker),
+                         report, ret, err);
+}
+
 // What would be refused later, on every check, is said at once as well.
 static void choose_mounts(struct pod *pod) {
     auto_text struct text report = {0};
-    if (mounts_choose(pod->spec, pod->config.facts->self, docker_socket_path(pod->docker), &report,
-                      &pod->mounts, &pod->misfit)) {
+    if (fit(&pod->config, pod->place, &report, &pod->mounts, &pod->misfit)) {
         log_err("pod %s cannot be configured: %s", pod->config.full_name, pod->misfit.text);
         pod->mounts = xnew(struct mounts);
         pod->mounts->api = json_array();
@@ -325,9 +332,11 @@ static void choose_mounts(struct pod *pod) {
 
 int pod_verify(const struct pod_config *config, struct text *report, struct err *err) {
     struct mounts *mounts = NULL;
-    int rc = mounts_choose(config->spec, config->facts->self, docker_socket_path(config->docker),
-                           report, &mounts, err);
+    struct place *place = place_make(config->spec, config->facts, config->state->pod_id,
+                                     config->full_name);
+    int rc = fit(config, place, report, &mounts, err);
     mounts_free(mounts);
+    place_free(place);
     return rc;
 }
 

@@ -82,8 +82,8 @@ struct pod_config {
 };
 
 struct pod;
-// What the spec asks of our own container's mounts, before anything is started: every complaint is
-// a line of report. ERR_USER.
+// What the spec asks of our own container's mounts and network, before anything is started: every
+// complaint is a line of report. ERR_USER.
 int pod_verify(const struct pod_config *config, struct text *report, struct err *err) must_check;
 struct pod *pod_create(struct loop *loop, const struct pod_config *config);
 // Queues it; the handle stays until the reply. pod_forget: the asker has left; what has begun goes

@@ -231,7 +231,7 @@ struct pod {
     struct place *place;
     struct mounts *mounts;
     char **roots;      // shared paths: of mounts, or with the adopted container
-    struct err misfit; // what the spec wants of our mounts cannot be
+    struct err misfit; // what the spec wants of our mounts, or our network, cannot be
 
     // requests
     struct link queue;

@@ -596,8 +596,43 @@ static void a_body_that_waits_alone_is_always_taken(void **unused) {
     stage_free(s);
 }
 
+// In its own network it would ask itself.
+static void a_check_of_a_network_that_it_cannot_reach_is_refused(void **unused) {
+    (void)unused;
+    static const char *const bad[] = {"  network: host\n  check: {tcp: 80}\n",
+                                      "  network: host\n  ready: {http: \":80/\"}\n",
+                                      "  network: none\n  check: {tcp: 80}\n"},
+                             *const good[] = {"  network: host\n  check: {exec: [up]}\n",
+                                              "  network: mine\n  check: {tcp: 80}\n",
+                                              "  check: {tcp: 80}\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct stage *s = stage_create(bad[i]);
+        struct pod_config config = {.spec = s->spec,
+                                    .facts = &s->facts,
+                                    .state = s->state,
+                                    .docker = s->docker,
+                                    .full_name = "marathon.zk"};
+        auto_text struct text report = {0};
+        struct err err = ERR_INIT;
+        assert_int_equal(pod_verify(&config, &report, &err), -1);
+        assert_int_equal(err.kind, ERR_USER);
+        assert_non_null(strstr(text_str(&report), "workload.network: "));
+        struct said *check = stage_check(s);
+        expect_kind(check, ERR_REFUSED);
+        assert_non_null(
+            strstr(stage_said(check), i == 1 ? "workload.ready.http" : "workload.check.tcp"));
+        stage_free(s);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct stage *s = stage_create(good[i]);
+        expect_done(stage_check(s));
+        stage_free(s);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_check_of_a_network_that_it_cannot_reach_is_refused),
         cmocka_unit_test(a_lower_epoch_is_fenced_also_after_a_crash),
         cmocka_unit_test(a_newer_epoch_drops_what_an_older_one_has_queued),
         cmocka_unit_test(detached_answers_leaders_409_and_operators_as_ever),
