@@ -4,7 +4,7 @@
 #include "docker-api/decode.h"
 #include "docker-api/pull.h"
 
-enum { LOOK_MS = 10000, STALLED_MS = 120000 };
+enum { LOOK_MS = 10000, STALLED_MS = 120000, UNPACKING_MS = 1800000 };
 
 // ---- inspect ----
 
@@ -36,7 +36,8 @@ struct docker_call *docker_image_inspect(struct docker *d, const char *name, doc
 }
 
 // ---- pull ----
-// How long it may take nobody knows; that it goes on is seen from what it says.
+// How long it may take nobody knows; that it goes on is seen from what it says. An engine that is
+// gone while it unpacks, and says nothing, is missed by its events.
 
 struct pulling {
     struct docker_call *call;
@@ -55,11 +56,21 @@ static void pulling_free(void *extra) {
     free(p);
 }
 
+static int patience_ms(const struct pulling *p) {
+    return pull_is_unpacking(&p->pull) ? UNPACKING_MS : STALLED_MS;
+}
+
 static void on_stalled(void *arg) {
     struct docker_call *call = arg;
     struct err err = ERR_INIT;
-    err_set(&err, ERR_TIMEOUT, "docker %s: nothing for %d s", call->what, STALLED_MS / 1000);
+    err_set(&err, ERR_TIMEOUT, "docker %s: nothing for %d s", call->what,
+            patience_ms(call->extra) / 1000);
     call_done_reply(call, NULL, &err);
+}
+
+static void await_word(struct docker_call *call) {
+    struct pulling *p = call->extra;
+    loop_timer_start(call->docker->loop, &p->stalled, patience_ms(p), on_stalled, call);
 }
 
 static bool on_line(const char *line, size_t len, void *arg) {
@@ -70,6 +81,7 @@ static bool on_line(const char *line, size_t len, void *arg) {
     // The last word counts; what comes behind a failure is dropped.
     if (p->failure.kind != ERR_NONE || pull_feed(&p->pull, line, len, &p->failure) < 0)
         return true;
+    await_word(call);
     if (!p->progress || p->pull.percent == before)
         return true;
     call->gone = &gone;
@@ -83,7 +95,6 @@ static bool on_line(const char *line, size_t len, void *arg) {
 static bool on_data(struct docker_call *call, const char *data, size_t len) {
     struct pulling *p = call->extra;
     struct err err = ERR_INIT;
-    loop_timer_start(call->docker->loop, &p->stalled, STALLED_MS, on_stalled, call);
     if (jsonl_feed(&p->lines, data, len, DECODE_MAX_EVENT, on_line, p, &err) == 0)
         return true;
     call_unreadable(call, &err);
@@ -122,7 +133,7 @@ struct docker_call *docker_pull(struct docker *d, const char *name,
         call_fail(call, &err);
         return call;
     }
-    loop_timer_start(d->loop, &p->stalled, STALLED_MS, on_stalled, call);
+    await_word(call);
     call_send(call, &(struct call_request){.asked = {.op = DOOR_PULL, .id = image, .text = tag},
                                            .on_data = on_data});
     return call;

@@ -25,6 +25,15 @@ bool pull_is_absence(const char *message) {
     return false;
 }
 
+static bool is_there(const char *status) {
+    static const char *const words[] = {"Verifying Checksum", "Download complete", "Extracting",
+                                        "Pull complete", "Already exists"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(status, words[i]) == 0)
+            return true;
+    return false;
+}
+
 // A layer that is complete counts as what it was announced with; of one that was there already
 // nobody says how large it is.
 static void note(struct pull *p, const char *id, const char *status, int64_t current,
@@ -33,7 +42,7 @@ static void note(struct pull *p, const char *id, const char *status, int64_t cur
     if (!layer) {
         if (json_object_size(p->layers) >= LAYERS_MAX)
             return;
-        layer = json_pack("[i, i]", 0, 0);
+        layer = json_pack("[i, i, b]", 0, 0, 0);
         json_object_set_new(p->layers, id, layer);
     }
     if (strcmp(status, "Downloading") == 0 && total > 0) {
@@ -42,6 +51,17 @@ static void note(struct pull *p, const char *id, const char *status, int64_t cur
     } else if (strcmp(status, "Download complete") == 0 || strcmp(status, "Pull complete") == 0) {
         json_array_set(layer, 0, json_array_get(layer, 1));
     }
+    json_array_set_new(layer, 2, json_boolean(is_there(status)));
+}
+
+bool pull_is_unpacking(const struct pull *p) {
+    const char *id;
+    json_t *layer;
+    json_object_foreach(p->layers, id, layer) {
+        if (!json_is_true(json_array_get(layer, 2)))
+            return false;
+    }
+    return json_object_size(p->layers) > 0;
 }
 
 static int percent(const struct pull *p) {
@@ -77,9 +97,10 @@ int pull_feed(struct pull *p, const char *line, size_t len, struct err *err) {
     if (json_int(detail, "current", &current, err) < 0 ||
         json_int(detail, "total", &total, err) < 0)
         return unreadable(err);
-    const char *id = json_text(j, "id");
-    if (*id && current >= 0 && total >= 0)
-        note(p, id, json_text(j, "status"), current, total);
+    const char *id = json_text(j, "id"), *status = json_text(j, "status");
+    bool of_layer = *id && !text_starts(status, "Pulling from "); // there the id is the tag
+    if (of_layer && current >= 0 && total >= 0)
+        note(p, id, status, current, total);
     int now = percent(p);
     p->percent = now > p->percent ? now : p->percent;
     return 0;

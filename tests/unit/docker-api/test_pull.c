@@ -115,11 +115,48 @@ static void absurd_numbers_do_no_harm(void **state) {
     pull_done(&p);
 }
 
+// What comes is waited for, as long as it comes; then, silence is no sign.
+static void it_is_known_when_all_has_come_and_is_unpacked(void **state) {
+    (void)state;
+    static const struct {
+        const char *line;
+        bool unpacking;
+    } steps[] = {
+        {"{\"status\":\"Pulling from library/zookeeper\",\"id\":\"3.9\"}", false},
+        {"{\"status\":\"Already exists\",\"progressDetail\":{},\"id\":\"a\"}", true},
+        {"{\"status\":\"Pulling fs layer\",\"progressDetail\":{},\"id\":\"b\"}", false},
+        {"{\"status\":\"Waiting\",\"progressDetail\":{},\"id\":\"c\"}", false},
+        {"{\"status\":\"Downloading\",\"progressDetail\":{\"current\":9,\"total\":9},\"id\":"
+         "\"b\"}",
+         false},
+        {"{\"status\":\"Download complete\",\"progressDetail\":{},\"id\":\"b\"}", false},
+        {"{\"status\":\"Verifying Checksum\",\"progressDetail\":{},\"id\":\"c\"}", true},
+        {"{\"status\":\"Retrying in 5 seconds\",\"progressDetail\":{},\"id\":\"c\"}", false},
+        {"{\"status\":\"Download complete\",\"progressDetail\":{},\"id\":\"c\"}", true},
+        {"{\"status\":\"Extracting\",\"progressDetail\":{\"current\":1,\"total\":9},\"id\":"
+         "\"b\"}",
+         true},
+        {"{\"status\":\"Pull complete\",\"progressDetail\":{},\"id\":\"b\"}", true},
+        {"{\"status\":\"Status: Downloaded newer image\"}", true},
+    };
+    struct pull p;
+    struct err err = ERR_INIT;
+    pull_init(&p);
+    assert_false(pull_is_unpacking(&p));
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        assert_int_equal(feed(&p, steps[i].line, &err), 0);
+        if (pull_is_unpacking(&p) != steps[i].unpacking)
+            fail_msg("%s", steps[i].line);
+    }
+    pull_done(&p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_split_as_the_engine_wants_them),
         cmocka_unit_test(what_cannot_be_an_image_is_the_users_mistake),
         cmocka_unit_test(progress_is_over_all_layers_and_never_falls),
+        cmocka_unit_test(it_is_known_when_all_has_come_and_is_unpacked),
         cmocka_unit_test(a_failure_inside_the_stream_is_found),
         cmocka_unit_test(absurd_numbers_do_no_harm),
     };
