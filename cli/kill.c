@@ -62,6 +62,38 @@ static bool needs_marathon(const struct kill *k) {
     return needed;
 }
 
+// Marathon's pods are no apps, and not ours to scale: 1. -1: err.
+static int is_pod(const struct kill *k, const char *app, struct err *err) {
+    struct err none = ERR_INIT;
+    auto_free char *path = xasprintf("/v2/pods/%s", app);
+    auto_json json_t *pod = NULL;
+    do
+        pod = marathon_get(k->marathon, path, &none);
+    while (!pod && marathon_again(k->marathon, &none));
+    return pod ? 1 : none.kind == ERR_ABSENT ? 0 : err_copy(err, &none);
+}
+
+// Another Marathon knows none of them either, and theirs would launch them again.
+static int check_known(const struct kill *k, struct err *err) {
+    for (size_t i = 0; i < k->pods.n; i++) {
+        const struct pod_seen *pod = &k->pods.list[i];
+        const char *app = app_of(pod);
+        if (!target_is_marathon(pod) || (i && goal_is_of(pod - 1, app)))
+            continue;
+        struct err last = ERR_INIT;
+        auto_json json_t *known = marathon_app(k->marathon, app, &last);
+        int pods = known ? 1 : last.kind == ERR_ABSENT ? is_pod(k, app, &last) : -1;
+        if (pods < 0)
+            return err_copy(err, &last);
+        if (!pods)
+            return err_set(err, ERR_ABSENT,
+                           "MARATHON_MASTER knows no app %.200s, which %.150s is of: no pod is "
+                           "killed",
+                           app, pod->label);
+    }
+    return 0;
+}
+
 // Before anything is killed: a pod that is dead and stays would be the worst of both.
 static int open_marathon(struct kill *k) {
     struct marathon_where where;
@@ -74,7 +106,7 @@ static int open_marathon(struct kill *k) {
     marathon_tell(k->marathon, progress_of_marathon, &k->progress);
     const char *path = means_all(k) ? "/v2/apps?id=" APP_PREFIX : "/v2/deployments";
     k->apps = marathon_get(k->marathon, path, &err);
-    return k->apps ? EXIT_DONE : cli_fail(&err);
+    return k->apps && !check_known(k, &err) ? EXIT_DONE : cli_fail(&err);
 }
 
 static void tell_others(const struct kill *k) {
@@ -192,19 +224,14 @@ static int outlast(struct kill *k, const char *deployment, struct err *err) {
     return 0;
 }
 
-// Marathon's pods are no apps, and not ours to scale: true, and err says so.
-static bool is_pod(struct kill *k, const char *app, struct err *err) {
-    struct err none = ERR_INIT;
-    auto_free char *path = xasprintf("/v2/pods/%s", app);
-    auto_json json_t *pod = marathon_get(k->marathon, path, &none);
-    if (!pod)
-        return false;
-    err_set(
-        err, ERR_REFUSED,
-        "killed, but %.200s is a pod of Marathon's, which keeps its instances: scale it down or "
-        "delete it there (/v2/pods)",
-        app);
-    return true;
+// It was there before we killed: somebody removed it meanwhile, or it never was an app.
+static int is_gone(const struct kill *k, const char *app, struct err *err) {
+    int pod = is_pod(k, app, err);
+    return pod > 0 ? err_set(err, ERR_REFUSED,
+                             "killed, but %.200s is a pod of Marathon's, which keeps its "
+                             "instances: scale it down or delete it there (/v2/pods)",
+                             app)
+                   : pod;
 }
 
 static void remove_app(struct kill *k, const char *app) {
@@ -213,7 +240,7 @@ static void remove_app(struct kill *k, const char *app) {
     auto_json json_t *said = remove_tasks(k, app, &deployment, &err);
     bool failed = !said || outlast(k, deployment, &err);
     if (failed && err.kind == ERR_ABSENT)
-        failed = is_pod(k, app, &err); // else somebody removed it before us
+        failed = is_gone(k, app, &err);
     if (!failed)
         return;
     progress_end(&k->progress);

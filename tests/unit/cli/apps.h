@@ -37,6 +37,8 @@ static bool changed; // something was
 static const char *parameters; // of its container
 static const char *all_apps;
 static bool is_marathons; // pod, and no app
+static bool unknown;      // nor a pod
+static int pods_status;   // of what is asked about it as a pod, unless 0
 static const char *spec;  // in its environment
 static const char *more;  // of its definition
 
@@ -153,7 +155,9 @@ static ordered_by_the_program void serve(struct scripted *s, int n, const struct
         list_deployments(fd);
     else if (text_starts(r->line, "GET /v2/apps?id=ochopod. "))
         scripted_answer(fd, 200, all_apps);
-    else if (is_marathons && strstr(r->line, "/v2/apps/app"))
+    else if (pods_status && text_starts(r->line, "GET /v2/pods/"))
+        scripted_answer(fd, pods_status, "{\"message\":\"no\"}");
+    else if ((is_marathons || unknown) && strstr(r->line, "/v2/apps/app"))
         scripted_answer(fd, 404, "{\"message\":\"App '/app' does not exist\"}");
     else if (strstr(r->line, "/tasks "))
         scripted_answer(fd, 200, tasks);
@@ -178,9 +182,9 @@ __attribute__((unused)) static int begin(void **state) {
     put("cluster: zk\nimage: zk:1\n");
     said_by.status = 0;
     order[0] = '\0';
-    alive = once = late = lost = blind = deaf = is_marathons = own = failing = cut_off = brief =
-        three = changed = false;
-    going = locks = wanted = away[0] = away[1] = 0;
+    alive = once = late = lost = blind = deaf = is_marathons = unknown = own = failing = cut_off =
+        brief = three = changed = false;
+    pods_status = going = locks = wanted = away[0] = away[1] = 0;
     torn = NULL;
     spec = SPEC;
     more = "";

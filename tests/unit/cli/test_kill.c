@@ -128,6 +128,19 @@ static void kill_says_what_it_leaves_of_a_pod_of_marathons(void **state) {
     assert_int_equal(asked("DELETE"), 0);
 }
 
+// Its own Marathon would launch them again.
+static void an_app_of_another_marathon_keeps_its_pods(void **state) {
+    (void)state;
+    unknown = true;
+    pods_status = 404;
+    check("kill zk --force" URL, 1, "", "MARATHON_MASTER knows no app app, which marathon.zk #3");
+    check("kill zk -i 10" URL, 1, "", "MARATHON_MASTER knows no app app, which marathon.zk #10");
+    pods_status = 503; // which is no "no"
+    check("kill zk --force -t 5s" URL, 3, "", "answered 503: no");
+    assert_string_equal(order, "");
+    assert_int_equal(asked("DELETE") + asked("POST"), 0);
+}
+
 static void kill_needs_marathon_first(void **state) {
     (void)state;
     unsetenv("MARATHON_MASTER");
@@ -214,6 +227,7 @@ int main(void) {
         test(kill_of_some_removes_their_tasks),
         test(kill_of_one_keeps_an_app_of_two),
         test(kill_says_what_it_leaves_of_a_pod_of_marathons),
+        test(an_app_of_another_marathon_keeps_its_pods),
         test(kill_needs_marathon_first),
         test(kill_leaves_what_is_not_marathons),
         test(the_deployment_is_followed_to_its_end),
