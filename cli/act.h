@@ -3,7 +3,9 @@
 #pragma once
 #include "cli/pods.h"
 
-enum { ACT_MS = 60000 }; // as long as it may take when -t says nothing
+// As long as it may take when -t says nothing: the grace of a spec that says nothing, and some
+// more.
+enum { ACT_MS = 75000 };
 
 // --timeout, or ACT_MS.
 int64_t act_timeout(const struct cli_options *options);

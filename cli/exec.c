@@ -191,7 +191,7 @@ const struct verb exec_verb = {
     .args = "PATTERN TOOL [ARGUMENT...]",
     .summary = "run a tool of the spec in pods",
     .details =
-        "Takes -i, or --force for all that match. A minute each unless -t says otherwise.\n"
+        "Takes -i, or --force for all that match. 75 s each unless -t says otherwise.\n"
         "Arguments that name a file here are sent along, and the tool finds it in its directory\n"
         "under its own name. Arguments are cut at blanks. Options that are not ours are the\n"
         "tool's; behind `--` all are. Status 1 when a tool exits with anything but 0.\n"

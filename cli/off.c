@@ -16,7 +16,7 @@ const struct verb off_verb = {
     .args = "PATTERN...",
     .summary = "stop the workload of pods; it stays off, also against rounds, until on",
     .details =
-        "Takes -i, or --force for all that match. A minute each unless -t says otherwise.\n"
+        "Takes -i, or --force for all that match. 75 s each unless -t says otherwise.\n"
         "JSON: {\"PATTERN\": {\"ok\", \"off\": [\"namespace.cluster #seq\"]}}, and \"failed\" "
         "where any did\n",
     .options = "ji!tzud",

@@ -16,7 +16,7 @@ const struct verb on_verb = {
     .args = "PATTERN...",
     .summary = "start the workload of pods that are off or dead",
     .details =
-        "Takes -i, or --force for all that match. A minute each unless -t says otherwise.\nA pod "
+        "Takes -i, or --force for all that match. 75 s each unless -t says otherwise.\nA pod "
         "that no round has configured yet refuses, and is started by the next one.\n"
         "JSON: {\"PATTERN\": {\"ok\", \"on\": [\"namespace.cluster #seq\"]}}, and \"failed\" "
         "where any did\n",

@@ -383,6 +383,8 @@ static void on_reply(const struct http_reply *reply, const struct err *failed, v
     bool heard = !err.kind;
     if (heard)
         take(ask, reply, &err);
+    if (err.kind && (heard ? reply->status == 408 : reply->sent))
+        ask->pod->open = true;
     bool goes_on = all->request->until && loop_now(all->loop) + AGAIN_MS < ask->deadline;
     if (err.kind == ERR_REFUSED)
         ask->refused = err;
@@ -440,6 +442,7 @@ static void start(struct asking *all, struct pod_seen *pod) {
         return;
     }
     struct ask *ask = xnew(struct ask);
+    pod->open = false;
     *ask = (struct ask){.all = all,
                         .pod = pod,
                         .must_sign = pods_must_sign(all->pods, pod),

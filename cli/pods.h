@@ -7,6 +7,7 @@ struct pod_seen {
     const char *cluster, *id; // borrowed, as json
     char *label;              // "namespace.cluster #seq"
     int64_t seq;
+    bool open;    // it had the last request and did not say how that ended: it may be done yet
     json_t *json; // its object: "record", and once asked what it answered, or "error"
 };
 

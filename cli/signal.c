@@ -37,7 +37,7 @@ const struct verb signal_verb = {
     .name = "signal",
     .args = "PATTERN...",
     .summary = "run the hook `signaled` of pods and print what it prints",
-    .details = "Takes -i, or --force for all that match. A minute each unless -t says otherwise.\n"
+    .details = "Takes -i, or --force for all that match. 75 s each unless -t says otherwise.\n"
                "JSON: {\"namespace.cluster #seq\": what the hook printed}\n",
     .options = "ji!tzud",
     .args_min = 1,

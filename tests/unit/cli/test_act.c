@@ -46,10 +46,22 @@ static void kill_asks_until_the_pod_is_dead(void **state) {
     struct err err = ERR_INIT;
     assert_int_equal(source_open(&options, 1000, &pods.source, &err), 0);
     struct pod_seen seen[] = {
-        {"m.zk", "a", (char *)"m.zk #1", 1, pod_at(1, stub_start(dies))},
-        {"m.zk", "b", (char *)"m.zk #2", 2, pod_at(2, stub_start(lives))},
-        {"m.zk", "c", (char *)"m.zk #3", 3, pod_at(3, 1)},
-        {"m.zk", "d", (char *)"m.zk #4", 4, pod_at(4, stub_start(falls_silent))},
+        {.cluster = "m.zk",
+         .id = "a",
+         .label = (char *)"m.zk #1",
+         .seq = 1,
+         .json = pod_at(1, stub_start(dies))},
+        {.cluster = "m.zk",
+         .id = "b",
+         .label = (char *)"m.zk #2",
+         .seq = 2,
+         .json = pod_at(2, stub_start(lives))},
+        {.cluster = "m.zk", .id = "c", .label = (char *)"m.zk #3", .seq = 3, .json = pod_at(3, 1)},
+        {.cluster = "m.zk",
+         .id = "d",
+         .label = (char *)"m.zk #4",
+         .seq = 4,
+         .json = pod_at(4, stub_start(falls_silent))},
     };
     pods.list = seen;
     pods.n = 4;

@@ -1,6 +1,7 @@
 // What ocho asks of pods: on, off, reset, signal, exec; and port, poll, check, cluster, which only
 // look. The JSON is compared with what Ochothon's tools print.
 #include "tests/unit/cli/program.h"
+#include "tests/unit/cli/stub.h"
 
 #define URL " --url http://127.0.0.1:PORT"
 
@@ -54,6 +55,7 @@ static int begin(void **state) {
     order[0] = '\0';
     say = NULL;
     refuse = (struct err)ERR_INIT;
+    refused = "off";
     return 0;
 }
 
@@ -136,11 +138,41 @@ static void who_refuses_is_named_with_his_reason(void **state) {
             "{\"zk\":{\"ok\":false,\"reset\":[],\"failed\":{\"marathon.zk #3\":"
             "\"/control/off answered 406: the disk is full\"}}}\n",
             "off ");
+    // Its off goes on, or ends before this: on comes after it.
+    err_set(&refuse, ERR_TIMEOUT, "it goes on");
+    exactly("reset zk -i 3 -j" URL, 1,
+            "{\"zk\":{\"ok\":false,\"reset\":[],\"failed\":{\"marathon.zk #3\":"
+            "\"/control/off answered 408: it goes on; it is on again\"}}}\n",
+            "off on ");
+    err_set(&refuse, ERR_REFUSED, "the disk is full");
     check("off zk --force" URL, 1, "", "ocho: 0 of 2 off\n");
     refuse = (struct err)ERR_INIT;
     one_more_that_is_away();
     check("off zk --force" URL, 1, "marathon.zk #10: off\n", "ocho: marathon.zk #11: ");
     check("off zk --force" URL, 1, NULL, "2 of 3 off");
+}
+
+static void one_that_stays_off_is_told(void **state) {
+    (void)state;
+    refused = "on";
+    err_set(&refuse, ERR_REFUSED, "the disk is full");
+    check("reset zk -i 3" URL, 1, "",
+          "/control/on answered 406: the disk is full; it is off: `ocho on` brings it back\n");
+}
+
+// The connection breaks when the pod has the request.
+static const char *lose_off(const char *request, int n) {
+    (void)n;
+    return !strstr(request, "/control/off ") ? "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+                                             : "";
+}
+
+static void an_off_whose_answer_is_lost_is_followed_by_on(void **state) {
+    (void)state;
+    json_object_set_new(json_object_get(it.cluster, "pods"), "broken",
+                        record_at(11, stub_start(lose_off)));
+    check("reset zk -i 11" URL, 1, "", "; it is on again\n");
+    stub_end_all();
 }
 
 // Nobody is answered before all have been asked: one after the other would never end.
@@ -159,7 +191,7 @@ static void all_are_asked_side_by_side(void **state) {
 static void the_pod_hears_how_long_it_is_waited_for(void **state) {
     (void)state;
     check("off zk -i 3" URL, 0, NULL, "");
-    assert_int_equal(budget, 59500);
+    assert_int_equal(budget, 74500);
     check("off zk -i 3 -t 2" URL, 0, NULL, "");
     assert_int_equal(budget, 1800);
 }
@@ -346,6 +378,8 @@ int main(void) {
         test(numbers_come_in_both_spellings),
         test(each_pattern_has_its_own_outcome),
         test(who_refuses_is_named_with_his_reason),
+        test(one_that_stays_off_is_told),
+        test(an_off_whose_answer_is_lost_is_followed_by_on),
         test(all_are_asked_side_by_side),
         test(the_pod_hears_how_long_it_is_waited_for),
         test(a_pod_that_hangs_is_waited_for_as_long_as_told),
