@@ -390,7 +390,9 @@ static void on_reply(const struct http_reply *reply, const struct err *failed, v
         ask->refused = err;
     else if (err.kind == ERR_TIMEOUT && ask->refused.kind && ask->deadline - ask->began < SHORT_MS)
         err = ask->refused; // the last question had hardly any time: what was said before says more
-    if (err.kind == ERR_REFUSED && goes_on && may_change(reply->status)) {
+    bool was_there = ask->pod->open || ask->refused.kind;
+    bool again = heard ? err.kind == ERR_REFUSED && may_change(reply->status) : was_there;
+    if (err.kind && goes_on && again) {
         loop_timer_start(all->loop, &ask->again, AGAIN_MS, send_one, ask);
         return;
     }

@@ -55,7 +55,9 @@ struct pods_request {
     const char *key;    // the member that the JSON of a 200 becomes; NULL: nobody wants it
     int64_t timeout_ms; // of each pod; below 0: 5 s
     size_t max_reply;   // 1 MiB when 0
-    int until;          // asked again until it answers this status, or the time is over; 0: once
+    // Asked again until it answers this status, or the time is over; 0: once. Who is away does not
+    // come back for that, but one that had the request may be between two workers.
+    int until;
 };
 
 // Asks, side by side, each pod that has no error yet and no such key. What is not a 200 (or not

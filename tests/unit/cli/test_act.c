@@ -32,6 +32,11 @@ static const char *falls_silent(const char *request, int n) {
     return n < 10 ? lives(request, n) : NULL;
 }
 
+// Its worker falls over what it was told, and the next one says that it is done.
+static const char *is_restarted(const char *request, int n) {
+    return n == 1 ? "" : dies(request, n);
+}
+
 static json_t *pod_at(int seq, int port) {
     return json_pack("{s:i, s:{s:i, s:s, s:s, s:{s:i}}}", "seq", seq, "record", "seq", seq, "ip",
                      "127.0.0.1", "port", "8080", "ports", "8080", port);
@@ -62,20 +67,25 @@ static void kill_asks_until_the_pod_is_dead(void **state) {
          .label = (char *)"m.zk #4",
          .seq = 4,
          .json = pod_at(4, stub_start(falls_silent))},
+        {.cluster = "m.zk",
+         .id = "e",
+         .label = (char *)"m.zk #5",
+         .seq = 5,
+         .json = pod_at(5, stub_start(is_restarted))},
     };
     pods.list = seen;
-    pods.n = 4;
+    pods.n = 5;
     act_kill(&pods, 1500);
     auto_json json_t *outcome = act_outcome(&pods, patterns, "down", true);
     json_t *zk = json_object_get(outcome, "zk");
     auto_free char *down = json_write(json_object_get(zk, "down"));
-    assert_string_equal(down, "[1]");
+    assert_string_equal(down, "[1,5]");
     assert_true(json_is_false(json_object_get(zk, "ok")));
     json_t *failed = json_object_get(zk, "failed");
     assert_int_equal(json_object_size(failed), 3);
     assert_string_equal(json_text(failed, "m.zk #2"), "/control/kill answered 200");
     assert_string_equal(json_text(failed, "m.zk #4"), "/control/kill answered 200");
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 5; i++)
         json_decref(seen[i].json);
     source_close(pods.source);
     stub_end_all();
