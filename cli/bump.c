@@ -144,6 +144,7 @@ static int put(struct bump *b, const struct target *t, struct goal *goal, const 
     auto_free char *path = marathon_path(t->app, restart ? "/restart" : "");
     auto_json json_t *said = marathon_change(b->f.marathon, restart ? "POST" : "PUT", path,
                                              restart ? NULL : body, &goal->deployment, &goal->err);
+    follow_changed(&b->f);
     return said ? 0 : err_wrap(&goal->err, "its pods are dead (`ocho on` brings them back)");
 }
 

@@ -8,10 +8,11 @@
 #include <string.h>
 
 enum {
-    TIMEOUT_MS = 60000,
+    TIMEOUT_MS = 90000,
     FIRST_MS = 50,
     MOST_MS = 250,
     ASK_MS = 3000,
+    CHANGE_MS = 15000,
     APP_EVERY_MS = 1000,
 };
 
@@ -37,6 +38,20 @@ int follow_open(const struct cli_options *options, struct follow *ret) {
     return EXIT_DONE;
 }
 
+static void set_until(struct follow *f) {
+    marathon_until(f->marathon, f->deadline > f->least ? f->deadline : f->least);
+}
+
+void follow_change(struct follow *f) {
+    f->least = loop_now(source_loop(f->source)) + CHANGE_MS;
+    set_until(f);
+}
+
+void follow_changed(struct follow *f) {
+    f->least = 0;
+    set_until(f);
+}
+
 static void ignore_signals(struct follow *f) {
     loop_signal_stop(&f->signals[0]);
     loop_signal_stop(&f->signals[1]);
@@ -46,7 +61,7 @@ static void on_signal(int signo, void *arg) {
     struct follow *f = arg;
     f->stopped = signo;
     f->deadline = loop_now(source_loop(f->source));
-    marathon_until(f->marathon, f->deadline);
+    set_until(f);
     ignore_signals(f); // the next one does what it does by itself
     progress_end(&f->progress);
     fprintf(stderr, "ocho: interrupted (once more: ends at once)\n");

@@ -38,16 +38,22 @@ struct follow {
     int stopped; // the signal that asked us to end, 0: none; with follow_catch
     // Its own.
     struct loop_signal *signals[2];
+    int64_t least; // while what was killed waits for its change: Marathon has until then
     int64_t asked; // when Marathon was last asked how the apps are
 };
 
-// Opens pods and Marathon for a verb, which it is given -t (a minute when it says nothing). Answers
-// an exit status; 0: go on. ret stays where it is until follow_close.
+// Opens pods and Marathon for a verb, which it is given -t (90 s when it says nothing: the grace of
+// a spec that says nothing, a change, and some more). Answers an exit status; 0: go on. ret stays
+// where it is until follow_close.
 int follow_open(const struct cli_options *options, struct follow *ret) must_check;
 void follow_close(struct follow *f);
 // From now on SIGINT and SIGTERM end the waiting as if the time were over, and not the program; a
 // second one does.
 void follow_catch(struct follow *f);
+// Between a kill and follow_changed: without the change its pods stay dead, so it has time of its
+// own, whatever the kill has left.
+void follow_change(struct follow *f);
+void follow_changed(struct follow *f);
 // Before pods are read: that has the time that is left, and enough to see something.
 void follow_look(struct follow *f);
 // Each goal that has no error yet becomes settled or has one.

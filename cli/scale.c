@@ -78,8 +78,9 @@ static int remove_pods(struct scale *s, size_t i, size_t n, struct err *err) {
         return -1;
     auto_json json_t *body = json_pack("{s:O}", "ids", ids);
     auto_json json_t *said = ask(s, i, "POST", "/v2/tasks/delete?scale=true", body, err);
+    follow_changed(&s->f);
     if (!said)
-        return -1;
+        return err_wrap(err, "%zu dead stay (`ocho on` brings them back)", n);
     s->deltas[i] -= (int64_t)n;
     t->instances -= (int64_t)n;
     return 0;

@@ -143,6 +143,13 @@ void target_done(struct target *target) {
 
 // ---- killing ----
 
+// Whoever did not end in time may end yet.
+static char *hint(size_t dead, bool open) {
+    return dead   ? xasprintf("; %zu dead stay (`ocho on` brings them back)", dead)
+           : open ? xstrdup("; it may end yet and stay dead (`ocho on` brings it back)")
+                  : xstrdup("");
+}
+
 int target_kill(struct follow *f, const struct target *target, const int64_t *seqs, size_t n,
                 struct err *err) {
     struct cli_options some = without_indices(f);
@@ -150,6 +157,8 @@ int target_kill(struct follow *f, const struct target *target, const int64_t *se
     struct pods pods;
     some.indices = (int64_t *)seqs;
     some.indices_len = n;
+    if (f->deadline <= loop_now(source_loop(f->source)))
+        return err_set(err, ERR_TIMEOUT, "the time is over; nothing is killed");
     follow_look(f);
     if (pods_read(f->source, &some, patterns, &pods, err))
         return -1;
@@ -159,14 +168,17 @@ int target_kill(struct follow *f, const struct target *target, const int64_t *se
     marathon_insist(f->marathon); // what is not told now leaves dead pods
     const struct pod_seen *lives = NULL;
     size_t dead = 0;
+    bool open = false;
     for (size_t i = 0; i < pods.n; i++) {
+        open = open || pods.list[i].open;
         if (!*pods_error(&pods.list[i]))
             dead++;
         else if (!lives)
             lives = &pods.list[i];
     }
-    auto_free char *others = dead ? xasprintf("; %zu dead stay (`ocho on` brings them back)", dead)
-                                  : xstrdup("");
+    auto_free char *others = hint(dead, open);
+    if (!lives)
+        follow_change(f);
     int failed = lives ? err_set(err, ERR_REFUSED, "%s does not end: %.300s%s", lives->label,
                                  pods_error(lives), others)
                        : 0;

@@ -20,6 +20,7 @@ static const char *tasks; // of the app
 static bool alive;        // the pod does not die
 static bool once;         // but for the first that is asked
 static bool late;         // that answer comes when the time of `-t 1s` is over
+static bool slow;         // a change takes longer than `-t 4s`
 static bool lost;         // the answer to a POST of an app, which is there
 static const char *torn;  // that answer is a 502 which says this, and a second one that it is there
 static bool blind;        // what is asked of an app that was posted is not answered
@@ -117,6 +118,8 @@ static ordered_by_the_program void change(const struct server_request *r, int fd
     else if (wanted && strstr(r->line, "scale=true"))
         wanted -= (int)json_array_size(json_object_get(body, "ids"));
     changed = true;
+    if (slow)
+        usleep(5000 * 1000);
     scripted_answer(fd, 200, "{\"version\":\"v\",\"deploymentId\":\"d\"}");
 }
 
@@ -182,8 +185,8 @@ __attribute__((unused)) static int begin(void **state) {
     put("cluster: zk\nimage: zk:1\n");
     said_by.status = 0;
     order[0] = '\0';
-    alive = once = late = lost = blind = deaf = is_marathons = unknown = own = failing = cut_off =
-        brief = three = changed = false;
+    alive = once = late = slow = lost = blind = deaf = is_marathons = unknown = own = failing =
+        cut_off = brief = three = changed = false;
     pods_status = going = locks = wanted = away[0] = away[1] = 0;
     torn = NULL;
     spec = SPEC;

@@ -94,6 +94,23 @@ static void a_restart_that_may_be_taken_is_not_asked_for_again(void **state) {
     assert_int_equal(asked("POST /v2/apps/app/restart "), 1);
 }
 
+// The kill may have used it all up.
+static void the_change_has_time_of_its_own(void **state) {
+    (void)state;
+    slow = true;
+    check("bump zk -v 2 -t 4s" URL, 4, "0% success", "zk: the time was over before its pods");
+    assert_string_equal(order, "kill kill ");
+    assert_int_equal(asked("PUT"), 1);
+}
+
+static void one_that_may_end_yet_is_told(void **state) {
+    (void)state;
+    each_turn = NULL;
+    check("bump zk -v 2 -t 3s" URL, 1, "0% success",
+          "; it may end yet and stay dead (`ocho on` brings it back)\n");
+    assert_int_equal(asked("PUT"), 0);
+}
+
 static void a_locked_app_keeps_its_pods(void **state) {
     (void)state;
     locks = -1;
@@ -125,6 +142,8 @@ int main(void) {
         test(the_deployment_is_followed_to_its_end),
         test(a_marathon_that_nobody_leads_for_a_while_is_waited_for),
         test(a_restart_that_may_be_taken_is_not_asked_for_again),
+        test(the_change_has_time_of_its_own),
+        test(one_that_may_end_yet_is_told),
         test(a_locked_app_keeps_its_pods),
         test(a_lock_that_ends_is_waited_for),
         test(volumes_that_end_with_the_pods_are_told),

@@ -125,6 +125,13 @@ static void a_marathon_that_nobody_leads_for_a_while_is_waited_for(void **state)
     assert_int_equal(asked("POST /v2/tasks/delete?scale=true"), 4);
 }
 
+static void the_change_has_time_of_its_own(void **state) {
+    (void)state;
+    slow = true;
+    check("scale zk @1 -t 4s -j" URL, 4, "{\"zk\":{\"ok\":false,\"delta\":-1}}", NULL);
+    assert_string_equal(order, "kill ");
+}
+
 static void a_locked_app_keeps_its_pods(void **state) {
     (void)state;
     locks = -1;
@@ -179,6 +186,7 @@ int main(void) {
         test(what_does_not_run_goes_before_what_lives),
         test(never_more_are_killed_than_are_too_many),
         test(a_marathon_that_nobody_leads_for_a_while_is_waited_for),
+        test(the_change_has_time_of_its_own),
         test(a_locked_app_keeps_its_pods),
         test(a_lock_that_is_waited_for_is_told_on_a_terminal),
         test(what_marathon_refuses_is_no_delta),
