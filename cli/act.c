@@ -26,7 +26,7 @@ char *act_budget(int64_t timeout_ms) {
 }
 
 static void post(struct pods *pods, const char *task, const char *key, int64_t timeout_ms,
-                 int until) {
+                 int until, const int *stop) {
     auto_free char *path = xasprintf("/control/%s", task);
     auto_free char *budget = act_budget(timeout_ms);
     struct pods_request request = {.method = "POST",
@@ -35,16 +35,17 @@ static void post(struct pods *pods, const char *task, const char *key, int64_t t
                                    .targeted = true,
                                    .key = key,
                                    .timeout_ms = timeout_ms,
-                                   .until = until};
+                                   .until = until,
+                                   .stop = stop};
     pods_send(pods, &request);
 }
 
 void act_post(struct pods *pods, const char *task, const char *key, int64_t timeout_ms) {
-    post(pods, task, key, timeout_ms, 0);
+    post(pods, task, key, timeout_ms, 0, NULL);
 }
 
-void act_kill(struct pods *pods, int64_t timeout_ms) {
-    post(pods, "kill", NULL, timeout_ms, 410);
+void act_kill(struct pods *pods, int64_t timeout_ms, const int *stop) {
+    post(pods, "kill", NULL, timeout_ms, 410, stop);
 }
 
 // ---- how it went ----

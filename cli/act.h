@@ -20,8 +20,9 @@ int act_begin(const struct cli_options *options, char *const *patterns,
 // has not begun by then never begins.
 void act_post(struct pods *pods, const char *task, const char *key, int64_t timeout_ms);
 // POST /control/kill to each, again and again until it answers 410: its workload has ended, it
-// stays dead and answers. The others have an error when the time is over.
-void act_kill(struct pods *pods, int64_t timeout_ms);
+// stays dead and answers. The others have an error when the time is over, or *stop is not 0
+// (pods.h).
+void act_kill(struct pods *pods, int64_t timeout_ms, const int *stop);
 // Ochothon's {pattern: {"ok": true, key: [pod...]}}: those that have no error, by label or by
 // number; "failed": {label: why} where there are any. New reference.
 json_t *act_outcome(const struct pods *pods, char *const *patterns, const char *key,

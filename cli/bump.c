@@ -152,6 +152,8 @@ static int begin(struct bump *b, size_t i, const char *pattern) {
     struct goal *goal = &b->goals[i];
     struct target *t = &b->targets[i];
     *goal = (struct goal){.what = pattern, .cluster = pattern, .strict = b->f.options->strict};
+    if (b->f.stop.signo)
+        return err_set(&goal->err, ERR_TIMEOUT, "%s stays as it is", pattern);
     if (target_find(&b->f, pattern, -1, t, &goal->err))
         return -1;
     goal->app = t->app;
@@ -214,9 +216,10 @@ static int run(const struct cli_options *options) {
     if (status)
         return status;
     marathon_force(b.f.marathon, options->force);
+    follow_catch(&b.f);
     b.targets = xcalloc(b.n, sizeof(*b.targets));
     b.goals = xcalloc(b.n, sizeof(*b.goals));
-    status = bump_all(&b, options->args);
+    status = stop_status(&b.f.stop, bump_all(&b, options->args));
     for (size_t i = 0; i < b.n; i++) {
         target_done(&b.targets[i]);
         goal_done(&b.goals[i]);

@@ -92,7 +92,7 @@ static void post(struct deploy *d, struct follow *f, size_t i) {
                           .newer = -1,
                           .alone = app->alone,
                           .strict = d->options->strict};
-    if (f->stopped) {
+    if (f->stop.signo) {
         err_set(&goal->err, ERR_TIMEOUT, "not posted");
         fail_goal(f, goal);
         return;
@@ -217,7 +217,7 @@ static int deploy(struct deploy *d) {
     for (size_t i = 0; i < d->n; i++)
         conclude(&f, &d->goals[i], posted[i]);
     print(d);
-    status = f.stopped ? 128 + f.stopped : follow_status(d->goals, d->n);
+    status = stop_status(&f.stop, follow_status(d->goals, d->n));
     follow_close(&f);
     return status;
 }

@@ -3,7 +3,6 @@
 #include "base/own.h"
 #include "base/text.h"
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,29 +51,19 @@ void follow_changed(struct follow *f) {
     set_until(f);
 }
 
-static void ignore_signals(struct follow *f) {
-    loop_signal_stop(&f->signals[0]);
-    loop_signal_stop(&f->signals[1]);
-}
-
-static void on_signal(int signo, void *arg) {
+static void on_stop(void *arg) {
     struct follow *f = arg;
-    f->stopped = signo;
     f->deadline = loop_now(source_loop(f->source));
     set_until(f);
-    ignore_signals(f); // the next one does what it does by itself
     progress_end(&f->progress);
-    fprintf(stderr, "ocho: interrupted (once more: ends at once)\n");
 }
 
 void follow_catch(struct follow *f) {
-    struct loop *loop = source_loop(f->source);
-    f->signals[0] = loop_signal_start(loop, SIGINT, on_signal, f);
-    f->signals[1] = loop_signal_start(loop, SIGTERM, on_signal, f);
+    stop_catch(&f->stop, source_loop(f->source), on_stop, f);
 }
 
 void follow_close(struct follow *f) {
-    ignore_signals(f);
+    stop_done(&f->stop);
     progress_end(&f->progress);
     marathon_close(f->marathon);
     source_close(f->source);
@@ -298,7 +287,7 @@ void follow_goals(struct follow *f, struct goal *goals, size_t n) {
         look_at_all(f, goals, n);
         pause = pause * 5 / 4 < MOST_MS ? pause * 5 / 4 : MOST_MS;
     }
-    if (f->stopped) { // whoever undoes wants to know what there is
+    if (f->stop.signo) { // whoever undoes wants to know what there is
         marathon_until(f->marathon, loop_now(loop) + ASK_MS);
         look_at_all(f, goals, n);
     }

@@ -5,6 +5,7 @@
 #include "cli/marathon.h"
 #include "cli/pods.h"
 #include "cli/progress.h"
+#include "cli/stop.h"
 
 struct goal {
     const char *what;    // names it in lines for people and in JSON: a file, a pattern
@@ -35,9 +36,8 @@ struct follow {
     struct marathon *marathon;
     int64_t deadline; // loop_now
     struct progress progress;
-    int stopped; // the signal that asked us to end, 0: none; with follow_catch
+    struct stop stop; // with follow_catch
     // Its own.
-    struct loop_signal *signals[2];
     int64_t least; // while what was killed waits for its change: Marathon has until then
     int64_t asked; // when Marathon was last asked how the apps are
 };
@@ -47,8 +47,8 @@ struct follow {
 // where it is until follow_close.
 int follow_open(const struct cli_options *options, struct follow *ret) must_check;
 void follow_close(struct follow *f);
-// From now on SIGINT and SIGTERM end the waiting as if the time were over, and not the program; a
-// second one does.
+// From now on SIGINT and SIGTERM end the waiting; a change that pods were killed for keeps its
+// time.
 void follow_catch(struct follow *f);
 // Between a kill and follow_changed: without the change its pods stay dead, so it has time of its
 // own, whatever the kill has left.

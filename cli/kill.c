@@ -25,6 +25,7 @@ struct kill {
     struct stray *strays;      // of these, those that no pod is registered of
     size_t strays_len;
     int64_t deadline;
+    struct stop stop;
     size_t late; // killed, and their deployment goes on
 };
 
@@ -216,7 +217,7 @@ static int outlast(struct kill *k, const char *deployment, struct err *err) {
         if (going < 0 && !marathon_may_pass(&last))
             return err_copy(err, &last);
         const char *why = last.kind == ERR_RETRY ? last.text : "";
-        if (loop_now(loop_of(k)) + ms >= k->deadline)
+        if (k->stop.signo || loop_now(loop_of(k)) + ms >= k->deadline)
             return err_set(err, ERR_TIMEOUT, "deployment %.60s goes on%s%.300s", deployment,
                            *why ? "; " : "", why);
         marathon_pause(k->marathon, ms);
@@ -387,6 +388,7 @@ static void remove_stray(struct kill *k, struct stray *stray) {
         fprintf(stderr, "ocho: %s is removed, no pod of it has registered\n", app);
 }
 
+// What nobody has killed yet stays.
 static void remove_strays(struct kill *k) {
     const json_t *list = json_object_get(k->apps, "apps");
     size_t i;
@@ -395,7 +397,7 @@ static void remove_strays(struct kill *k) {
     json_array_foreach((json_t *)list, i, it) {
         const char *app = json_text(it, "id");
         auto_free char *cluster = cluster_of(app);
-        if (!cluster || !is_meant(k, app, cluster))
+        if (k->stop.signo || !cluster || !is_meant(k, app, cluster))
             continue;
         struct stray *stray = &k->strays[k->strays_len++];
         *stray = (struct stray){.app = app, .cluster = take_ptr(cluster)};
@@ -463,6 +465,20 @@ static void print(const struct kill *k) {
     printf("%zu%% success (-%zu pods)\n", 100 * good / json_object_size(all), down);
 }
 
+// Those that did end go, also when another one took all the time.
+static void set_deadline(struct kill *k) {
+    int64_t least = loop_now(loop_of(k)) + MARATHON_MS;
+    k->deadline = k->stop.signo || k->deadline < least ? least : k->deadline;
+    if (k->marathon)
+        marathon_until(k->marathon, k->deadline);
+}
+
+static void on_stop(void *arg) {
+    struct kill *k = arg;
+    set_deadline(k);
+    progress_end(&k->progress);
+}
+
 static int kill_pods(struct kill *k) {
     int64_t timeout = act_timeout(k->options);
     int status = open_marathon(k);
@@ -472,12 +488,10 @@ static int kill_pods(struct kill *k) {
     auto_free char *line = xasprintf("waiting for the end of %zu pods", k->pods.n);
     if (k->pods.n)
         progress_tell(&k->progress, line);
-    act_kill(&k->pods, timeout);
+    stop_catch(&k->stop, loop_of(k), on_stop, k); // who is dead goes
+    act_kill(&k->pods, timeout, &k->stop.signo);
+    set_deadline(k);
     if (k->marathon) {
-        // Those that did end go, also when another one took all the time.
-        int64_t least = loop_now(loop_of(k)) + MARATHON_MS;
-        k->deadline = k->deadline > least ? k->deadline : least;
-        marathon_until(k->marathon, k->deadline);
         marathon_insist(k->marathon);
         remove_apps(k);
         remove_strays(k);
@@ -485,7 +499,7 @@ static int kill_pods(struct kill *k) {
     progress_end(&k->progress);
     tell_others(k);
     print(k);
-    return status_of(k);
+    return stop_status(&k->stop, status_of(k));
 }
 
 static int run(const struct cli_options *options) {
@@ -500,6 +514,7 @@ static int run(const struct cli_options *options) {
         free(k.strays[i].cluster);
     free(k.strays);
     json_decref(k.apps);
+    stop_done(&k.stop);
     marathon_close(k.marathon);
     pods_end(&k.pods);
     return status;

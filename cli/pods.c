@@ -1,5 +1,6 @@
 #include "cli/pods.h"
 #include "base/check.h"
+#include "base/list.h"
 #include "base/own.h"
 #include "base/text.h"
 #include "cli/send.h"
@@ -284,9 +285,13 @@ struct asking {
     const struct pods_request *request;
     int64_t timeout_ms;
     size_t max_reply, next, open;
+    struct link asks;
+    struct loop_timer *tick;
 };
 
 struct ask {
+    struct link link;
+    struct http_call *http;
     struct asking *all;
     struct pod_seen *pod;
     char *url;
@@ -303,6 +308,7 @@ static void send_one(void *arg);
 
 static void ask_end(struct ask *ask) {
     struct asking *all = ask->all;
+    list_remove(&ask->link);
     free(ask->url);
     free(ask);
     all->open--;
@@ -375,6 +381,7 @@ static void on_reply(const struct http_reply *reply, const struct err *failed, v
     struct ask *ask = arg;
     struct asking *all = ask->all;
     struct err err = *failed;
+    ask->http = NULL;
     if (may_speak_tls(ask, &err)) {
         aim(ask);
         send_one(ask);
@@ -427,13 +434,21 @@ static void send_one(void *arg) {
                                    .timeout_ms = left > 0 ? left : 1,
                                    .max_reply = all->max_reply,
                                    .fresh = true};
-    send_request(source_http(all->pods->source), &request, on_reply, ask);
+    ask->http = send_request(source_http(all->pods->source), &request, on_reply, ask);
+}
+
+static bool is_stopped(const struct asking *all) {
+    return all->request->stop && *all->request->stop;
 }
 
 static void start(struct asking *all, struct pod_seen *pod) {
     const char *key = all->request->key;
     if ((key && json_object_get(pod->json, key)) || *pods_error(pod))
         return;
+    if (is_stopped(all)) {
+        pods_fail(pod, "interrupted");
+        return;
+    }
     auto_free char *base = pods_url(all->pods, pod);
     if (!base) {
         pods_fail(pod, "its control port is not published");
@@ -450,6 +465,7 @@ static void start(struct asking *all, struct pod_seen *pod) {
                         .must_sign = pods_must_sign(all->pods, pod),
                         .deadline = loop_now(all->loop) + all->timeout_ms};
     all->open++;
+    list_append(&all->asks, &ask->link);
     aim(ask);
     send_one(ask);
 }
@@ -459,6 +475,23 @@ static void go_on(struct asking *all) {
         start(all, &all->pods->list[all->next++]);
 }
 
+// Whoever catches a signal cannot end the loop, which may be turned for something else.
+static void on_tick(void *arg) {
+    struct asking *all = arg;
+    if (!is_stopped(all)) {
+        loop_timer_start(all->loop, &all->tick, AGAIN_MS, on_tick, all);
+        return;
+    }
+    struct ask *ask;
+    list_each(ask, &all->asks, struct ask, link) {
+        http_cancel(&ask->http);
+        loop_timer_stop(&ask->again);
+        ask->pod->open = true;
+        pods_fail(ask->pod, "interrupted; it may be done yet");
+        ask_end(ask);
+    }
+}
+
 void pods_send(struct pods *pods, const struct pods_request *request) {
     struct loop *loop = source_loop(pods->source);
     struct asking all = {.pods = pods,
@@ -466,9 +499,13 @@ void pods_send(struct pods *pods, const struct pods_request *request) {
                          .request = request,
                          .timeout_ms = request->timeout_ms < 0 ? ASK_MS : request->timeout_ms,
                          .max_reply = request->max_reply ? request->max_reply : REPLY_MAX};
+    list_init(&all.asks);
     go_on(&all);
+    if (request->stop && all.open)
+        loop_timer_start(loop, &all.tick, AGAIN_MS, on_tick, &all);
     while (all.open) // others may end the loop as well
         loop_run(loop);
+    loop_timer_stop(&all.tick);
 }
 
 void pods_ask_info(struct pods *pods, int64_t timeout_ms) {

@@ -58,6 +58,7 @@ struct pods_request {
     // Asked again until it answers this status, or the time is over; 0: once. Who is away does not
     // come back for that, but one that had the request may be between two workers.
     int until;
+    const int *stop; // NULL, or nobody is asked or waited for any more once it is not 0
 };
 
 // Asks, side by side, each pod that has no error yet and no such key. What is not a 200 (or not

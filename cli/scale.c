@@ -146,6 +146,10 @@ static bool find_all(struct scale *s, char *const *patterns) {
 static void change(struct scale *s, size_t i, char op, double by) {
     struct goal *goal = &s->goals[i];
     const struct target *t = &s->targets[i];
+    if (s->f.stop.signo) {
+        err_set(&goal->err, ERR_TIMEOUT, "%s stays as it is", goal->what);
+        return;
+    }
     int64_t to = wanted(t->instances, op, by);
     goal->pods = to;
     int failed = to > t->instances   ? put_instances(s, i, to, &goal->err)
@@ -227,10 +231,11 @@ static int run(const struct cli_options *options) {
     if (status)
         return status;
     marathon_force(s.f.marathon, options->force);
+    follow_catch(&s.f);
     s.targets = xcalloc(s.n, sizeof(*s.targets));
     s.goals = xcalloc(s.n, sizeof(*s.goals));
     s.deltas = xcalloc(s.n, sizeof(*s.deltas));
-    status = scale_all(&s, options->args, op, by);
+    status = stop_status(&s.f.stop, scale_all(&s, options->args, op, by));
     for (size_t i = 0; i < s.n; i++) {
         target_done(&s.targets[i]);
         goal_done(&s.goals[i]);

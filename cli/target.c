@@ -164,7 +164,7 @@ int target_kill(struct follow *f, const struct target *target, const int64_t *se
         return -1;
     int64_t left = f->deadline - loop_now(source_loop(f->source));
     keep_own(&pods, target->app);
-    act_kill(&pods, left > 0 ? left : 1);
+    act_kill(&pods, left > 0 ? left : 1, &f->stop.signo);
     marathon_insist(f->marathon); // what is not told now leaves dead pods
     const struct pod_seen *lives = NULL;
     size_t dead = 0;

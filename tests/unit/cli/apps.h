@@ -18,6 +18,7 @@ static struct {
 static char order[256];
 static const char *tasks; // of the app
 static bool alive;        // the pod does not die
+static int answers;       // so many are answered, then none; -1: all
 static bool once;         // but for the first that is asked
 static bool late;         // that answer comes when the time of `-t 1s` is over
 static bool slow;         // a change takes longer than `-t 4s`
@@ -56,7 +57,8 @@ static void two_pods(const char *fwk) {
 }
 
 static void answer_kills(void) {
-    while (fake_pod_asks(it.pod)) {
+    while (answers && fake_pod_asks(it.pod)) {
+        answers -= answers > 0;
         struct err gone = ERR_INIT;
         err_set(&gone, alive ? ERR_REFUSED : ERR_GONE, "it is what it is");
         snprintf(order + strlen(order), sizeof(order) - strlen(order), "%s ",
@@ -187,6 +189,7 @@ __attribute__((unused)) static int begin(void **state) {
     order[0] = '\0';
     alive = once = late = slow = lost = blind = deaf = is_marathons = unknown = own = failing =
         cut_off = brief = three = changed = false;
+    answers = -1;
     pods_status = going = locks = wanted = away[0] = away[1] = 0;
     torn = NULL;
     spec = SPEC;
@@ -231,6 +234,42 @@ __attribute__((unused)) static void on_a_terminal(const char *line, char *ret, s
     ret[len] = '\0';
     close(slave);
     close(master);
+}
+
+static struct {
+    pid_t pid;
+    int signo, err;
+    const char *after;
+} cancelled;
+
+static void cancel(void) {
+    char said[8192];
+    answer_kills();
+    ssize_t n = pread(cancelled.err, said, sizeof(said) - 1, 0);
+    said[n > 0 ? n : 0] = '\0';
+    if (!cancelled.signo || !strstr(said, cancelled.after))
+        return;
+    kill(cancelled.pid, cancelled.signo);
+    cancelled.signo = 0;
+}
+
+// Ends with 128 and the signal, which comes once it has said `after`, and says `err` then.
+__attribute__((unused)) static void interrupted(const char *line, const char *after, int signo,
+                                                const char *err) {
+    auto_free char *whole = xasprintf("ocho %s -d -t 60s --url http://127.0.0.1:%d", line, it.port);
+    char **argv = text_split(whole, " "), said[8192];
+    int out = temporary(), status = 0;
+    each_turn = cancel;
+    cancelled.signo = signo;
+    cancelled.after = after;
+    cancelled.err = temporary();
+    cancelled.pid = start(argv, out, cancelled.err);
+    pump(has_ended(cancelled.pid, &status));
+    text_list_free(argv);
+    close(out);
+    read_back(cancelled.err, said, sizeof(said));
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 128 + signo || !strstr(said, err))
+        fail_msg("%x, want %d and %s: %s", (unsigned)status, 128 + signo, err, said);
 }
 
 // Where it ends when the time is over: long enough for what comes before that on a busy machine.

@@ -75,7 +75,7 @@ static void kill_asks_until_the_pod_is_dead(void **state) {
     };
     pods.list = seen;
     pods.n = 5;
-    act_kill(&pods, 1500);
+    act_kill(&pods, 1500, NULL);
     auto_json json_t *outcome = act_outcome(&pods, patterns, "down", true);
     json_t *zk = json_object_get(outcome, "zk");
     auto_free char *down = json_write(json_object_get(zk, "down"));

@@ -133,6 +133,23 @@ static void a_lock_that_ends_is_waited_for(void **state) {
     assert_true(asked("GET /v2/apps/app ") >= 2);
 }
 
+// One is dead, one may end yet: Marathon would replace both.
+static void an_interrupted_kill_is_told(void **state) {
+    (void)state;
+    answers = 1;
+    interrupted("bump zk -v 2", "/control/kill status=410", SIGTERM,
+                "1 dead stay (`ocho on` brings them back)\n");
+    assert_int_equal(asked("PUT"), 0);
+}
+
+static void what_is_dead_is_changed_when_interrupted(void **state) {
+    (void)state;
+    away[0] = 4;
+    interrupted("bump zk -v 2", "status=502", SIGINT, "0 of 2 pods there");
+    assert_int_equal(asked("PUT"), 5);
+    assert_true(changed);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(those_that_did_end_are_told),
@@ -144,6 +161,8 @@ int main(void) {
         test(a_restart_that_may_be_taken_is_not_asked_for_again),
         test(the_change_has_time_of_its_own),
         test(one_that_may_end_yet_is_told),
+        test(an_interrupted_kill_is_told),
+        test(what_is_dead_is_changed_when_interrupted),
         test(a_locked_app_keeps_its_pods),
         test(a_lock_that_ends_is_waited_for),
         test(volumes_that_end_with_the_pods_are_told),

@@ -194,40 +194,15 @@ static void what_was_not_looked_at_has_not_come_up(void **state) {
 
 // ---- interrupted ----
 
-static struct {
-    pid_t pid;
-    int signo; // sent once the app is posted
-} cancelled;
-
-static void cancel(void) {
-    answer_kills();
-    if (cancelled.signo && asked("POST /v2/apps HTTP")) {
-        kill(cancelled.pid, cancelled.signo);
-        cancelled.signo = 0;
-    }
-}
-
-// Ends with 128 and the signal. Says `err` on the way.
-static void interrupted(const char *options, int signo, const char *err) {
-    auto_free char *line = xasprintf("ocho deploy %s -t 60s --url http://127.0.0.1:%d %s", file,
-                                     it.port, options);
-    char **argv = text_split(line, " "), said[8192];
-    int out = temporary(), errors = temporary(), status = 0;
-    each_turn = cancel;
-    cancelled.signo = signo;
-    cancelled.pid = start(argv, out, errors);
-    pump(has_ended(cancelled.pid, &status));
-    text_list_free(argv);
-    close(out);
-    read_back(errors, said, sizeof(said));
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 128 + signo || !strstr(said, err))
-        fail_msg("%x, want %d and %s: %s", status, 128 + signo, err, said);
+static void is_interrupted(const char *options, int signo, const char *err) {
+    auto_free char *line = xasprintf("deploy %s%s", file, options);
+    interrupted(line, "/v2/apps status=200", signo, err);
 }
 
 static void what_has_not_come_up_is_removed_when_interrupted(void **state) {
     (void)state;
     failing = true;
-    interrupted("", SIGTERM, "nothing of it came up: ochopod.marathon.zk-");
+    is_interrupted("", SIGTERM, "nothing of it came up: ochopod.marathon.zk-");
     assert_int_equal(asked("DELETE /v2/apps/ochopod.marathon.zk-"), 1);
 }
 
@@ -235,7 +210,7 @@ static void what_has_come_up_stays_when_interrupted(void **state) {
     (void)state;
     own = true;
     fake_pod_is(it.pod, "running", true);
-    interrupted("-p 3", SIGINT, "stays; `ocho kill --force marathon.zk` removes it\n");
+    is_interrupted(" -p 3", SIGINT, "stays; `ocho kill --force marathon.zk` removes it\n");
     assert_int_equal(asked("DELETE"), 0);
 }
 

@@ -212,6 +212,21 @@ static void one_that_stays_is_told(void **state) {
     check("kill zk web --force" SOON URL, 1, "0% success", "deployment d goes on\n");
 }
 
+static void the_task_of_what_is_dead_goes_when_interrupted(void **state) {
+    (void)state;
+    answers = 1;
+    interrupted("kill zk --force", "/control/kill status=410", SIGTERM,
+                "interrupted; it may be done yet\n");
+    assert_int_equal(asked("DELETE"), 0);
+    assert_int_equal(asked("POST /v2/tasks/delete?scale=true "), 1);
+}
+
+static void nobody_is_followed_when_interrupted(void **state) {
+    (void)state;
+    going = -1;
+    interrupted("kill zk --force", "DELETE url", SIGINT, "deployment d goes on");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(kill_keeps_an_app_with_a_task_of_somebody_else),
@@ -235,6 +250,8 @@ int main(void) {
         test(progress_is_for_a_terminal),
         test(one_that_stays_is_told),
         test(kill_tells_what_marathon_refuses),
+        test(the_task_of_what_is_dead_goes_when_interrupted),
+        test(nobody_is_followed_when_interrupted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -174,6 +174,13 @@ static void the_deployment_is_followed_to_its_end(void **state) {
           "3 of 3 pods running; deployment d goes on");
 }
 
+static void what_was_not_killed_stays_when_interrupted(void **state) {
+    (void)state;
+    answers = 0;
+    interrupted("scale zk @1", "/v2/deployments status=200", SIGINT, "ocho: zk: ");
+    assert_int_equal(asked("PUT") + asked("POST"), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(scale_up_is_a_number),
@@ -187,6 +194,7 @@ int main(void) {
         test(never_more_are_killed_than_are_too_many),
         test(a_marathon_that_nobody_leads_for_a_while_is_waited_for),
         test(the_change_has_time_of_its_own),
+        test(what_was_not_killed_stays_when_interrupted),
         test(a_locked_app_keeps_its_pods),
         test(a_lock_that_is_waited_for_is_told_on_a_terminal),
         test(what_marathon_refuses_is_no_delta),
