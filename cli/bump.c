@@ -88,7 +88,8 @@ static int find_spec(const struct bump *b, const json_t *now, const char **ret_s
                    "changed: change the app itself, or say --sidecar for the sidecar's own image");
 }
 
-static json_t *changed(struct bump *b, const struct target *t, bool *ret_same, struct err *err) {
+static json_t *changed(struct bump *b, const struct target *t, bool tell, bool *ret_same,
+                       struct err *err) {
     const char *tag = b->f.options->release ? b->f.options->release : "latest";
     const char *spec;
     bool inside;
@@ -102,8 +103,9 @@ static json_t *changed(struct bump *b, const struct target *t, bool *ret_same, s
         return NULL;
     CHECK(was && is);
     *ret_same = strcmp(was, is) == 0;
-    fprintf(stderr, "ocho: %s: %s %s -> %s\n", t->pattern,
-            inside ? "the workload's image" : "the image", was, is);
+    if (tell)
+        fprintf(stderr, "ocho: %s: %s %s -> %s\n", t->pattern,
+                inside ? "the workload's image" : "the image", was, is);
     set_strategy(t->now, body);
     return take_ptr(body);
 }
@@ -137,13 +139,28 @@ static int kill_all(struct bump *b, const struct target *t, struct err *err) {
 }
 
 // An app whose definition stays as it is would keep its dead pods. Another strategy is another
-// definition.
-static int put(struct bump *b, const struct target *t, struct goal *goal, const json_t *body,
-               bool same) {
+// definition. Made of what the app is now: somebody may have changed it while its pods were killed.
+static json_t *put_once(struct bump *b, struct target *t, struct goal *goal, bool *ret_waited) {
+    bool same;
+    *ret_waited = false;
+    if (target_read(&b->f, t, &goal->err))
+        return NULL;
+    auto_json json_t *body = changed(b, t, false, &same, &goal->err);
+    if (!body)
+        return NULL;
+    goal->pods = t->instances;
     bool restart = same && !json_object_get(body, "upgradeStrategy");
     auto_free char *path = marathon_path(t->app, restart ? "/restart" : "");
-    auto_json json_t *said = marathon_change(b->f.marathon, restart ? "POST" : "PUT", path,
-                                             restart ? NULL : body, &goal->deployment, &goal->err);
+    return marathon_try(b->f.marathon, restart ? "POST" : "PUT", path, restart ? NULL : body,
+                        &goal->deployment, ret_waited, &goal->err);
+}
+
+static int put(struct bump *b, struct target *t, struct goal *goal) {
+    bool waited;
+    auto_json json_t *said = NULL;
+    do
+        said = put_once(b, t, goal, &waited);
+    while (waited);
     follow_changed(&b->f);
     return said ? 0 : err_wrap(&goal->err, "its pods are dead (`ocho on` brings them back)");
 }
@@ -159,13 +176,12 @@ static int begin(struct bump *b, size_t i, const char *pattern) {
     goal->app = t->app;
     goal->cluster = t->pods.list[0].cluster; // in full: requests to it are signed for that
     goal->control = t->control;
-    goal->pods = t->instances;
     goal->newer = t->pods.list[t->pods.n - 1].seq;
     bool same = false;
-    auto_json json_t *body = changed(b, t, &same, &goal->err);
+    auto_json json_t *body = changed(b, t, true, &same, &goal->err);
     if (body)
         warn_of_volumes(t);
-    if (!body || kill_all(b, t, &goal->err) || put(b, t, goal, body, same))
+    if (!body || kill_all(b, t, &goal->err) || put(b, t, goal))
         return err_wrap(&goal->err, "%s", pattern);
     return 0;
 }

@@ -473,8 +473,9 @@ static char *deployment_of(const struct answer *a, const json_t *body) {
     return *id ? xstrdup(id) : NULL;
 }
 
-json_t *marathon_change(struct marathon *m, const char *method, const char *path,
-                        const json_t *body, char **ret_deployment, struct err *err) {
+json_t *marathon_try(struct marathon *m, const char *method, const char *path, const json_t *body,
+                     char **ret_deployment, bool *ret_waited, struct err *err) {
+    *ret_waited = false;
     auto_free char *whole = change_path(m, path);
     auto_free char *text = body ? json_write(body) : NULL;
     struct call call = {.method = method, .path = whole, .body = text};
@@ -493,7 +494,19 @@ json_t *marathon_change(struct marathon *m, const char *method, const char *path
             wait_for_lock(m, json_array_get(locked, 0), err))
             return said;
         *err = (struct err)ERR_INIT;
+        *ret_waited = true;
+        return NULL;
     }
+}
+
+json_t *marathon_change(struct marathon *m, const char *method, const char *path,
+                        const json_t *body, char **ret_deployment, struct err *err) {
+    bool waited;
+    json_t *said;
+    do
+        said = marathon_try(m, method, path, body, ret_deployment, &waited, err);
+    while (waited);
+    return said;
 }
 
 // What is no list does not say that there are none.

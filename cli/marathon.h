@@ -35,6 +35,10 @@ json_t *marathon_get(struct marathon *m, const char *path, struct err *err) must
 // caller frees.
 json_t *marathon_change(struct marathon *m, const char *method, const char *path,
                         const json_t *body, char **ret_deployment, struct err *err) must_check;
+// The same, but a lock is waited for once: then it answers NULL with *ret_waited and no err. As
+// that deployment has left the app, the body may be stale.
+json_t *marathon_try(struct marathon *m, const char *method, const char *path, const json_t *body,
+                     char **ret_deployment, bool *ret_waited, struct err *err) must_check;
 // What the last failed call was told beyond its message, a line "  /path: what" each; "" nothing.
 const char *marathon_details(const struct marathon *m);
 

@@ -45,18 +45,36 @@ static int64_t wanted(int64_t now, char op, double n) {
 
 // ---- up and down ----
 
-static json_t *ask(struct scale *s, size_t i, const char *method, const char *path,
-                   const json_t *body, struct err *err) {
-    char **deployment = &s->goals[i].deployment; // the last one is followed
+// The last one is followed.
+static char **forget_deployment(struct scale *s, size_t i) {
+    char **deployment = &s->goals[i].deployment;
     free(*deployment);
     *deployment = NULL;
-    return marathon_change(s->f.marathon, method, path, body, deployment, err);
+    return deployment;
+}
+
+// After a lock the number is asked for once more where it means the same.
+static int is_as_it_was(struct scale *s, size_t i, struct err *err) {
+    struct target *t = &s->targets[i];
+    int64_t was = t->instances;
+    if (target_read(&s->f, t, err))
+        return -1;
+    return t->instances == was
+               ? 0
+               : err_set(err, ERR_REFUSED,
+                         "somebody has scaled it from %" PRId64 " to %" PRId64 " meanwhile", was,
+                         t->instances);
 }
 
 static int put_instances(struct scale *s, size_t i, int64_t to, struct err *err) {
     auto_json json_t *body = json_pack("{s:I}", "instances", (json_int_t)to);
     auto_free char *path = marathon_path(s->targets[i].app, "");
-    auto_json json_t *said = ask(s, i, "PUT", path, body, err);
+    auto_json json_t *said = NULL;
+    bool waited;
+    do
+        said = marathon_try(s->f.marathon, "PUT", path, body, forget_deployment(s, i), &waited,
+                            err);
+    while (waited && !is_as_it_was(s, i, err));
     if (!said)
         return -1;
     s->deltas[i] += to - s->targets[i].instances;
@@ -77,7 +95,8 @@ static int remove_pods(struct scale *s, size_t i, size_t n, struct err *err) {
     if (target_kill(&s->f, t, seqs, n, err))
         return -1;
     auto_json json_t *body = json_pack("{s:O}", "ids", ids);
-    auto_json json_t *said = ask(s, i, "POST", "/v2/tasks/delete?scale=true", body, err);
+    auto_json json_t *said = marathon_change(s->f.marathon, "POST", "/v2/tasks/delete?scale=true",
+                                             body, forget_deployment(s, i), err);
     follow_changed(&s->f);
     if (!said)
         return err_wrap(err, "%zu dead stay (`ocho on` brings them back)", n);
@@ -143,9 +162,21 @@ static bool find_all(struct scale *s, char *const *patterns) {
     return !first;
 }
 
+// Those before it may have taken their time, or be of the same app.
+static int look_again(struct scale *s, size_t i, struct err *err) {
+    if (!i)
+        return 0;
+    s->goals[i].cluster = s->targets[i].pattern;
+    int failed = target_again(&s->f, &s->targets[i], err);
+    aim(&s->goals[i], &s->targets[i]);
+    return failed;
+}
+
 static void change(struct scale *s, size_t i, char op, double by) {
     struct goal *goal = &s->goals[i];
     const struct target *t = &s->targets[i];
+    if (look_again(s, i, &goal->err))
+        return;
     if (s->f.stop.signo) {
         err_set(&goal->err, ERR_TIMEOUT, "%s stays as it is", goal->what);
         return;

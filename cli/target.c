@@ -88,6 +88,14 @@ static int read_app(struct follow *f, struct target *t, struct err *err) {
                   : err_wrap(err, "%s", t->pattern);
 }
 
+int target_read(struct follow *f, struct target *target, struct err *err) {
+    int failed;
+    do
+        failed = read_app(f, target, err);
+    while (failed && marathon_again(f->marathon, err));
+    return failed;
+}
+
 static int find(struct follow *f, struct target *t, int64_t group, struct err *err) {
     if (read_pods(f, t, err) || choose_app(t, group, err))
         return -1;

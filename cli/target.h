@@ -18,6 +18,8 @@ int target_find(struct follow *f, const char *pattern, int64_t group, struct tar
                 struct err *err) must_check;
 // Its pods (maybe none) and its definition anew, once no deployment locks it.
 int target_again(struct follow *f, struct target *target, struct err *err) must_check;
+// Its definition alone, anew; a Marathon that changes its leader is asked again.
+int target_read(struct follow *f, struct target *target, struct err *err) must_check;
 void target_done(struct target *target);
 // Kills these pods of it (n numbers) until all answer 410; the change that they are killed for is
 // then asked for at once (follow_change). Without time left nothing is killed.

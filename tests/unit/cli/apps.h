@@ -33,9 +33,11 @@ static bool cut_off;      // they are on an agent that Mesos does not reach
 static bool three;        // and a third one, which runs too
 static int going;         // how often the deployment of a change is listed; -1: always
 static int locks;         // so often one of somebody else's that locks the app; -1: always
-static int away[2];  // so often nobody leads: once pods are dead, and once it was told what to do
-static int wanted;   // its instances, and then what it is told; 0: two whatever it is told
-static bool changed; // something was
+static int away[2];   // so often nobody leads: once pods are dead, and once it was told what to do
+static int lately;    // once something else was asked, so often a change finds a lock
+static int meanwhile; // its instances then, unless 0
+static int wanted;    // its instances, and then what it is told; 0: two whatever it is told
+static bool changed;  // something was
 static const char *parameters; // of its container
 static const char *all_apps;
 static bool is_marathons; // pod, and no app
@@ -69,6 +71,8 @@ static void answer_kills(void) {
 }
 
 #define SPEC "{\\\"workload\\\":{\\\"image\\\":\\\"r:5000/zk:1\\\"}}"
+
+#define SPEC_MEANWHILE "{\\\"a\\\":1,\\\"workload\\\":{\\\"image\\\":\\\"r:5000/zk:1\\\"}}"
 
 // What a test sets is set before the program starts that asks here. The sanitizer cannot see an
 // order that another process makes.
@@ -108,6 +112,13 @@ static ordered_by_the_program void list_deployments(int fd) {
 }
 
 static ordered_by_the_program void change(const struct server_request *r, int fd) {
+    if (lately) {
+        lately--;
+        wanted = meanwhile ? meanwhile : wanted;
+        spec = SPEC_MEANWHILE;
+        scripted_answer(fd, 409, "{\"message\":\"locked\",\"deployments\":[{\"id\":\"l\"}]}");
+        return;
+    }
     if (locks && !strstr(r->line, "force=true")) {
         scripted_answer(fd, 409, "{\"message\":\"locked\",\"deployments\":[{\"id\":\"l\"}]}");
         return;
@@ -190,6 +201,7 @@ __attribute__((unused)) static int begin(void **state) {
     alive = once = late = slow = lost = blind = deaf = is_marathons = unknown = own = failing =
         cut_off = brief = three = changed = false;
     answers = -1;
+    lately = meanwhile = 0;
     pods_status = going = locks = wanted = away[0] = away[1] = 0;
     torn = NULL;
     spec = SPEC;

@@ -181,6 +181,28 @@ static void what_was_not_killed_stays_when_interrupted(void **state) {
     assert_int_equal(asked("PUT") + asked("POST"), 0);
 }
 
+static void a_number_that_is_stale_after_a_lock_is_not_sent(void **state) {
+    (void)state;
+    lately = 1;
+    wanted = 2;
+    check("scale zk +1 -j" SOON URL, 4, "\"delta\":1", NULL);
+    assert_int_equal(asked("PUT"), 2);
+    lately = 1;
+    meanwhile = 7;
+    check("scale zk +1 -j" SOON URL, 1, "\"delta\":0",
+          "ocho: zk: somebody has scaled it from 3 to 7 meanwhile\n");
+    assert_int_equal(asked("PUT"), 3);
+    assert_int_equal(wanted, 7);
+}
+
+// Of what it is by then.
+static void a_second_pattern_counts_from_what_the_first_has_left(void **state) {
+    (void)state;
+    wanted = 2;
+    check("scale zk marathon.zk +1 -j" SOON URL, 4, "\"delta\":1", NULL);
+    assert_int_equal(wanted, 4);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(scale_up_is_a_number),
@@ -195,6 +217,8 @@ int main(void) {
         test(a_marathon_that_nobody_leads_for_a_while_is_waited_for),
         test(the_change_has_time_of_its_own),
         test(what_was_not_killed_stays_when_interrupted),
+        test(a_number_that_is_stale_after_a_lock_is_not_sent),
+        test(a_second_pattern_counts_from_what_the_first_has_left),
         test(a_locked_app_keeps_its_pods),
         test(a_lock_that_is_waited_for_is_told_on_a_terminal),
         test(what_marathon_refuses_is_no_delta),
