@@ -51,6 +51,10 @@ static const char *choose_key(const json_t *body, const char *given) {
 }
 
 static json_t *view_of(json_t *given, const char *key, struct err *err) {
+    if (!json_is_object(given)) {
+        err_set(err, ERR_USER, "is no JSON object");
+        return NULL;
+    }
     if (json_is_array(json_object_get(given, "pods")))
         return json_incref(given);
     CHECK(json_object_set_new(given, "key", json_string(choose_key(given, key))) == 0);
@@ -107,6 +111,8 @@ static void print_text(const json_t *rendering) {
 
 static int print_rendering(const struct spec *spec, const struct cli_options *options,
                            struct err *err) {
+    if (options->key && !text_is_utf8(options->key, strlen(options->key)))
+        return err_set(err, ERR_USER, "--key is not UTF-8");
     auto_json json_t *given = read_json(options->cluster, err);
     if (!given)
         return -1;

@@ -118,6 +118,15 @@ static void render_prints_what_would_be_written(void **state) {
           "server 10.0.0.1:31001 down;", NULL);
     check("render " DATA "pod.yaml --key cc --cluster " DATA "cluster.json", 2, NULL, "key");
     check("render " DATA "pod.yaml --cluster /none.json", 2, NULL, "/none.json");
+    check("render " DATA "pod.yaml --key b\xff --cluster " DATA "cluster.json", 2, "",
+          "ocho: --key is not UTF-8\n");
+    char list[] = "/tmp/ocho-list.XXXXXX";
+    int fd = mkstemp(list);
+    assert_int_equal(write(fd, "[]", 2), 2);
+    auto_free char *of_list = xasprintf("render " DATA "pod.yaml --cluster %s", list);
+    check(of_list, 2, "", ": is no JSON object\n");
+    close(fd);
+    unlink(list);
     check("render " DATA "pod.yaml --cluster " DATA "pod.yaml", 2, NULL, "is not JSON");
     check("render " DATA "bad.yaml --cluster " DATA "cluster.json", 2, NULL, "bad.yaml:");
 }
