@@ -143,8 +143,8 @@ enum fit { FIT_WAIT, FIT_GOOD, FIT_NEVER, FIT_ASK };
 
 static enum fit fits(const struct pod *pod) {
     switch (pod->at) {
-    case POD_UNKNOWN:
-        return pod->engine ? FIT_WAIT : FIT_NEVER;
+    case POD_UNKNOWN: // who leaves does not wait for what was tried and cannot be seen
+        return pod->engine && !(pod->leaving && pod->wish_failed) ? FIT_WAIT : FIT_NEVER;
     case POD_RUNNING:
         if (pod->wish == WISH_DOWN)
             return pod->wish_failed ? FIT_NEVER : FIT_ASK;
@@ -162,7 +162,7 @@ static enum fit fits(const struct pod *pod) {
 }
 
 static void why_never(const struct pod *pod, struct err *err) {
-    if (pod->at == POD_UNKNOWN)
+    if (pod->at == POD_UNKNOWN && !pod->engine)
         err_set(err, ERR_RETRY, "the Docker engine is out of reach");
     else if (pod->at == POD_DEAD)
         err_set(err, ERR_GONE, "the pod is dead");
@@ -298,7 +298,8 @@ static bool runs(const struct pod *pod) {
 const char *pod_process(const struct pod *pod) {
     if (pod->state->dead)
         return "dead";
-    if (pod->at == POD_STOPPING || pod->at == POD_FAILING || pod->at == POD_ENDING)
+    bool unseen = pod->at == POD_UNKNOWN && pod->wish == WISH_DOWN; // its end is not certain yet
+    if (pod->at == POD_STOPPING || pod->at == POD_FAILING || pod->at == POD_ENDING || unseen)
         return "terminating";
     return runs(pod) ? "running" : "stopped";
 }

@@ -442,12 +442,28 @@ static void an_end_that_the_engine_cannot_tell_at_all_is_not_taken_for_running(v
     fake_engine_fail(s->engine, "inspect side-workload", 40, 500, "broken");
     stage_operator(s, POD_OFF);
     assert_false(stage_runs(s));
-    assert_string_not_equal(pod_process(s->pod), "running");
+    expect_process(s, "terminating");
     assert_false(pod_ready(s->pod));
     fake_loop_advance(s->loop, 20000);
     expect_process(s, "stopped");
     expect_done(stage_operator(s, POD_ON));
     expect_process(s, "running");
+    stage_free(s);
+}
+
+static void keep_why(const struct err *why, void *arg) {
+    *(struct err *)arg = *why;
+}
+
+static void who_leaves_does_not_wait_for_an_end_that_nobody_can_tell(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    struct err why = ERR_INIT;
+    fake_engine_fail(s->engine, "inspect side-workload", 1000, 500, "broken");
+    pod_leave(s->pod, 8000, keep_why, &why);
+    fake_loop_advance(s->loop, 5000);
+    assert_string_equal(why.text, "docker inspect side-workload: broken");
+    assert_null(engine_find(fake_engine_memory(s->engine), WORKLOAD));
     stage_free(s);
 }
 
@@ -970,6 +986,7 @@ int main(void) {
         cmocka_unit_test(exit_0_of_a_run_that_a_former_worker_was_stopping_is_not_done),
         cmocka_unit_test(an_end_that_the_engine_cannot_tell_at_once_is_asked_again),
         cmocka_unit_test(an_end_that_the_engine_cannot_tell_at_all_is_not_taken_for_running),
+        cmocka_unit_test(who_leaves_does_not_wait_for_an_end_that_nobody_can_tell),
         cmocka_unit_test(a_log_that_no_driver_can_read_is_asked_for_once_a_run),
         cmocka_unit_test(one_with_a_network_of_its_own_is_asked_there_alone),
         cmocka_unit_test(a_check_that_could_not_be_made_restarts_nothing),
