@@ -1,5 +1,6 @@
 #include "cli/send.h"
 #include "base/check.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "base/text.h"
@@ -8,11 +9,15 @@
 #include <time.h>
 
 struct sent {
+    struct link link;
     http_fn *fn;
     void *arg;
     char *line; // "GET url=..."
     int64_t began;
 };
+
+// Nobody hears of a call that is cancelled: its line stays here as long as the program runs.
+static struct link open_ones;
 
 static int64_t now_ms(void) {
     struct timespec t;
@@ -30,6 +35,7 @@ static char *describe(const struct http_request *request) {
 static void on_end(const struct http_reply *reply, const struct err *err, void *arg) {
     struct sent sent = *(struct sent *)arg;
     auto_free char *line = sent.line;
+    list_remove(&((struct sent *)arg)->link);
     free(arg);
     log_debug("%s status=%d ms=%" PRId64 "%s%s", line, reply->status, now_ms() - sent.began,
               err->kind ? " error=" : "", err->kind ? err_kind_name(err->kind) : "");
@@ -47,5 +53,8 @@ struct http_call *send_request(struct http *http, const struct http_request *req
     }
     struct sent *sent = xnew(struct sent);
     *sent = (struct sent){.fn = fn, .arg = arg, .line = take_ptr(line), .began = now_ms()};
+    if (!open_ones.next)
+        list_init(&open_ones);
+    list_append(&open_ones, &sent->link);
     return http_start(http, request, on_end, sent);
 }
