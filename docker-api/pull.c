@@ -43,7 +43,7 @@ static void note(struct pull *p, const char *id, const char *status, int64_t cur
         if (json_object_size(p->layers) >= LAYERS_MAX)
             return;
         layer = json_pack("[i, i, b]", 0, 0, 0);
-        json_object_set_new(p->layers, id, layer);
+        CHECK(layer && json_object_set_new(p->layers, id, layer) == 0); // else it is gone
     }
     if (strcmp(status, "Downloading") == 0 && total > 0) {
         json_array_set_new(layer, 0, json_integer(current < total ? current : total));
