@@ -1,8 +1,9 @@
 // Loaded before everything else (LD_PRELOAD): one allocation of the program, or of a library that
-// it uses, finds no memory: the FAILING_AT-th. How many there were is written to FAILING_COUNT,
-// those of its forks with them. FAILING_IN is a program that the first one runs, maybe often: each
-// run of it has its n-th fail and its line there, a fault one more, as its parent may not tell.
-// What the test's own library asks for, and libc for itself, is always granted.
+// it uses, finds no memory, or one system call fails: the FAILING_AT-th. FAILING_WHAT says which,
+// "memory" or "call". How many there were is written to FAILING_COUNT, those of its forks with
+// them. FAILING_IN is a program that the first one runs, maybe often: each run of it has its n-th
+// fail and its line there, a fault one more, as its parent may not tell. What the test's own
+// library asks for, and libc for itself, is always granted.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@ enum { RANGES = 64 };
 static struct { uintptr_t from, to; } ranges[RANGES];
 static size_t ranges_n;
 static long at;
+static bool calls; // fail, not allocations
 static long *seen; // of all of its processes: NULL until it is ready
 static pid_t first;
 
@@ -81,6 +83,8 @@ __attribute__((constructor)) static void look(void) {
     unsetenv("LD_PRELOAD"); // this program alone, not what it runs
     const char *which = getenv("FAILING_AT");
     at = which ? atol(which) : 0;
+    which = getenv("FAILING_WHAT");
+    calls = which && strcmp(which, "call") == 0;
     first = getpid();
     void *shared = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
                         0);
@@ -97,19 +101,19 @@ __attribute__((destructor)) static void tell(void) {
         note("", *seen);
 }
 
-static bool fails(const void *caller) {
+static bool fails(const void *caller, int error) {
     uintptr_t from = (uintptr_t)caller;
     for (size_t i = 0; seen && i < ranges_n; i++) {
         if (from < ranges[i].from || from >= ranges[i].to)
             continue;
         if (__atomic_add_fetch(seen, 1, __ATOMIC_RELAXED) != at)
             return false;
-        errno = ENOMEM;
+        errno = error;
         return true;
     }
     return false;
 }
-#define FAILS() fails(__builtin_return_address(0))
+#define FAILS() (!calls && fails(__builtin_return_address(0), ENOMEM))
 
 void *malloc(size_t size) {
     return FAILS() ? NULL : __libc_malloc(size);
@@ -141,4 +145,162 @@ int __vasprintf_chk(char **ret, int flag, const char *fmt, va_list ap) {
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "__vasprintf_chk");
     return FAILS() ? -1 : real(ret, flag, fmt, ap);
+}
+
+// ---- calls ----
+
+// What cannot fail when it is asked rightly (clocks, masks, random bytes) is not here. Each takes
+// what fits into seven registers or words, whatever its own shape is: what it does not take is not
+// looked at.
+typedef long call_fn(long a, long b, long c, long d, long e, long f, long g);
+
+#define CALL(name, bad, error)                                                                     \
+    long fail_##name(long a, long b, long c, long d, long e, long f, long g) __asm__(#name);       \
+    long fail_##name(long a, long b, long c, long d, long e, long f, long g) {                     \
+        static call_fn *real;                                                                      \
+        if (!real)                                                                                 \
+            *(void **)&real = dlsym(RTLD_NEXT, #name);                                             \
+        return calls && fails(__builtin_return_address(0), error) ? (bad)                          \
+                                                                  : real(a, b, c, d, e, f, g);     \
+    }
+
+#define FILES(name) CALL(name, -1, EMFILE)
+#define DISK(name)  CALL(name, -1, EIO)
+#define ROOM(name)  CALL(name, -1, ENOSPC)
+#define NET(name)   CALL(name, -1, ECONNRESET)
+#define ODD(name)   CALL(name, -1, EINVAL)
+#define NONE(name)  CALL(name, 0, EIO)
+
+FILES(open)
+FILES(open64)
+FILES(openat)
+FILES(openat64)
+FILES(__open_2)
+FILES(__open64_2)
+FILES(__openat_2)
+FILES(__openat64_2)
+FILES(socket)
+FILES(socketpair)
+FILES(accept)
+FILES(accept4)
+FILES(pipe)
+FILES(pipe2)
+FILES(dup)
+FILES(dup2)
+FILES(dup3)
+FILES(fcntl)
+FILES(fcntl64)
+FILES(epoll_create)
+FILES(epoll_create1)
+FILES(eventfd)
+FILES(signalfd)
+FILES(timerfd_create)
+FILES(inotify_init1)
+
+DISK(read)
+DISK(__read_chk)
+DISK(pread)
+DISK(pread64)
+DISK(__pread64_chk)
+DISK(readv)
+DISK(readlink)
+DISK(readlinkat)
+DISK(__readlink_chk)
+DISK(stat)
+DISK(stat64)
+DISK(lstat)
+DISK(lstat64)
+DISK(fstat)
+DISK(fstat64)
+DISK(fstatat)
+DISK(fstatat64)
+DISK(statx)
+DISK(fstatfs64)
+DISK(statfs64)
+DISK(access)
+DISK(lseek)
+DISK(fsync)
+DISK(fdatasync)
+DISK(unlink)
+DISK(unlinkat)
+DISK(rmdir)
+DISK(flock)
+DISK(chmod)
+DISK(fchmod)
+DISK(chown)
+DISK(fchown)
+DISK(lchown)
+DISK(utimensat)
+DISK(futimens)
+
+ROOM(write)
+ROOM(writev)
+ROOM(pwrite)
+ROOM(pwrite64)
+ROOM(ftruncate)
+ROOM(ftruncate64)
+ROOM(rename)
+ROOM(renameat)
+ROOM(mkdir)
+ROOM(mkdirat)
+ROOM(link)
+ROOM(symlink)
+ROOM(sendfile64)
+
+NET(recv)
+NET(__recv_chk)
+NET(recvfrom)
+NET(recvmsg)
+NET(send)
+NET(sendto)
+NET(sendmsg)
+NET(connect)
+NET(bind)
+NET(listen)
+NET(shutdown)
+NET(getsockname)
+NET(getpeername)
+
+ODD(setsockopt)
+ODD(getsockopt)
+ODD(ioctl)
+ODD(epoll_ctl)
+ODD(inotify_add_watch)
+ODD(poll)
+ODD(ppoll)
+ODD(kill)
+ODD(prctl)
+ODD(setrlimit)
+ODD(setrlimit64)
+ODD(getrlimit64)
+ODD(setresuid)
+ODD(setresgid)
+ODD(setgroups)
+ODD(setsid)
+ODD(setpgid)
+ODD(chdir)
+ODD(waitpid)
+ODD(waitid)
+
+NONE(fopen)
+NONE(fopen64)
+NONE(fdopen)
+NONE(opendir)
+NONE(fdopendir)
+NONE(readdir)
+NONE(readdir64)
+NONE(realpath)
+NONE(getcwd)
+CALL(fork, -1, EAGAIN)
+CALL(mmap, -1, ENOMEM)
+CALL(pthread_create, EAGAIN, EAGAIN)
+
+// libuv ends the process where the kernel does what it cannot do, and says nothing.
+void abort(void) {
+    Dl_info by;
+    if (dladdr(__builtin_return_address(0), &by) && by.dli_fname && strstr(by.dli_fname, "libuv"))
+        dprintf(STDERR_FILENO, "libuv gives up\n");
+    signal(SIGABRT, SIG_DFL);
+    raise(SIGABRT);
+    _exit(134);
 }

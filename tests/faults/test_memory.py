@@ -3,21 +3,13 @@ library. What may happen: nothing; a refusal, so that the test fails; the end, w
 not: a fault, a broken heap, a process that hangs.
 
 All programs of ctest's label `unit` are run; those that differ are named here, with the reason."""
-import json
 import os
 import re
-import signal
-import subprocess
-import tempfile
-import zlib
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from failing import Failing, unit_programs
 
-BUILD = Path(os.environ["BUILD_DIR"])
 TIMES = int(os.environ.get("MEMORY_TIMES", "1"))  # `tests/run --long`: more of each
-DEADLINE_S = 400  # of one run that takes a fraction of a second, or of one that waits a minute for what never comes
 # How many allocations of a program fail, one a run, spread over all of them.
 USUAL = 20
 # Those that read what others write, and those that stand on a library whose functions say NULL.
@@ -57,16 +49,7 @@ NOTHING = {"base-test_err", "base-test_wire", "sidecar-leader-test_pace", "sidec
 # They read or mute their own stderr, so that what they end with is not seen here.
 SILENT = {"base-test_log", "sidecar-control-test_watching"}
 
-BROKEN = re.compile(rb"exception: |Segmentation fault|Bus error|Illegal instruction|free\(\)|malloc\(\)|realloc\(\)|"
-                    rb"corrupt|double free|invalid (size|pointer|next)|unaligned|AddressSanitizer|stack smashing")
 SAID = re.compile(rb"out of memory: \w+|check failed: |not enough memory|PANIC: unprotected error")
-
-
-def unit_programs():
-    said = subprocess.run(["ctest", "--test-dir", BUILD, "-L", "^unit$", "--show-only=json-v1"], check=True,
-                          stdout=subprocess.PIPE).stdout
-    names = [test["name"] for test in json.loads(said)["tests"]]
-    return sorted(name.removeprefix("unit-") for name in names if name.startswith("unit-"))
 
 
 # Each with the program it runs that finds no memory, or None: itself.
@@ -75,88 +58,18 @@ CASES = [(p, None) for p in ALL if p not in NOT_THEMSELVES] + [(p, "ocho") for p
 CASES.sort(key=lambda case: case[0] in WAITING or case[1] is not None)  # looked at last: they are under way
 
 
-def run(program, tmp_path, at, within=None):
-    """How it ended, what it said, and how many allocations there were or what fault. What it leaves behind, tens of
-    thousands of files may be, goes at once."""
-    with tempfile.TemporaryDirectory(prefix="memory-", ignore_cleanup_errors=True) as own:
-        return run_in(own, program, tmp_path, at, within)
-
-
-def run_in(own, program, tmp_path, at, within):
-    count = tmp_path / f"{program}-{within}-{at}"
-    env = {**os.environ, "LD_PRELOAD": str(BUILD / "tests/libfailing.so"), "FAILING_AT": str(at),
-           "FAILING_COUNT": str(count), "MALLOC_PERTURB_": "165", "MALLOC_CHECK_": "3", "TMPDIR": own}
-    if within:
-        env["FAILING_IN"] = within
-    # Into a pipe, as a test that limits the size of files must still be able to say why it ends. Whom it leaves behind
-    # has the pipe, too, and is no reason to wait.
-    process = subprocess.Popen([BUILD / "tests" / f"unit-{program}"], env=env, cwd=tmp_path, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
-    with ThreadPoolExecutor(1) as reader:
-        reading = reader.submit(process.stdout.read)
-        try:
-            code = process.wait(timeout=DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            code = "hangs"
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        said = reading.result()
-    process.wait()
-    process.stdout.close()
-    told = count.read_text().splitlines() if count.exists() else []
-    faults = [line for line in told if line.startswith("signal")]
-    total = max(map(int, set(told) - set(faults)), default=None)
-    return (f"{within} ended by {faults[0]}" if faults else code), said, total
-
-
-def verdict(program, code, said):
-    """None when it ended as it may."""
-    if isinstance(code, str):
-        return code
-    if BROKEN.search(said):
-        return "broken: " + BROKEN.search(said)[0].decode()
-    if code >= 0 or (code == -signal.SIGABRT and (SAID.search(said) or program in SILENT)):
-        return None
-    return f"ended by signal {-code} and said nothing of memory"
-
-
 def how_many(program, within):
     if within:
         return IN_OCHO[program] * TIMES
     return {**CLOSER, **WORKING, **WAITING}.get(program, USUAL) * TIMES
 
 
-def samples(program, total, n):
-    """Each from a part of its own, the same ones at every run."""
-    n = min(n, total)
-    seed = zlib.crc32(program.encode())
-    return sorted({1 + total * i // n + seed % max(1, total // n) for i in range(n)} | {1})
-
-
-def ends_of(program, within, tmp_path):
-    code, said, total = run(program, tmp_path, 0, within)
-    if code != 0:  # two threads and a busy machine: what it says of time is for another test
-        code, said, total = run(program, tmp_path, 0, within)
-    ends = []
-    if code == 0 and total:
-        chosen = [at for at in samples(program, total, how_many(program, within)) if at <= total]
-        ends = [(at, *run(program, tmp_path, at, within)[:2]) for at in chosen]
-    return code, said, total, ends
+FAILING = Failing("memory", how_many, SAID, SILENT)
 
 
 @pytest.fixture(scope="module")
 def under_way(request, tmp_path_factory):
-    """All that were chosen: two that work at a time, and beside them those that wait."""
-    working, waiting = ThreadPoolExecutor(2), ThreadPoolExecutor(8)
-    chosen = {item.callspec.params["case"] for item in request.session.items
-              if item.path == request.path and hasattr(item, "callspec")}
-    first = sorted((case for case in CASES if case in chosen), key=lambda case: case[0] not in LONG)
-    yield {case: (waiting if case[1] or case[0] in WAITING else working).submit(
-        ends_of, *case, tmp_path_factory.mktemp("memory")) for case in first}
-    working.shutdown(cancel_futures=True)
-    waiting.shutdown(cancel_futures=True)
+    yield from FAILING.under_way(request, tmp_path_factory, CASES, WAITING, LONG)
 
 
 def test_who_is_named_is_there():
@@ -174,8 +87,6 @@ def test_no_memory(case, under_way):
         assert total == 0, f"it allocates {total} times: it can be tested"
         return
     assert total, "nothing of it allocates"
-    wrong = [(at, verdict(program, code, said), said) for at, code, said in ends if verdict(program, code, said)]
-    assert not wrong, f"{len(wrong)} of {len(ends)} runs; " + "\n".join(
-        f"allocation {at} of {total}: {why}\n{said[-1500:].decode(errors='replace')}" for at, why, said in wrong[:3])
+    FAILING.assert_all_ended_as_they_may(program, total, ends)
     # The harness itself works: something ended early.
     assert any(code != 0 for _, code, _ in ends), f"no allocation of {[at for at, _, _ in ends]} mattered"

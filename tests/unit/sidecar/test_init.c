@@ -465,6 +465,8 @@ static void a_second_sidecar_of_the_same_pod_is_told(void **state) {
 
 int main(void) {
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_worker_is_forked_with_few_capabilities),
         cmocka_unit_test(the_worker_has_no_descriptor_but_the_known),

@@ -169,6 +169,8 @@ static void a_tether_that_fails_is_given_again(void **unused) {
 
 int main(void) {
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_fails_it_starts_and_stops_them),
         cmocka_unit_test(a_term_outlives_a_fork_that_fails),

@@ -439,6 +439,8 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     (void)state;
+    if (!runner)
+        return -1;
     pid_t pid = runner_pid(runner);
     runner_stop(runner);
     loop_free(loop);
