@@ -240,6 +240,12 @@ int text_bytes(const char *s, int64_t *ret, struct err *err) {
     return err_set(err, ERR_USER, "\"%.80s\" is not a size like 512k, 64m or 1g", s);
 }
 
+char *text_withdraw(char *s) {
+    char *copy = xstrdup(s);
+    explicit_bzero(s, strlen(s));
+    return copy;
+}
+
 char **text_split(const char *s, const char *at) {
     size_t n = 0, room = 4;
     char **list = xcalloc(room, sizeof(*list));

@@ -39,6 +39,10 @@ void text_add_duration(struct text *t, int64_t ms); // "500ms", "5s", "2m"
 // "64m" "1g" "512k" bytes, as docker and compose read it.
 int text_bytes(const char *s, int64_t *ret, struct err *err) must_check;
 
+// A copy of s, of which nothing is left where it was: for passwords in argv, which anybody on the
+// machine may read. s must be writable. Caller frees.
+char *text_withdraw(char *s);
+
 // Splits at any of the bytes of `at`; empty parts are left out. NULL-ended array; free with
 // text_list_free.
 char **text_split(const char *s, const char *at);

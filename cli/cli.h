@@ -22,6 +22,7 @@ struct cli_options {
     char **args;        // NULL-ended, what is no option; borrowed
     char **args_sorted; // owned: args of a verb that takes foreign options
     const char *zk, *url;
+    char **hidden; // owned, NULL-ended: what of these was given, no more to be seen in argv
     bool json, verbose, debug, follow, whole, force, session;
     int64_t *indices; // -i, owned
     size_t indices_len;

@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 // Each verb stands at the end of its own file, with all that --help says of it.
 extern const struct verb ls_verb, grep_verb, info_verb, cluster_verb, port_verb, poll_verb;
@@ -80,7 +82,15 @@ static int help(const char *name) {
     return EXIT_DONE;
 }
 
+// It reads a token, and ZooKeeper's password.
+static void leave_no_core(void) {
+    const struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); // a core pattern that is a pipe has no limit
+}
+
 int main(int argc, char **argv) {
+    leave_no_core();
     log_set_level(LOG_LEVEL_ERR);
     signal(SIGPIPE, SIG_IGN); // a reader that left (`| head`) is an error of write
     if (argc < 2) {

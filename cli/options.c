@@ -24,6 +24,15 @@ static int take_word(struct cli_options *o, void *field, const char *value, stru
     return 0;
 }
 
+// It may hold a password.
+static int take_hidden(struct cli_options *o, void *field, const char *value, struct err *err) {
+    size_t n = o->hidden ? text_list_len(o->hidden) : 0;
+    o->hidden = xrealloc(o->hidden, (n + 2) * sizeof(*o->hidden));
+    o->hidden[n] = text_withdraw((char *)value); // of argv
+    o->hidden[n + 1] = NULL;
+    return take_word(o, field, o->hidden[n], err);
+}
+
 static int take_count(struct cli_options *o, void *field, const char *value, struct err *err) {
     (void)o;
     return text_int(value, 1, 100000, field, err);
@@ -66,7 +75,7 @@ static int take_url(struct cli_options *o, void *field, const char *value, struc
     bool https = text_starts(value, "https://") && value[8];
     if (!http && !https)
         return err_set(err, ERR_USER, "\"%.80s\" must look like http://host:port", value);
-    return take_word(o, field, value, err);
+    return take_hidden(o, field, value, err);
 }
 
 static int take_state(struct cli_options *o, void *field, const char *value, struct err *err) {
@@ -139,7 +148,7 @@ static const struct {
      false},
     {'k', 0, "key", "ID", "id of the pod that renders", take_word, FIELD(key), false},
     {'z', 0, "zk", "URL", "zk://[user:password@]host:port,.../chroot (default: $OCHOPOD_ZK)",
-     take_word, FIELD(zk), false},
+     take_hidden, FIELD(zk), false},
     {'u', 0, "url", "URL",
      "through this pod: http://host:port, no ZooKeeper (default: $OCHOPOD_URL)", take_url,
      FIELD(url), false},
@@ -386,7 +395,8 @@ void cli_done(struct cli_options *options) {
     free(options->indices);
     free(options->args_sorted);
     text_list_free(options->overrides);
-    options->overrides = NULL;
+    text_list_free(options->hidden);
+    options->overrides = options->hidden = NULL;
     options->indices = NULL;
     options->args_sorted = NULL;
 }

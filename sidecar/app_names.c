@@ -34,7 +34,7 @@ static void forget(const struct spec_flags *flags) {
             !begins(*it, "OCHOPOD_SECCOMP="))
             wipe(*it);
     if (flags->zk)
-        wipe(flags->zk); // of argv
+        wipe(flags->zk);
 }
 
 // ---- what it may ----

@@ -85,6 +85,8 @@ static int mistake(int *ret_status, const char *what, const char *value) {
 static int take(int opt, struct options *o, int *ret_status) {
     if (opt >= 0 && opt < (int)TEXTS) {
         *(const char **)((char *)&o->flags + texts[opt].offset) = optarg;
+        if (texts[opt].offset == offsetof(struct spec_flags, zk)) // kept for as long as we are
+            o->flags.zk = text_withdraw(optarg);
         return 0;
     }
     int64_t port;

@@ -499,3 +499,48 @@ def test_a_pod_whose_state_is_lost_while_it_runs_has_a_tether_of_its_new_name(se
     until("it is another pod", kept.exists)
     assert pod() != before
     until("its tether", is_held)
+
+
+def family(pid):
+    """Of it and all that it has forked: {pid and name: command line, and how large a core file may be}."""
+    found, todo = {}, [pid]
+    while todo:
+        of = todo.pop()
+        todo += map(int, Path(f"/proc/{of}/task/{of}/children").read_text(encoding="ascii").split())
+        limits = Path(f"/proc/{of}/limits").read_text(encoding="ascii")
+        core = next(line.split()[4] for line in limits.splitlines() if line.startswith("Max core file size"))
+        found[of, Path(f"/proc/{of}/comm").read_text(encoding="utf-8").strip()] = (
+            Path(f"/proc/{of}/cmdline").read_bytes(), core)
+    return found
+
+
+def assert_hushed(found, word):
+    for who, (line, core) in found.items():
+        assert word not in line and b"--zk" in line, f"{who}: {line}"
+        assert core == "0", f"{who} may write a core file"
+
+
+def test_a_password_in_an_argument_is_seen_by_nobody(place):
+    """Anybody on the machine may read what a process was started with."""
+    process = place.start("--zk", "zk://bob:canary-in-argv@127.0.0.1:1/")
+    try:
+        until("it answers", lambda: place.get("/livez")[0] == 200)
+        found = family(process.pid)
+        assert len(found) >= 5, found
+        assert_hushed(found, b"canary-in-argv")
+    finally:
+        said = stop(process)
+    assert "canary-in-argv" not in said
+
+
+def test_nor_is_one_given_to_ocho(place):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = subprocess.Popen([f"{BUILD}/ocho", "ls", "--zk", f"zk://bob:canary-in-argv@127.0.0.1:{silent.getsockname()[1]}/"],
+                                   env=place.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            silent.settimeout(DEADLINE)
+            silent.accept()[0].close()  # it is under way
+            assert_hushed(family(process.pid), b"canary-in-argv")
+        finally:
+            process.kill()
+            process.communicate()

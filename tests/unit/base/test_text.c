@@ -227,10 +227,20 @@ static void a_split_leaves_empty_parts_out(void **state) {
     assert_int_equal(text_list_len(NULL), 0);
 }
 
+static void what_is_withdrawn_is_gone_from_where_it_was(void **state) {
+    (void)state;
+    char argv[] = "zk://bob:secret@host";
+    auto_free char *copy = text_withdraw(argv);
+    assert_string_equal(copy, "zk://bob:secret@host");
+    for (size_t i = 0; i < sizeof argv; i++)
+        assert_int_equal(argv[i], 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_grows_and_is_always_a_string),
         cmocka_unit_test(what_is_taken_is_the_takers),
+        cmocka_unit_test(what_is_withdrawn_is_gone_from_where_it_was),
         cmocka_unit_test(comparisons_mean_what_they_say),
         cmocka_unit_test(quoted_text_cannot_leave_its_line),
         cmocka_unit_test(what_others_wrote_is_made_utf8),
