@@ -219,9 +219,11 @@ void pod_engine(struct pod *pod, bool up) {
     pod->run_open = false;
     pod_fire(pod, up ? POD_ENGINE_UP : POD_ENGINE_DOWN);
     if (up) {
+        glance_begin(pod);
         image_look(pod);
         orphans_begin(pod);
     } else {
+        glance_end(pod);
         image_end(pod);
         orphans_end(pod);
     }
@@ -244,6 +246,7 @@ void pod_event(struct pod *pod, const char *container_id, const char *name,
                const json_t *attributes) {
     if (!*pod->state->container || strcmp(container_id, pod->state->container) != 0)
         return;
+    glance_heard(pod);
     if (pod->at == POD_UNKNOWN && (strcmp(name, "die") == 0 || strcmp(name, "start") == 0))
         look_later(pod); // what the look under way is about to say is of before
     else if (strcmp(name, "die") == 0)
@@ -382,6 +385,7 @@ void pod_free(struct pod *pod) {
     unpause(pod);
     unwatch(pod);
     logs_end(pod);
+    glance_end(pod);
     image_end(pod);
     orphans_end(pod);
     action_drop_foreign(pod);

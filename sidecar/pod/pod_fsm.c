@@ -40,6 +40,7 @@ static const struct entry table[POD_STATES][POD_EVENTS] = {
     [POD_RUNNING] = {
         ENGINE(0),
         [POD_STOP] = GO(STOPPING, FX(UNWATCH) | FX(HALT)),
+        [POD_MISSED] = GO(UNKNOWN, FX(LOOK)),
         [POD_EXITED_CLEAN] = GO(ENDING, FX(UNWATCH) | FX(LOOK)),
         [POD_EXITED_AGAIN] = GO(STARTING, FX(UNWATCH) | FX(LAUNCH)),
         [POD_EXITED_LATER] = GO(WAITING, FX(UNWATCH) | FX(PAUSE)),
@@ -122,6 +123,7 @@ const char *pod_event_name(enum pod_event_kind event) {
         [POD_PAUSE_OVER] = "pause-over",
         [POD_UNHEALTHY] = "unhealthy",
         [POD_APPEARED] = "appeared",
+        [POD_MISSED] = "missed",
         [POD_BURY] = "bury",
         [POD_WAKE] = "wake",
     };

@@ -41,6 +41,7 @@ enum pod_event_kind {
     POD_PAUSE_OVER,    //
     POD_UNHEALTHY,     // its check failed too often in a row
     POD_APPEARED,      // somebody else has started it
+    POD_MISSED,        // it does not run as was believed, and no event said so
     POD_BURY,          // kill has finished
     POD_WAKE,          // an operator's on
     POD_EVENTS

@@ -322,6 +322,14 @@ struct pod {
         char docker_health[16];
     } health;
 
+    // glance.c
+    struct {
+        struct loop_timer *timer;
+        struct docker_call *call;
+        enum pod_state at; // when it was asked
+        bool doubted;      // by the last look
+    } glance;
+
     // sanity.c
     json_t *metrics;
     struct action *sanity;
@@ -407,6 +415,10 @@ void health_end(struct pod *pod);
 void health_docker(struct pod *pod, const char *status);
 void health_await(struct run *run); // goes on when ready, fails when its time is over
 void health_gone(struct pod *pod);  // a waiter is told that it died first
+// glance.c
+void glance_begin(struct pod *pod); // while the engine is reachable
+void glance_heard(struct pod *pod); // an event of the container has come
+void glance_end(struct pod *pod);
 // sanity.c
 void sanity_begin(struct pod *pod);
 void sanity_end(struct pod *pod);

@@ -54,7 +54,7 @@ static bool has_label(const struct docker *d, const json_t *attributes) {
 }
 
 static void tell(struct docker *d, const json_t *event) {
-    if (!d->listening || !d->up || d->f->down ||
+    if (!d->listening || !d->up || d->f->down || d->f->mute ||
         !has_label(d, json_object_get(json_object_get(event, "Actor"), "Attributes")))
         return;
     struct delivery *it = xnew(struct delivery);
@@ -402,6 +402,10 @@ static void on_suspicion(void *arg) {
 void fake_engine_freeze(struct fake_engine *f) {
     f->frozen = true;
     loop_timer_start(f->loop, &f->suspicion, 15000, on_suspicion, f);
+}
+
+void fake_engine_mute(struct fake_engine *f, bool mute) {
+    f->mute = mute;
 }
 
 void fake_engine_thaw(struct fake_engine *f) {

@@ -27,6 +27,8 @@ void fake_engine_up(struct fake_engine *f);
 // Answers nothing until thawed: deadlines fire, and after 15 s clients say on_down.
 void fake_engine_freeze(struct fake_engine *f);
 void fake_engine_thaw(struct fake_engine *f);
+// Events are told to nobody, as when a client was too slow; all else is answered.
+void fake_engine_mute(struct fake_engine *f, bool mute);
 // As dockerd without live-restore: down, what runs ends by TERM (exit code as the habits say, an
 // application that handles TERM: 0), nobody hears of it, up again.
 void fake_engine_restart(struct fake_engine *f);

@@ -33,7 +33,7 @@ struct fake_engine {
     struct text calls;
     json_t *logs;     // container id -> [[stream, line, ns]]
     json_t *registry; // name -> [config, ms]
-    bool down, frozen, record_reads;
+    bool down, frozen, mute, record_reads;
     struct err why;
     struct loop_timer *suspicion, *restart;
     int64_t last_ns;

@@ -296,6 +296,75 @@ static void one_that_is_removed_during_its_stop_is_off(void **unused) {
     }
 }
 
+// ---- events that were not told ----
+
+static void expect_told_by_a_look(struct stage *s, bool runs) {
+    fake_engine_mute(s->engine, false);
+    fake_loop_advance(s->loop, 13000); // ten seconds, two of doubt, and the look
+    expect_runs(s, runs);
+    assert_int_equal(s->state->off, !runs);
+}
+
+static void an_end_that_no_event_told_is_seen(void **unused) {
+    (void)unused;
+    struct stage *s = running("  restart: on-failure\n");
+    fake_engine_mute(s->engine, true);
+    fake_engine_exit(s->engine, WORKLOAD, 0); // of which it cannot be told that nobody caused it
+    fake_loop_advance(s->loop, 100);
+    assert_false(stage_runs(s));
+    expect_process(s, "running"); // as was believed
+    expect_told_by_a_look(s, true);
+    assert_int_equal(stage_starts(s), 2);
+    stage_free(s);
+}
+
+static void a_start_that_no_event_told_is_seen(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    expect_done(stage_operator(s, POD_OFF));
+    fake_engine_mute(s->engine, true);
+    struct engine *e = fake_engine_memory(s->engine);
+    json_decref(engine_container_start(e, WORKLOAD).body);
+    assert_true(stage_runs(s));
+    expect_told_by_a_look(s, false);
+    stage_free(s);
+}
+
+static void another_run_that_no_event_told_is_seen(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    auto_free char *before = xstrdup(s->state->started_at);
+    fake_engine_mute(s->engine, true);
+    fake_engine_exit(s->engine, WORKLOAD, 1);
+    struct engine *e = fake_engine_memory(s->engine);
+    json_decref(engine_container_start(e, WORKLOAD).body);
+    expect_told_by_a_look(s, true);
+    assert_string_not_equal(s->state->started_at, before);
+    assert_int_equal(stage_starts(s), 2); // and somebody's: none of ours
+    stage_free(s);
+}
+
+// What looks like it for a moment is none: inspect and events do not come at one time.
+static void what_is_seen_once_is_no_gap(void **unused) {
+    (void)unused;
+    struct stage *s = running("");
+    expect_done(stage_operator(s, POD_OFF));
+    fake_engine_mute(s->engine, true);
+    fake_engine_record_reads(s->engine, true);
+    fake_engine_forget_calls(s->engine);
+    for (int i = 0; i < 1100 && !fake_engine_count(s->engine, "inspect"); i++)
+        fake_loop_advance(s->loop, 10);
+    assert_int_equal(fake_engine_count(s->engine, "inspect"), 1);
+    json_decref(engine_container_start(fake_engine_memory(s->engine), WORKLOAD).body);
+    fake_loop_advance(s->loop, 10500);
+    assert_true(stage_runs(s)); // doubted
+    fake_engine_exit(s->engine, WORKLOAD, 0);
+    fake_loop_advance(s->loop, 30000);
+    assert_true(fake_engine_count(s->engine, "inspect") > 3);
+    assert_int_equal(fake_engine_count(s->engine, "stop"), 0);
+    stage_free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_that_was_off_is_started_with_all_of_its_files),
@@ -309,6 +378,10 @@ int main(void) {
         cmocka_unit_test(an_end_that_was_told_during_a_stop_is_believed),
         cmocka_unit_test(an_end_after_a_soft_stop_is_seen),
         cmocka_unit_test(one_that_is_removed_during_its_stop_is_off),
+        cmocka_unit_test(an_end_that_no_event_told_is_seen),
+        cmocka_unit_test(a_start_that_no_event_told_is_seen),
+        cmocka_unit_test(another_run_that_no_event_told_is_seen),
+        cmocka_unit_test(what_is_seen_once_is_no_gap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

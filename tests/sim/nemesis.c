@@ -326,6 +326,18 @@ static bool do_engine_freeze(void) {
     return true;
 }
 
+static bool do_engine_mute(void) {
+    struct fake_engine *f = any_engine();
+    world_say("%s tells of no event", f->host);
+    fake_engine_mute(f, true);
+    for (int i = 0; i < HOSTS; i++) {
+        struct engine_container *c = workload_of(&sim->hosts[i]);
+        if (sim->hosts[i].engine == f && c && chance_of(30))
+            engine_exit(f->memory, c, 1, false);
+    }
+    return true;
+}
+
 static bool do_engine_slow(void) {
     struct fake_engine *f = any_engine();
     int ms = (int)chance_in(50, 2500);
@@ -350,6 +362,7 @@ static void heal_engines(void) {
     for (int i = 0; i < ENGINES; i++) {
         struct fake_engine *f = sim->engines[i];
         struct rule *rule;
+        fake_engine_mute(f, false);
         if (f->down)
             fake_engine_up(f);
         if (f->frozen)
@@ -727,6 +740,7 @@ static const struct kind {
     {"engine gap", do_engine_gap, 2},
     {"engine restart", do_engine_restart, 1},
     {"engine freeze", do_engine_freeze, 1},
+    {"engine mute", do_engine_mute, 1},
     {"engine slow", do_engine_slow, 2},
     {"engine fail", do_engine_fail, 4},
     {"exit", do_exit, 4},
