@@ -123,14 +123,16 @@ static void on_zk(enum zk_state state, void *arg) {
         happen(c, events[state]);
 }
 
+static void on_numbered(int64_t seq, void *arg) {
+    struct coordinator *c = arg;
+    c->seq = seq;
+    c->events->on_seq(seq, c->arg);
+}
+
 static void on_registered(const char *path, int64_t seq, void *arg) {
     struct coordinator *c = arg;
     log_info("coordinator %s registered=%s seq=%lld", c->name, path, (long long)seq);
     c->entered = true;
-    if (c->seq != seq) {
-        c->seq = seq;
-        c->events->on_seq(seq, c->arg);
-    }
     happen(c, c->stands ? COORDINATOR_REGISTERED : COORDINATOR_REGISTERED_ASIDE);
 }
 
@@ -325,8 +327,8 @@ static void connect_zk(struct coordinator *c) {
 }
 
 static void enter(struct coordinator *c) {
-    static const struct registration_events events = {.on_registered = on_registered,
-                                                      .on_failed = on_failed};
+    static const struct registration_events events = {
+        .on_numbered = on_numbered, .on_registered = on_registered, .on_failed = on_failed};
     c->registration = registration_create(c->loop, c->zk, c->root, c->config.pod_id,
                                           c->config.facts, c->seq, &events, c);
     registration_persist(c->registration, c->entered);

@@ -172,6 +172,7 @@ static void take(struct registration *r, char *path) {
         r->first = suffix_of(r->name);
     if (r->seq < 0) {
         set_seq(r, suffix_of(r->name));
+        r->events->on_numbered(r->seq, r->arg);
         r->stale = true;
     }
     if (r->stale)

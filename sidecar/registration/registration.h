@@ -14,6 +14,9 @@
 
 struct registration;
 struct registration_events {
+    // It has been given a number, which nobody else has read yet: kept now, it is the same after a
+    // crash at any moment.
+    void (*on_numbered)(int64_t seq, void *arg);
     void (*on_registered)(const char *path, int64_t seq, void *arg);
     void (*on_failed)(const struct err *err,
                       void *arg); // it goes on trying on ERR_RETRY by itself; this is final
