@@ -434,6 +434,23 @@ static void a_zookeeper_restored_from_a_backup_is_followed(void **unused) {
     stage_free(s);
 }
 
+// Another one under the same name: who leads there was written before ours.
+static void a_zookeeper_of_another_tree_from_a_backup_is_followed(void **unused) {
+    (void)unused;
+    struct stage *s = stage_create("");
+    s->zk_epoch = s->epoch;
+    stage_configure(s);
+    pod_attached(s->pod, false);
+    pod_attached(s->pod, true);
+    s->zk_tree = OTHER;
+    s->zk_epoch = 50;
+    s->zk_written = 60;
+    expect_kind(stage_check(s), ERR_DETACHED); // the leader of before
+    assert_int_equal(s->state->epoch, 50);
+    assert_string_equal(s->state->tree, OTHER);
+    stage_free(s);
+}
+
 static void junk_in_the_leaders_record_stops_no_round(void **unused) {
     (void)unused;
     static const char *const junk[] = {"",
@@ -658,6 +675,7 @@ int main(void) {
         cmocka_unit_test(an_epoch_that_nobody_leads_with_is_refused_and_not_kept),
         cmocka_unit_test(a_leader_of_yesterday_is_not_brought_back_by_who_can_write),
         cmocka_unit_test(a_zookeeper_restored_from_a_backup_is_followed),
+        cmocka_unit_test(a_zookeeper_of_another_tree_from_a_backup_is_followed),
         cmocka_unit_test(junk_in_the_leaders_record_stops_no_round),
         cmocka_unit_test(what_waited_while_we_were_detached_is_not_begun),
         cmocka_unit_test(a_late_off_of_a_round_that_came_into_force_is_refused_after_a_crash_too),

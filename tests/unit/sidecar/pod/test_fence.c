@@ -154,6 +154,9 @@ static void detached_hears_no_leader(void **unused) {
     assert_int_equal(fence_judge(&mark, ME, false, &nobody, &r), FENCE_DETACHED);
     r = leader(POD_ON, 101, 1);
     assert_int_equal(fence_judge(&mark, ME, false, &nobody, &r), FENCE_DETACHED);
+    r.tree = "other"; // of which nothing is known
+    r.epoch = 1;
+    assert_int_equal(fence_judge(&mark, ME, false, &nobody, &r), FENCE_DETACHED);
     r.scope = POD_ORIGINAL;
     assert_int_equal(fence_judge(&mark, ME, false, &nobody, &r), FENCE_DETACHED);
 }
@@ -169,6 +172,8 @@ static void an_unknown_tree_is_asked_for_once(void **unused) {
     r.epoch = 101;
     assert_int_equal(fence_judge(&mark, ME, true, &other, &r), FENCE_RAISE);
     assert_int_equal(fence_judge(&mark, ME, true, &same, &r), FENCE_FOREIGN);
+    r.epoch = 100; // the number that we know, of another
+    assert_int_equal(fence_judge(&mark, ME, true, &other, &r), FENCE_RAISE);
     struct fence_mark none = {"", 0, 0, -1, true};
     r = leader(POD_CHECK, 1, 1);
     assert_int_equal(fence_judge(&none, ME, true, &nobody, &r), FENCE_WITNESS);
