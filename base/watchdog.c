@@ -18,8 +18,8 @@ static struct loop_fd *watch;
 // A full pipe must not hold up the end.
 _Noreturn static void give_up(void) {
     static const char last_words[] =
-        "err sidecar the loop stands still: aborting, another worker is started (the workload "
-        "runs on)\n";
+        "err sidecar the loop stands still: aborting, all of its processes are started anew (the "
+        "workload runs on)\n";
     struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (poll(&out, 1, 0) == 1)
         (void)!write(STDERR_FILENO, last_words, sizeof last_words - 1);

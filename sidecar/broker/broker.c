@@ -3,6 +3,7 @@
 #include "base/http.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "base/watchdog.h"
 #include "sidecar/broker/broker_inside.h"
 #include "sidecar/child.h"
 #include "sidecar/holder.h"
@@ -146,7 +147,8 @@ static int build(struct broker *b, int fd, struct err *err) {
     b->wish = (struct binding_wish){.env = environ, .port = b->spec->port};
     b->loop = loop_create();
     b->http = http_create(b->loop, HTTP_TOTAL, HTTP_IDLE);
-    if (docker_open(b->loop, b->http, b->spec->docker_host, NULL, NULL, NULL, &b->docker, err) ||
+    if (watchdog_start(b->loop, WATCHDOG_TICK_MS, err) ||
+        docker_open(b->loop, b->http, b->spec->docker_host, NULL, NULL, NULL, &b->docker, err) ||
         served_open(b->loop, b->http, fd, b->spec->docker_host, &rules, b, &b->served, err))
         return -1;
     if (binding_in_container())

@@ -533,6 +533,34 @@ def test_a_password_in_an_argument_is_seen_by_nobody(place):
     assert "canary-in-argv" not in said
 
 
+def hang(pid):
+    """It goes round in one instruction from its present call on, and only a signal gets through: "jump to here"."""
+    here = {"x86_64": b"\xeb\xfe", "aarch64": b"\x00\x00\x00\x14"}[os.uname().machine]
+    with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
+        memory.seek(int(Path(f"/proc/{pid}/syscall").read_text(encoding="ascii").split()[-1], 16))
+        memory.write(here)
+
+
+@pytest.mark.parametrize("name", ["ochopod-broker", "ochopod-sidecar"])
+def test_who_hangs_is_ended_and_all_are_started_anew(place, name):
+    """Worker and broker: a timer's signal asks whether the loop still turns (base/watchdog.h)."""
+    process = place.start()
+
+    def of_that_name():
+        return [pid for pid, comm in family(process.pid) if comm == name and pid != process.pid]
+
+    try:
+        until("it answers", lambda: place.get("/livez")[0] == 200)
+        before = of_that_name()
+        assert len(before) == 1
+        until("it waits in a call", lambda: hang(before[0]) is None)
+        until("another one", lambda: (now := of_that_name()) and now != before)
+        until("it answers again", lambda: place.get("/livez")[0] == 200)
+    finally:
+        said = stop(process)
+    assert "the loop stands still: aborting" in said and said.count("worker=ended") == 1, said
+
+
 def test_nor_is_one_given_to_ocho(place):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         process = subprocess.Popen([f"{BUILD}/ocho", "ls", "--zk", f"zk://bob:canary-in-argv@127.0.0.1:{silent.getsockname()[1]}/"],
